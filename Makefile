@@ -1,0 +1,76 @@
+# tiermem: everything a person types. `make` alone lists it.
+#
+# demo and test do all the set-up they need: host packages (as root), a Python
+# environment in .venv, the native extensions, and the testbed's image.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build
+KDIR ?= /lib/modules/$(shell uname -r)/build
+PREFIX ?= /opt/tiermem
+DESTDIR ?=
+
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## M5 on a real Redis in the testbed, against the kernel's own tiering
+	$(BIN)/python -m bench.demo
+
+.PHONY: test
+test: setup lint unit vm ## lint, unit tests, then the tests inside the testbed
+
+.PHONY: setup
+setup: $(VENV)/.installed native ## host packages, .venv, native extensions
+
+# The host packages are looked at every time (milliseconds when all are there),
+# the environment only when what it is made from changed.
+$(VENV)/.installed: pyproject.toml scripts/setup.sh
+	PYTHON=$(PYTHON) scripts/setup.sh $(VENV)
+	touch $@
+
+.PHONY: native
+native: $(VENV)/.installed
+	$(BIN)/python userspace/tiermem/native/build.py
+
+.PHONY: unit
+unit: setup ## tests/unit: host only, seconds
+	$(BIN)/pytest tests/unit
+
+.PHONY: vm
+vm: setup ## tests/vm: kernel-level, inside the testbed
+	$(BIN)/tiermem testbed build
+	$(BIN)/pytest tests/vm
+
+.PHONY: lint
+lint: setup ## ruff, mypy on the package, C with warnings as errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(MAKE) -s -C fpga_models OUT=$(abspath $(BUILD))/fpga_models
+	scripts/lint-c.sh $(BUILD)
+
+.PHONY: bench-m5
+bench-m5: setup ## the page-tiering table (QUICK=1: at most 10 minutes)
+	$(BIN)/python -m bench.m5
+
+.PHONY: bench-plugin
+bench-plugin: setup ## what the hardware model costs over plain emulation
+	$(BIN)/python -m bench.plugin
+
+.PHONY: kmod
+kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
+	$(MAKE) -C kmod KDIR=$(KDIR) O=$(abspath $(BUILD))/kmod
+
+.PHONY: install
+install: setup ## the package, units, sample config and man page (PREFIX, DESTDIR)
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install.sh
+
+.PHONY: clean
+clean: ## what was built here; the testbed's image stays in the user's cache
+	rm -rf $(BUILD) bench/out
+	find userspace -name '*.so' -delete

@@ -1,0 +1,44 @@
+#!/bin/sh
+# What the project needs on a host: packages (installed when run as root on
+# Debian or Ubuntu, named otherwise) and a Python environment.
+# usage: setup.sh VENV      PYTHON names the interpreter (default python3)
+set -eu
+
+venv=$1
+python=${PYTHON:-python3}
+
+missing=
+need() { # need PACKAGE COMMAND...: note the package unless the command succeeds
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+need gcc command -v gcc
+need libc6-dev test -e /usr/include/stdio.h
+need linux-libc-dev test -e /usr/include/linux/types.h
+need mmdebstrap command -v mmdebstrap
+need e2fsprogs env PATH="$PATH:/sbin:/usr/sbin" mke2fs -V
+need python3-venv "$python" -c 'import ensurepip, venv'
+need python3-dev "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+[ "$(id -u)" -eq 0 ] || need uidmap command -v newuidmap
+
+if [ -n "$missing" ]; then
+	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+		echo "tiermem: this host lacks:$missing; install them (as root: apt-get install$missing) and try again" >&2
+		exit 3
+	fi
+	echo "tiermem: installing$missing"
+	apt-get update -qq
+	# shellcheck disable=SC2086 # a list of words on purpose
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+	echo "tiermem: $python is older than 3.11; set PYTHON to a newer one" >&2
+	exit 3
+}
+
+echo "tiermem: Python environment in $venv"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[testbed,bench,dev]'
