@@ -27,8 +27,6 @@ test: setup lint unit vm ## lint, unit tests, then the tests inside the testbed
 .PHONY: setup
 setup: $(VENV)/.installed native ## host packages, .venv, native extensions
 
-# The host packages are looked at every time (milliseconds when all are there),
-# the environment only when what it is made from changed.
 $(VENV)/.installed: pyproject.toml scripts/setup.sh
 	PYTHON=$(PYTHON) scripts/setup.sh $(VENV)
 	touch $@
