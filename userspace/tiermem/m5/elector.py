@@ -1,0 +1,130 @@
+"""Elector: whether moving pages pays now, which ones, and how often to look again.
+
+Two rules work together. The paper's: migration frequency follows the ratio of
+the tiers' bandwidth densities, to a power. Ours: a page goes up only when the
+reads expected of it, beyond those of the page it pushes out, save more time
+than both moves cost; when for some rounds nobody passes, migration stops, and
+it starts again only for candidates that pass by a clear margin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tiermem.m5.hotlist import F64
+from tiermem.m5.observation import Observation, TierLoad
+
+
+class ElectorSettings(BaseModel):
+    """Config section [elector]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_hz: float = Field(default=10.0, gt=0, le=1000)
+    min_hz: float = Field(default=1.0, gt=0, le=1000)
+    max_hz: float = Field(default=10.0, gt=0, le=1000)
+    power: float = Field(default=3.0, ge=0, le=16)
+    payback_s: float = Field(default=5.0, gt=0, le=3600)
+    victim_weight: float = Field(default=1.0, ge=0, le=16)
+    stop_rounds: int = Field(default=3, ge=1, le=1000)
+    stop_below_pages: int = Field(default=8, ge=1, le=1 << 20)
+    restart_margin: float = Field(default=1.5, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ElectorSettings:
+        if self.min_hz > self.max_hz:
+            raise ValueError(f"min_hz {self.min_hz} is above max_hz {self.max_hz}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """`wins` says which nominees may move; all False while stopped."""
+
+    wins: npt.NDArray[np.bool_]
+    migrating: bool
+    frequency_hz: float
+    threshold_reads_per_s: float
+    reason: str
+
+
+def density_ratio(slow: TierLoad, fast: TierLoad) -> float | None:
+    """Slow tier's bandwidth density over the fast tier's; None where either is not counted."""
+    if slow.density is None or fast.density is None:
+        return None
+    if slow.density == 0.0:
+        return 0.0
+    return slow.density / fast.density if fast.density > 0.0 else float("inf")
+
+
+class Elector:
+    """Holds one bit of state, migrating or stopped, and how long nobody has won."""
+
+    def __init__(self, settings: ElectorSettings) -> None:
+        self.settings = settings
+        self.migrating = True
+        self._idle_rounds = 0
+
+    def frequency_hz(self, ratio: float | None) -> float:
+        """Rounds a second: base * ratio^power within [min, max]; monotone in `ratio`."""
+        settings = self.settings
+        # Beyond this ratio the power only overflows: the clamp has long been reached.
+        gain = 1.0 if ratio is None else min(ratio, 1e6) ** settings.power
+        return float(min(max(settings.base_hz * gain, settings.min_hz), settings.max_hz))
+
+    def threshold_reads_per_s(self, seen: Observation, room_left: bool) -> float:
+        """Read rate above which a page's move pays back within `payback_s`.
+
+        With room left nothing is pushed out: only the promotion must be paid.
+        Otherwise the page pushed out is taken to be read like the fast tier's
+        average active page, times `victim_weight`.
+        """
+        costs = seen.costs
+        saved_ns_per_read = max(costs.gain_ns, 1e-3) * self.settings.payback_s
+        if room_left:
+            return costs.promote_ns / saved_ns_per_read
+        victim = (seen.fast.page_reads_per_s or 0.0) * self.settings.victim_weight
+        return victim + (costs.promote_ns + costs.demote_ns) / saved_ns_per_read
+
+    def elect(
+        self, reads_per_s: F64, eligible: npt.NDArray[np.bool_], seen: Observation
+    ) -> Election:
+        """Judge nominees (best first) by their expected reads a second."""
+        into_room = np.cumsum(eligible) <= seen.room_pages
+        roomy = self.threshold_reads_per_s(seen, room_left=True)
+        full = self.threshold_reads_per_s(seen, room_left=False)
+        threshold = np.where(into_room, roomy, full)
+        passing = eligible & (reads_per_s > threshold)
+        clearly = eligible & (reads_per_s > threshold * self.settings.restart_margin)
+        self._turn(int(passing.sum()), int(clearly.sum()))
+        ratio = density_ratio(seen.slow, seen.fast)
+        if not self.migrating:
+            return Election(
+                np.zeros_like(passing),
+                False,
+                self.settings.min_hz,
+                full,
+                f"stopped: {int(passing.sum())} of {passing.size} candidates would pay back",
+            )
+        shown = "unknown" if ratio is None else f"{ratio:.2f}"
+        return Election(
+            passing,
+            True,
+            self.frequency_hz(ratio),
+            full,
+            f"migrating: density ratio {shown}, {int(passing.sum())} of {passing.size} pay back",
+        )
+
+    def _turn(self, passing: int, clearly: int) -> None:
+        least = self.settings.stop_below_pages
+        if self.migrating:
+            self._idle_rounds = self._idle_rounds + 1 if passing < least else 0
+            if self._idle_rounds >= self.settings.stop_rounds:
+                self.migrating = False
+        elif clearly >= least:
+            self.migrating = True
+            self._idle_rounds = 0

@@ -1,0 +1,144 @@
+"""Nominator: which listed pages deserve a place in the fast tier, best first.
+
+Three sources of evidence, as in the paper: `hpt` takes hot pages as they come;
+`hwt` rebuilds a bit mask of hot 64 B lines per page and takes dense pages;
+`hpt+hwt` takes hot pages and lets each hot line add weight, so that of two
+equally hot pages the dense one goes first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from tiermem.m5.heat_table import HeatTable
+from tiermem.m5.hotlist import F64, LINES_PER_PAGE, U64, HotList, Unit, popcount
+from tiermem.m5.observation import Verdict
+
+NominatorMode = Literal["hpt", "hwt", "hpt+hwt"]
+_MS = 1_000_000
+
+
+class NominatorSettings(BaseModel):
+    """Config section [nominator]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: NominatorMode = "hpt+hwt"
+    half_life_ms: float = Field(default=500.0, gt=0, le=3_600_000)
+    min_lists: int = Field(default=2, ge=1, le=8)
+    sure_count: int = Field(default=2 * LINES_PER_PAGE, ge=1)
+    min_hot_lines: int = Field(default=4, ge=1, le=LINES_PER_PAGE)
+    line_weight: float = Field(default=1.0, ge=0, le=64)
+    mask_lists: int = Field(default=8, ge=1, le=1024)
+    backoff_ms: float = Field(default=1000.0, ge=0, le=3_600_000)
+    table_pages: int = Field(default=32768, ge=64, le=1 << 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Nominees:
+    """Candidates best first: page number, expected reads a second, hot lines, verdict."""
+
+    pages: U64
+    reads_per_s: F64
+    hot_lines: npt.NDArray[np.uint8]
+    verdicts: npt.NDArray[np.uint8]
+
+
+class Nominator:
+    """Keeps decayed heat and line masks across lists; see `nominate`."""
+
+    def __init__(self, settings: NominatorSettings) -> None:
+        self.settings = settings
+        self._table = HeatTable(
+            settings.table_pages, round(settings.half_life_ms * _MS), settings.mask_lists
+        )
+        self._round = 0
+        self._first_ns: int | None = None
+
+    def nominate(self, lists: tuple[HotList, ...], now_ns: int) -> Nominees:
+        """Take one round's lists in and judge every page they name."""
+        self._round += 1
+        page_lists = [one for one in lists if one.unit is Unit.PAGE]
+        line_lists = [one for one in lists if one.unit is Unit.LINE]
+        if self._first_ns is None:
+            longest = max((one.interval_ns for one in lists), default=0)
+            self._first_ns = now_ns - longest
+        mode = self.settings.mode
+        line_pages, masks, line_counts = _group_lines(line_lists)
+        if mode == "hwt":
+            pages, counts = line_pages, line_counts
+        else:
+            pages, counts = _merge_pages(page_lists)
+        slots = self._table.add_counts(pages, counts, now_ns, self._round)
+        if mode != "hpt":
+            self._table.add_masks(line_pages, masks, line_counts, now_ns, self._round)
+        # A newcomer of the line list may have taken a page's slot meanwhile.
+        held = (slots >= 0) & (self._table.pages[slots] == pages)
+        return self._judge(pages[held], counts[held], slots[held], now_ns)
+
+    def forget(self, moved: U64, now_ns: int) -> None:
+        """The pages left the slow tier."""
+        self._table.vacate(moved, now_ns)
+
+    def _judge(self, pages: U64, counts: F64, slots: npt.NDArray[np.intp], now_ns: int) -> Nominees:
+        table, settings = self._table, self.settings
+        rates = table.heat[slots] / self._window_s(now_ns)
+        verdicts = np.full(pages.size, Verdict.PROMOTE, dtype=np.uint8)
+        one_off = (table.lists_seen(slots, self._round) < settings.min_lists) & (
+            counts < settings.sure_count
+        )
+        if settings.mode == "hpt":
+            hot_lines = np.zeros(pages.size, dtype=np.uint8)
+            weight = rates
+        else:
+            hot_lines = popcount(table.masks_of(slots, self._round))
+            weight = rates * (1.0 + settings.line_weight * hot_lines / LINES_PER_PAGE)
+        if settings.mode == "hwt":
+            verdicts[hot_lines < settings.min_hot_lines] = Verdict.SPARSE
+        verdicts[one_off] = Verdict.ONE_OFF
+        backoff_ns = round(settings.backoff_ms * _MS)
+        verdicts[table.backed_off(pages, now_ns, backoff_ns)] = Verdict.BACKED_OFF
+        order = np.argsort(-weight, kind="stable")
+        return Nominees(pages[order], rates[order], hot_lines[order], verdicts[order])
+
+    def _window_s(self, now_ns: int) -> float:
+        """Seconds of reads that a steady page's decayed count stands for.
+
+        The integral of 2^(-t/half life) over the time observed so far, so that
+        a young table does not underestimate.
+        """
+        half_life_s = self.settings.half_life_ms / 1e3
+        observed_s = max(now_ns - (self._first_ns or 0), _MS) / 1e9
+        tau_s = half_life_s / np.log(2.0)
+        return float(tau_s * (1.0 - np.exp2(-observed_s / half_life_s)))
+
+
+def _merge_pages(lists: list[HotList]) -> tuple[U64, F64]:
+    """Pages of several page lists, each once, with summed counts."""
+    if len(lists) == 1:
+        return lists[0].pages, lists[0].counts.astype(np.float64)
+    if not lists:
+        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.float64)
+    pages, where = np.unique(np.concatenate([one.pages for one in lists]), return_inverse=True)
+    counts = np.concatenate([one.counts for one in lists]).astype(np.float64)
+    sums = np.bincount(where, weights=counts, minlength=pages.size)
+    return pages, sums.astype(np.float64)
+
+
+def _group_lines(lists: list[HotList]) -> tuple[U64, U64, F64]:
+    """Line lists by page: pages (each once), or-ed line masks, summed counts."""
+    if not lists or not sum(one.addresses.size for one in lists):
+        nothing = np.empty(0, dtype=np.uint64)
+        return nothing, nothing, np.empty(0, dtype=np.float64)
+    pages = np.concatenate([one.pages for one in lists])
+    order = np.argsort(pages)
+    pages = pages[order]
+    bits = np.concatenate([one.line_bits for one in lists])[order]
+    counts = np.concatenate([one.counts for one in lists])[order].astype(np.float64)
+    starts = np.flatnonzero(np.concatenate(([True], pages[1:] != pages[:-1])))
+    return pages[starts], np.bitwise_or.reduceat(bits, starts), np.add.reduceat(counts, starts)
