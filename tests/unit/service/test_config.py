@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
-
 from tiermem.errors import ConfigError
 from tiermem.service.config import Settings, load, parse_value, validate, with_change
 
@@ -28,7 +27,7 @@ class Daemon(Settings):
     rate_MBps: Annotated[int, Field(ge=0)] = 200  # noqa: N815
     dry_run: bool = False
     elector: Elector = Elector()
-    trackers: list[Tracker] = []
+    trackers: tuple[Tracker, ...] = ()
     scope: Elector | None = None
 
     @field_validator("rate_MBps")
@@ -62,7 +61,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
 def test_values_reach_nested_tables(tmp_path: Path) -> None:
     loaded = _load(tmp_path, 'rate_MBps = 5\n[elector]\npower = 2\n[[trackers]]\nkind = "hpt"\n')
     assert (loaded.rate_MBps, loaded.elector.power) == (5, 2.0)
-    assert loaded.trackers == [Tracker(kind="hpt")]
+    assert loaded.trackers == (Tracker(kind="hpt"),)
 
 
 def test_a_loaded_config_cannot_be_changed_in_place(tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_change_gives_a_validated_copy() -> None:
-    before = Daemon(trackers=[Tracker(kind="hpt")])
+    before = Daemon(trackers=(Tracker(kind="hpt"),))
     after = with_change(before, "elector.power", "1.5")
     assert (before.elector.power, after.elector.power) == (3.0, 1.5)
     assert after.trackers == before.trackers
@@ -145,6 +144,7 @@ def test_a_refused_change_is_one_line(key: str, value: str, line: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(), st.recursive(st.integers() | st.text(), st.lists), max_size=4))
 def test_whatever_is_given_it_is_a_model_or_one_line(values: dict[str, object]) -> None:
     try:
@@ -153,6 +153,7 @@ def test_whatever_is_given_it_is_a_model_or_one_line(values: dict[str, object]) 
         assert len(str(error).splitlines()) == 1
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_any_text_is_a_value_or_refused(text: str) -> None:
     try:

@@ -1,0 +1,7 @@
+"""The memory layer: what every client imports, and nothing below it.
+
+- `topology`: nodes, tiers, HMAT figures, demotion, the kernel's switches;
+- `pages`: which page frame backs an address of a process, who owns a frame;
+- `placement`: put memory on a node, move pages with one result a page;
+- `tracker_device`, `promote_device`: the project's two kernel modules.
+"""
