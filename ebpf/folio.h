@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a probe may ask of a folio: its node and its size. A folio's first word
+ * is its flags on every kernel we run on (a plain long up to 6.17, wrapped in
+ * a struct since), so it is read as a word and no field is named.
+ */
+#ifndef TIERMEM_FOLIO_H
+#define TIERMEM_FOLIO_H
+
+#include <linux/mm_types.h>
+#include <linux/page-flags.h>
+
+#define FOLIO_NODE_SHIFT (BITS_PER_LONG - SECTIONS_WIDTH - NODES_WIDTH)
+#define FOLIO_NODE_MASK ((1UL << NODES_WIDTH) - 1)
+
+static __always_inline u64 folio_flags_word(const void *folio)
+{
+	u64 flags = 0;
+
+	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
+	return flags;
+}
+
+static __always_inline u32 folio_node(const void *folio)
+{
+	return (folio_flags_word(folio) >> FOLIO_NODE_SHIFT) & FOLIO_NODE_MASK;
+}
+
+static __always_inline u64 folio_pages(const void *folio)
+{
+	u64 tail_flags = 0;
+
+	if (!(folio_flags_word(folio) & (1UL << PG_head)))
+		return 1;
+	/* the first tail page's flags hold the order in their low byte */
+	bpf_probe_read_kernel(&tail_flags, sizeof(tail_flags),
+			      folio + sizeof(struct page));
+	return 1ULL << (tail_flags & 0x3f);
+}
+
+#endif

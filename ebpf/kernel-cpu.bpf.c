@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How much CPU time does the kernel spend on tiering? A matrix of who (a kernel
+ * thread, by kind, or a process) and what it was doing (migration, hint faults,
+ * the NUMA balancing scan, reclaim, anything else). Every nanosecond goes into
+ * one cell only, that of the innermost activity; time off the CPU into none; a
+ * process that does none of these is not watched at all.
+ *
+ * Threads have an account from the moment the loader or a rename makes them
+ * known; processes only while an activity lasts.
+ */
+#include <linux/sched.h>
+
+enum who {
+	WHO_PROCESS,
+	WHO_APART,	/* processes that the reader accounts for by himself */
+	WHO_KDAMOND,
+	WHO_KSWAPD,
+	WHO_KCOMPACTD,
+	WHO_KHUGEPAGED,
+	WHOS,
+};
+
+/* Values fit the nibbles of account.activities; 0 is the empty stack. */
+enum activity {
+	ACTIVITY_OTHER,
+	ACTIVITY_MIGRATION,
+	ACTIVITY_HINT_FAULT,
+	ACTIVITY_NUMA_SCAN,
+	ACTIVITY_RECLAIM,
+	ACTIVITIES,
+};
+
+struct account {
+	u64 since_ns;		/* 0: not on a CPU */
+	u64 activities;		/* a stack of nibbles, the innermost lowest */
+	u32 who;
+	u32 reserved;
+};
+
+struct cell {
+	u64 ns;
+	u64 times;
+};
+
+BPF_HASH(accounts, u32, struct account, 16384);
+BPF_HASH(apart, u32, u32, 256);
+BPF_PERCPU_ARRAY(cells, struct cell, WHOS * ACTIVITIES);
+
+static __always_inline struct cell *cell_of(struct account *account)
+{
+	u32 row = account->who * ACTIVITIES + (account->activities & 0xf);
+
+	return cells.lookup(&row);
+}
+
+static __always_inline void charge(struct account *account, u64 now)
+{
+	struct cell *cell;
+
+	if (!account->since_ns)
+		return;
+	cell = cell_of(account);
+	if (cell)
+		cell->ns += now - account->since_ns;
+	account->since_ns = now;
+}
+
+/* sched_switch(preempt, prev, next, ...) */
+int on_switch(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *next = (struct task_struct *)ctx->args[2];
+	u32 from = bpf_get_current_pid_tgid(), to = 0;
+	struct account *account;
+
+	account = from ? accounts.lookup(&from) : NULL;
+	if (account) {
+		charge(account, bpf_ktime_get_ns());
+		account->since_ns = 0;
+	}
+	bpf_probe_read_kernel(&to, sizeof(to), &next->pid);
+	account = to ? accounts.lookup(&to) : NULL;
+	if (account)
+		account->since_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline int enter(u64 activity)
+{
+	u32 task = bpf_get_current_pid_tgid();
+	u32 group = bpf_get_current_pid_tgid() >> 32;
+	u64 now = bpf_ktime_get_ns();
+	struct account fresh = {}, *account;
+	struct cell *cell;
+
+	account = accounts.lookup(&task);
+	if (!account) {
+		fresh.since_ns = now;
+		fresh.who = apart.lookup(&group) ? WHO_APART : WHO_PROCESS;
+		accounts.update(&task, &fresh);
+		account = accounts.lookup(&task);
+		if (!account)
+			return 0;
+	}
+	charge(account, now);
+	/* a return that was missed must not leave its activity behind */
+	if ((account->activities & 0xf) != activity)
+		account->activities = account->activities << 4 | activity;
+	cell = cell_of(account);
+	if (cell)
+		cell->times++;
+	return 0;
+}
+
+static __always_inline int leave(u64 activity)
+{
+	u32 task = bpf_get_current_pid_tgid();
+	struct account *account = accounts.lookup(&task);
+
+	if (!account || (account->activities & 0xf) != activity)
+		return 0;
+	charge(account, bpf_ktime_get_ns());
+	account->activities >>= 4;
+	if (!account->activities && account->who <= WHO_APART)
+		accounts.delete(&task);
+	return 0;
+}
+
+int on_migrate_start(struct bpf_raw_tracepoint_args *ctx)
+{
+	return enter(ACTIVITY_MIGRATION);
+}
+
+int on_migrate_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	return leave(ACTIVITY_MIGRATION);
+}
+
+int on_reclaim_start(struct bpf_raw_tracepoint_args *ctx)
+{
+	return enter(ACTIVITY_RECLAIM);
+}
+
+int on_reclaim_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	return leave(ACTIVITY_RECLAIM);
+}
+
+int on_hint_fault(struct pt_regs *ctx)
+{
+	return enter(ACTIVITY_HINT_FAULT);
+}
+
+int on_hint_fault_end(struct pt_regs *ctx)
+{
+	return leave(ACTIVITY_HINT_FAULT);
+}
+
+int on_numa_scan(struct pt_regs *ctx)
+{
+	return enter(ACTIVITY_NUMA_SCAN);
+}
+
+int on_numa_scan_end(struct pt_regs *ctx)
+{
+	return leave(ACTIVITY_NUMA_SCAN);
+}
+
+static __always_inline u32 kind_of(const char *name)
+{
+	if (name[0] != 'k')
+		return WHO_PROCESS;
+	if (name[1] == 'd' && name[2] == 'a' && name[3] == 'm' && name[4] == 'o' &&
+	    name[5] == 'n' && name[6] == 'd')
+		return WHO_KDAMOND;
+	if (name[1] == 's' && name[2] == 'w' && name[3] == 'a' && name[4] == 'p' &&
+	    name[5] == 'd')
+		return WHO_KSWAPD;
+	if (name[1] == 'c' && name[2] == 'o' && name[3] == 'm' && name[4] == 'p' &&
+	    name[5] == 'a' && name[6] == 'c' && name[7] == 't' && name[8] == 'd')
+		return WHO_KCOMPACTD;
+	if (name[1] == 'h' && name[2] == 'u' && name[3] == 'g' && name[4] == 'e' &&
+	    name[5] == 'p' && name[6] == 'a')
+		return WHO_KHUGEPAGED;
+	return WHO_PROCESS;
+}
+
+/*
+ * task_rename(task, comm): kernel threads get their names by one, as kdamonds
+ * do when they start.
+ */
+int on_rename(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct account account = {};
+	char name[TASK_COMM_LEN] = {};
+	u32 flags = 0, pid = 0;
+
+	bpf_probe_read_kernel(&flags, sizeof(flags), &task->flags);
+	if (!(flags & PF_KTHREAD))
+		return 0;
+	bpf_probe_read_kernel(name, sizeof(name), (void *)ctx->args[1]);
+	account.who = kind_of(name);
+	if (account.who == WHO_PROCESS)
+		return 0;
+	bpf_probe_read_kernel(&pid, sizeof(pid), &task->pid);
+	if (pid == (u32)bpf_get_current_pid_tgid())
+		account.since_ns = bpf_ktime_get_ns();
+	accounts.update(&pid, &account);
+	return 0;
+}
+
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 task = bpf_get_current_pid_tgid();
+	struct account *account = accounts.lookup(&task);
+
+	if (account) {
+		charge(account, bpf_ktime_get_ns());
+		accounts.delete(&task);
+	}
+	return 0;
+}

@@ -1,0 +1,148 @@
+"""A loaded probe: attach what this kernel offers, read snapshots, detach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, overload
+
+from tiermem.errors import ConfigError, MissingError
+from tiermem.probes.fault_latency import FaultLatencySnapshot
+from tiermem.probes.hint_faults import HintFaultSnapshot
+from tiermem.probes.hooks import (
+    Hook,
+    Part,
+    functions_of,
+    possible_alternatives,
+    tracepoints_of,
+)
+from tiermem.probes.kernel_cpu import KernelCpuSnapshot, set_apart
+from tiermem.probes.kernel_symbols import read_functions
+from tiermem.probes.loader import ProbeError, Program, check_host, find_sources, import_bcc
+from tiermem.probes.migration import MigrationSnapshot
+from tiermem.probes.registry import QUESTIONS
+from tiermem.probes.snapshot import Snapshot
+from tiermem.probes.tracepoints import Tracepoint, read_tracepoint
+
+S = TypeVar("S", bound=Snapshot)
+
+
+class Probe(Generic[S]):
+    """One question, asked of the running kernel from construction to close().
+
+    Loading takes seconds on a slow machine: load once, read often. `attached`
+    and `missing` say what was found to hook into and what this kernel lacks.
+    """
+
+    @overload
+    def __init__(self: Probe[MigrationSnapshot], name: Literal["migration"]) -> None: ...
+    @overload
+    def __init__(self: Probe[HintFaultSnapshot], name: Literal["hint-faults"]) -> None: ...
+    @overload
+    def __init__(
+        self: Probe[KernelCpuSnapshot], name: Literal["kernel-cpu"], *, apart: Sequence[int] = ()
+    ) -> None: ...
+    @overload
+    def __init__(self: Probe[FaultLatencySnapshot], name: Literal["fault-latency"]) -> None: ...
+    @overload
+    def __init__(self: Probe[Any], name: str, *, apart: Sequence[int] = ()) -> None: ...
+
+    def __init__(self, name: str, *, apart: Sequence[int] = ()) -> None:
+        """Load and attach probe `name`.
+
+        apart: pids whose CPU time the reader accounts for himself; only the
+        probe kernel-cpu has such a row. MissingError where the host lacks
+        something, ConfigError for a wrong name, ProbeError where kernel or
+        compiler refuse.
+        """
+        question = QUESTIONS.get(name)
+        if question is None:
+            raise ConfigError(f"probe {name!r}: allowed is one of {', '.join(QUESTIONS)}")
+        if apart and name != "kernel-cpu":
+            raise ConfigError(f"probe {name}: only kernel-cpu sets processes apart")
+        check_host(name)
+        import_bcc()
+        symbols = read_functions(functions_of(question.parts))
+        tracepoints = _read_tracepoints(tracepoints_of(question.parts))
+        defines = {
+            macro: _tracepoint(tracepoints, event).position(field)
+            for macro, (event, field) in question.arguments.items()
+        }
+        self.name = name
+        self.attached: tuple[Hook, ...] = ()
+        self.missing: tuple[str, ...] = ()
+        self._program = Program(find_sources() / f"{name}.bpf.c", defines)
+        try:
+            for part in question.parts:
+                self._attach(part, symbols, tracepoints)
+            self._read = question.open_reader(self._program, tracepoints)
+            if apart:
+                set_apart(self._program, list(apart))
+        except BaseException:
+            self._program.close()
+            raise
+
+    def read(self) -> S:
+        """The counts since the probe was attached."""
+        snapshot: S = self._read()
+        return snapshot
+
+    def close(self) -> None:
+        """Detach; reading is over."""
+        self._program.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _attach(
+        self, part: Part, symbols: dict[str, str], tracepoints: dict[str, Tracepoint]
+    ) -> None:
+        """Attach the best alternative that works; whole or not at all."""
+        refusal: ProbeError | None = None
+        for alternative in possible_alternatives(part, symbols, tracepoints):
+            done: list[Hook] = []
+            try:
+                for hook in alternative:
+                    self._program.attach(hook)
+                    done.append(hook)
+            except ProbeError as error:
+                refusal = error
+                for hook in done:
+                    self._program.detach(hook)
+                continue
+            self.attached += alternative
+            return
+        self.missing += (part.sees,)
+        if not part.needed:
+            return
+        if refusal:
+            raise refusal
+        wanted = sorted(functions_of([part]) | tracepoints_of([part]))
+        raise MissingError(
+            f"probe {self.name}: to see {part.sees}, this kernel offers no way; "
+            f"looked for {', '.join(wanted)}"
+        )
+
+
+def _read_tracepoints(names: set[str]) -> dict[str, Tracepoint]:
+    found = {}
+    for name in names:
+        system, _, event = name.partition(":")
+        tracepoint = read_tracepoint(system, event)
+        if tracepoint:
+            found[name] = tracepoint
+    return found
+
+
+def _tracepoint(tracepoints: dict[str, Tracepoint], name: str) -> Tracepoint:
+    if name not in tracepoints:
+        raise MissingError(f"this kernel has no tracepoint {name}")
+    return tracepoints[name]
