@@ -1,16 +1,21 @@
 """The `tiermem` command: finds the verbs' modules and turns errors into exit codes.
 
-A verb is a module of this package with an `app` (a typer.Typer for a group, or
-one with a single command). `VERBS` is the table of contents that `--help` shows.
+A verb is a module of this package with an `app`: a typer.Typer with a single
+command, which is then the verb itself, or with several, which makes a group.
+`VERBS` is the table of contents that `--help` shows. A verb's module is
+imported when it is used and not before: importing costs seconds on a slow
+machine, and a host may lack what another verb needs.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
 
 from tiermem.errors import TiermemError
 
@@ -21,19 +26,43 @@ VERBS: dict[str, str] = {
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",
 }
+COMPLETION_OPTIONS = ("install_completion", "show_completion")
+
+
+def load_verb(name: str) -> Any:
+    """The click command of one verb, its module imported."""
+    command = typer.main.get_command(importlib.import_module(f"tiermem.cli.{name}").app)
+    command.name = name
+    command.help = command.help or VERBS[name]
+    command.params = [p for p in command.params if p.name not in COMPLETION_OPTIONS]
+    return command
+
+
+class VerbGroup(TyperGroup):
+    """Lists the verbs without importing them, imports the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        summary = VERBS.get(cmd_name)
+        return None if summary is None else TyperCommand(cmd_name, help=summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_verb(name) if name in VERBS else command, rest
 
 
 def build_app() -> typer.Typer:
     """The whole command tree."""
     app = typer.Typer(
         name="tiermem",
+        cls=VerbGroup,
         help="A CXL memory layer for Linux.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    for verb, summary in VERBS.items():
-        module = importlib.import_module(f"tiermem.cli.{verb}")
-        app.add_typer(module.app, name=verb, help=summary)
+    app.callback()(lambda: None)
     return app
 
 
