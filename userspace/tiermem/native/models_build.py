@@ -22,8 +22,12 @@ HEADERS = (
     "fpga_models/memsys/cache.h",
     "fpga_models/memsys/stream.h",
     "fpga_models/memsys/memsys.h",
+    "kmod/uapi/tiermem_promote.h",
+    "userspace/tiermem/native/replay_machine.h",
 )
-SOURCE_FOLDERS = ("fpga_models/trackers", "fpga_models/memsys")
+MODEL_FOLDERS = ("fpga_models/trackers", "fpga_models/memsys")
+REPLAY = "userspace/tiermem/native"
+REPLAY_SOURCES = ("page_directory.c", "replay_machine.c")
 CONSTANTS = "#define TM_TRACE_MAGIC ...\n"
 """Macros do not survive the preprocessor, so those that Python needs are named here."""
 
@@ -32,14 +36,13 @@ def ffi(root: Path) -> cffi.FFI:
     """Describes `_models`; `root` is the checkout."""
     builder = cffi.FFI()
     builder.cdef(KERNEL_TYPES + CONSTANTS + declarations([root / header for header in HEADERS]))
-    sources = [
-        source for folder in SOURCE_FOLDERS for source in sorted((root / folder).glob("*.c"))
-    ]
+    sources = [source for folder in MODEL_FOLDERS for source in sorted((root / folder).glob("*.c"))]
+    sources += [root / REPLAY / name for name in REPLAY_SOURCES]
     builder.set_source(
         "_models",
         "\n".join(f'#include "{Path(header).name}"' for header in HEADERS),
         sources=[str(source) for source in sources],
-        include_dirs=[str(root / "kmod/uapi"), *(str(root / f) for f in SOURCE_FOLDERS)],
+        include_dirs=[str(root / f) for f in ("kmod/uapi", REPLAY, *MODEL_FOLDERS)],
         extra_compile_args=["-std=gnu99", "-O3", "-flto", "-Wall", "-Wextra"],
     )
     return builder
