@@ -6,7 +6,7 @@
  * Nothing here locks: the caller serialises calls on one object. All results
  * are integers and the same on every machine.
  *
- *	outcome.events = ms_access(m, vcpu, address, is_write, instructions, &o);
+ *	ms_access(m, vcpu, address, is_write, instructions, &o);
  *	if (o.events & MS_FILL)		the controller of o.fill_tier was read
  *	if (o.events & MS_WRITEBACK)	... of o.victim_tier wrote o.victim
  *
@@ -92,7 +92,10 @@ void ms_read_vcpu(const struct ms_memsys *memsys, uint32_t vcpu,
 /* Utilisation of a tier's bandwidth in the last whole window, 0..1000 and up. */
 uint32_t ms_utilisation_permille(const struct ms_memsys *memsys, uint32_t tier);
 
-/* Clocks and counters to 0, cache and streams empty; ranges stay. */
+/* Cache and streams empty, as after a long pause; clocks and counters stay. */
+void ms_cool(struct ms_memsys *memsys);
+
+/* The same with clocks and counters at 0; ranges stay. */
 void ms_reset(struct ms_memsys *memsys);
 
 /*
