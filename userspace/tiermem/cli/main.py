@@ -14,7 +14,6 @@ import sys
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
 from tiermem.errors import TiermemError
@@ -71,5 +70,5 @@ def main() -> None:
     try:
         build_app()()
     except TiermemError as error:
-        Console(stderr=True).print(f"tiermem: {error}", markup=False, highlight=False)
+        print(f"tiermem: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

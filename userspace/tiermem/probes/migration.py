@@ -238,7 +238,6 @@ QUESTION = Question(
         "ARG_thp_failed": (MIGRATE, "thp_failed"),
         "ARG_thp_split": (MIGRATE, "thp_split"),
         "ARG_mode": (MIGRATE, "mode"),
-        "ARG_reason": (MIGRATE, "reason"),
         "ARG_start_reason": (f"{MIGRATE}_start", "reason"),
     },
     open_reader=_open,

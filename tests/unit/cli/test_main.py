@@ -1,0 +1,85 @@
+"""The command tree: verbs are listed without their modules, loaded when called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiermem.cli.main import VERBS, load_verb
+
+
+def tiermem(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("tiermem"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
+    )
+
+
+def test_help_lists_every_verb_and_imports_none() -> None:
+    code = (
+        "import sys\n"
+        "from tiermem.cli.main import main\n"
+        "try: main()\n"
+        "finally: print([m for m in sys.modules if m.startswith('tiermem.cli.')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True
+    )
+    assert all(verb in result.stdout for verb in VERBS)
+    assert "['tiermem.cli.main']" in result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_module_with_a_command(verb: str) -> None:
+    command = load_verb(verb)
+    assert command.name == verb
+    assert command.help
+    assert not any("completion" in parameter.name for parameter in command.params)
+
+
+def test_an_error_is_one_line_and_its_exit_code() -> None:
+    result = tiermem("probe", "no-such-probe", COLUMNS="20")
+    assert result.returncode == 2
+    assert result.stderr.startswith("tiermem: probe 'no-such-probe': allowed is one of ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unknown_verb_is_refused() -> None:
+    result = tiermem("prob")
+    assert result.returncode == 2
+    assert "No such command" in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_verbs_and_their_options(shell: str) -> None:
+    complete = {
+        "_TIERMEM_COMPLETE": f"complete_{shell}",
+        "_TYPER_COMPLETE_ARGS": "tiermem pro",
+        "COMP_WORDS": "tiermem pro",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    assert "probe" in tiermem(**complete).stdout
+    complete |= {
+        "_TYPER_COMPLETE_ARGS": "tiermem probe --du",
+        "COMP_WORDS": "tiermem probe --du",
+        "COMP_CWORD": "2",
+    }
+    assert "--duration" in tiermem(**complete).stdout
+
+
+def test_completion_installs_itself(tmp_path: Path) -> None:
+    result = tiermem(
+        "--install-completion",
+        "bash",
+        HOME=str(tmp_path),
+        _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1",
+    )
+    assert result.returncode == 0, result.stderr
+    assert any(path.is_file() for path in tmp_path.rglob("*tiermem*"))
