@@ -1,0 +1,1 @@
+"""Benchmarks: one module per headline table, and what those modules share."""

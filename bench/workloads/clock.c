@@ -72,12 +72,28 @@ void clock_read(struct clock_sample *sample)
 	}
 }
 
-void clock_arm(int armed)
+static void control(unsigned long request, void *argument, const char *what)
 {
-	if (device < 0)
-		return;
-	if (ioctl(device, armed ? TIERMEM_HPT_ARM : TIERMEM_HPT_DISARM) != 0) {
-		fprintf(stderr, "clock: %s: %s\n", armed ? "arm" : "disarm", strerror(errno));
+	if (device >= 0 && ioctl(device, request, argument) != 0) {
+		fprintf(stderr, "clock: %s: %s\n", what, strerror(errno));
 		exit(2);
 	}
+}
+
+void clock_arm(uint64_t slow_base, uint64_t slow_bytes)
+{
+	struct tiermem_hw_config config = {
+		.ranges = { { .base = slow_base, .bytes = slow_bytes, .tier = 1 } },
+		.nr_ranges = 1,
+		.track_base = slow_base,
+		.track_bytes = slow_bytes,
+	};
+
+	control(TIERMEM_HPT_SET_CONFIG, &config, "configure");
+	control(TIERMEM_HPT_ARM, NULL, "arm");
+}
+
+void clock_disarm(void)
+{
+	control(TIERMEM_HPT_DISARM, NULL, "disarm");
 }

@@ -37,7 +37,11 @@ uint64_t clock_now_ns(void);
 
 void clock_read(struct clock_sample *sample);
 
-/* Arm or disarm the model behind the device given to clock_open(). */
-void clock_arm(int armed);
+/*
+ * Arm the model behind the device given to clock_open(), with the range of tier
+ * 1 in physical addresses and no trackers; or disarm it.
+ */
+void clock_arm(uint64_t slow_base, uint64_t slow_bytes);
+void clock_disarm(void);
 
 #endif

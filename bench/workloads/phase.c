@@ -94,7 +94,7 @@ static void run(phase_work work, void *state, const char *label, uint64_t units,
 int phase_serve(phase_work work, void *state, int has_latency)
 {
 	char line[128], label[32];
-	uint64_t units;
+	uint64_t units, base, bytes;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("{\"ready\": true}\n");
@@ -102,9 +102,12 @@ int phase_serve(phase_work work, void *state, int has_latency)
 		line[strcspn(line, "\n")] = '\0';
 		if (strcmp(line, "quit") == 0) {
 			return 0;
-		} else if (strcmp(line, "arm") == 0 || strcmp(line, "disarm") == 0) {
-			clock_arm(line[0] == 'a');
-			printf("{\"done\": \"%s\"}\n", line);
+		} else if (strcmp(line, "disarm") == 0) {
+			clock_disarm();
+			printf("{\"armed\": false}\n");
+		} else if (sscanf(line, "arm %" SCNu64 " %" SCNu64, &base, &bytes) == 2) {
+			clock_arm(base, bytes);
+			printf("{\"armed\": true}\n");
 		} else if (sscanf(line, "run %31[a-z-] %" SCNu64, label, &units) == 2 && units) {
 			run(work, state, label, units, has_latency);
 		} else {

@@ -5,7 +5,8 @@
  *
  *	run LABEL UNITS		do so many units of work; answers with one JSON
  *				line: time, traffic and latencies of that work
- *	arm | disarm		the hardware model, through the tracker device
+ *	arm BASE BYTES		the hardware model, through the tracker device, with
+ *	disarm			tier 1 at these physical addresses
  *	quit
  *
  * A unit is the workload's own: a request, a decoding step, an iteration.

@@ -1,0 +1,186 @@
+"""The workloads and the policies of the page-tiering benchmark, and their sizes.
+
+Sizes are for a guest whose DRAM holds less than half of each workload. A
+workload's units of work are given for two modes: `full`, and `quick`, which
+does about half as much of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.guest.spec import MEASURE, RunSpec, Units
+
+Mode = Literal["full", "quick", "demo"]
+
+OUT = "/opt/tiermem/out"
+PROGRAMS = f"{OUT}/programs"
+GRAPH_SCALE = 22
+GRAPH_DEGREE = 8
+SOCKET = "/run/bench.sock"
+
+DRAM = "512M"
+CXL = "1G"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One workload: what it runs, how much of it, and what it stands for."""
+
+    name: str
+    title: str
+    program: tuple[str, ...]
+    full: Units
+    quick: Units
+    server: tuple[str, ...] = ()
+    has_requests: bool = False
+
+    def units(self, mode: Mode) -> Units:
+        """Units of work of each phase."""
+        return self.full if mode == "full" else self.quick
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """A policy as the tables name it; `nominator` and `tracker` are its M5 settings."""
+
+    name: str
+    title: str
+    nominator: str = ""
+    tracker: str = ""
+
+    @property
+    def is_m5(self) -> bool:
+        """Whether the project's daemon does it (the oracle is one of these)."""
+        return bool(self.nominator)
+
+
+_REDIS = (
+    *("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", ""),
+    *("--appendonly", "no", "--enable-debug-command", "local", "--daemonize", "no"),
+)
+_MEMCACHED = ("memcached", "-u", "root", "-s", SOCKET, "-m", "2048", "-t", "1", "-a", "0600")
+
+
+def _load(protocol: str, records: int, read_percent: int) -> tuple[str, ...]:
+    return (
+        f"{PROGRAMS}/loadgen",
+        *(f"protocol={protocol}", f"socket={SOCKET}"),
+        *(f"records={records}", f"read_percent={read_percent}"),
+    )
+
+
+WORKLOADS: dict[str, Workload] = {
+    one.name: one
+    for one in (
+        Workload(
+            "redis-b",
+            "Redis, YCSB B (95% reads)",
+            _load("redis", 450_000, 95),
+            Units(400_000, 20_000, 200_000),
+            Units(250_000, 15_000, 120_000),
+            _REDIS,
+            True,
+        ),
+        Workload(
+            "redis-c",
+            "Redis, YCSB C (reads only)",
+            _load("redis", 450_000, 100),
+            Units(400_000, 20_000, 200_000),
+            Units(250_000, 15_000, 120_000),
+            _REDIS,
+            True,
+        ),
+        Workload(
+            "memcached",
+            "memcached, YCSB B (95% reads)",
+            _load("memcached", 450_000, 95),
+            Units(400_000, 20_000, 200_000),
+            Units(250_000, 15_000, 120_000),
+            _MEMCACHED,
+            True,
+        ),
+        Workload(
+            "liblinear",
+            "liblinear, SVM training",
+            (f"{PROGRAMS}/linear", "rows=400000", "features=2000000", "row_length=50"),
+            Units(3, 1, 2),
+            Units(2, 1, 1),
+        ),
+        Workload(
+            "pagerank",
+            "PageRank, Kronecker graph",
+            (f"{PROGRAMS}/graphwork", "kernel=pagerank", f"graph={OUT}/graph.bin"),
+            Units(6, 1, 4),
+            Units(4, 1, 2),
+        ),
+        Workload(
+            "bfs",
+            "Breadth-first search, Kronecker graph",
+            (f"{PROGRAMS}/graphwork", "kernel=bfs", f"graph={OUT}/graph.bin"),
+            Units(6, 1, 4),
+            Units(4, 1, 2),
+        ),
+        Workload(
+            "hotset",
+            "Hot set that moves half-way",
+            (f"{PROGRAMS}/hotset", "megabytes=560"),
+            Units(30_000_000, 1_000_000, 30_000_000),
+            Units(20_000_000, 1_000_000, 20_000_000),
+        ),
+        Workload(
+            "kvscan",
+            "LLM decoding, KV scan",
+            (f"{PROGRAMS}/kvscan", "megabytes=560", "sequences=128", "batch=4"),
+            Units(300, 10, 200),
+            Units(200, 10, 120),
+            has_requests=True,
+        ),
+    )
+}
+
+POLICIES: dict[str, PolicyChoice] = {
+    one.name: one
+    for one in (
+        PolicyChoice("none", "no policy"),
+        PolicyChoice("numab", "NUMA balancing + demotion"),
+        PolicyChoice("damon", "DAMON (damo)"),
+        PolicyChoice("m5-hpt", "M5, pages", "hpt", "device"),
+        PolicyChoice("m5-hwt", "M5, words", "hwt", "device"),
+        PolicyChoice("m5-hpt+hwt", "M5, pages and words", "hpt+hwt", "device"),
+        PolicyChoice("oracle", "M5, exact counters", "hpt", "pac"),
+    )
+}
+
+M5 = "m5-hpt+hwt"
+"""The policy that the figures call M5: the daemon's default."""
+
+
+def m5_config(policy: PolicyChoice, *, dry_run: bool) -> str:
+    """The daemon's TOML: its defaults, but for where its files are and what it nominates by."""
+    lines = [f"dry_run = {str(dry_run).lower()}"]
+    lines += ['socket = "@FOLDER@/m5.sock"', 'state_file = "@FOLDER@/m5.json"']
+    lines += [f'[tracker]\nkind = "{policy.tracker}"']
+    lines += [f'[nominator]\nmode = "{policy.nominator}"']
+    return "\n".join(lines) + "\n"
+
+
+def run_spec(
+    workload: Workload, policy: PolicyChoice, seed: int, mode: Mode, purpose: str = MEASURE
+) -> RunSpec:
+    """Everything the guest needs to know for one run."""
+    identify = purpose != MEASURE
+    config = m5_config(policy, dry_run=identify) if policy.is_m5 else ""
+    files = (SOCKET,) if workload.server else ()
+    return RunSpec(
+        workload=workload.name,
+        policy=policy.name,
+        seed=seed,
+        program=(*workload.program, f"seed={seed}"),
+        units=workload.units(mode),
+        server=workload.server,
+        m5_config=config,
+        purpose=purpose,
+        server_files=files,
+    )

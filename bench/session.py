@@ -1,0 +1,95 @@
+"""A guest to measure in: one vCPU, exact time, the hardware model loaded but idle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tiermem.errors import TiermemError
+from tiermem.testbed import Guest, boot, load_topology
+
+from bench.catalog import CXL, DRAM
+from bench.guest.spec import RunResult, RunSpec
+
+RUN_TIMEOUT_S = 1800.0
+PAC_HEADER_BYTES = 4096
+GUEST_OUT = "/opt/tiermem/out"
+
+
+class BenchError(TiermemError):
+    """Something could not be measured; the text says what."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run's result, the host's seconds it took, and PAC's reads a page meanwhile.
+
+    pac: shape (pages,), reads of each 4 KiB page frame during the whole run; None
+    unless it was asked for.
+    """
+
+    result: RunResult
+    wall_s: float
+    pac: npt.NDArray[np.uint64] | None = None
+
+
+class Session:
+    """A booted guest with modules loaded, ready for runs one after the other."""
+
+    def __init__(self, guest: Guest, folder: Path) -> None:
+        self.guest = guest
+        self.folder = folder
+        self._number = 0
+
+    def kernel_release(self) -> str:
+        """The guest kernel's release."""
+        return self.guest.check(["uname", "-r"]).stdout.strip()
+
+    def prepare(self) -> None:
+        """Load the kernel modules and stop services that would only make noise."""
+        script = (
+            "insmod_all() { for ko in /opt/tiermem/artifacts/modules/$(uname -r)/*.ko; do "
+            'insmod "$ko" || exit 1; done; }; insmod_all; '
+            "systemctl stop '*.timer' redis-server memcached systemd-journald 2>/dev/null; "
+            "test -c /dev/tiermem_hpt0 && test -c /dev/tiermem_promote"
+        )
+        self.guest.check(["bash", "-c", script], timeout_s=300)
+
+    def run(self, spec: RunSpec, *, with_pac: bool = False) -> Measured:
+        """Do one run. BenchError naming workload and policy when it fails."""
+        self._number += 1
+        name = f"{self.guest.name}-{self._number}-{spec.workload}-{spec.policy}-{spec.purpose}"
+        answer = self.folder / f"{name}.result.json"
+        (self.folder / f"{name}.spec.json").write_text(spec.to_json())
+        before = self._pac() if with_pac else None
+        begin = time.monotonic()
+        files = [f"{GUEST_OUT}/{name}.{kind}.json" for kind in ("spec", "result")]
+        done = self.guest.exec(
+            ["python3", "-m", "bench.guest.run", *files],
+            timeout_s=RUN_TIMEOUT_S,
+            env={"PYTHONPATH": "/opt/tiermem/src", "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        if done.status != 0:
+            said = (done.stderr or done.stdout).strip()[-2000:]
+            raise BenchError(f"{spec.workload} under {spec.policy} (seed {spec.seed}): {said}")
+        result = RunResult.from_json(answer.read_text())
+        counted = None if before is None else self._pac() - before
+        return Measured(result, time.monotonic() - begin, counted)
+
+    def _pac(self) -> npt.NDArray[np.uint64]:
+        return np.fromfile(self.guest.pac_path, dtype="<u8", offset=PAC_HEADER_BYTES)
+
+
+@contextmanager
+def session(folder: Path) -> Iterator[Session]:
+    """Boot a guest that shares `folder` and prepare it; it ends with the block."""
+    topology = load_topology("one-host", cpus=1, dram=DRAM, cxl=CXL)
+    with boot(topology, time="icount", plugin=True, out_dir=folder) as pod:
+        opened = Session(pod["a"], folder)
+        opened.prepare()
+        yield opened
