@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The tracker driver's inside: hpt_pci.c binds the PCI function, hpt_device.c
+ * speaks to its memory, hpt_file.c is what user space sees.
+ *
+ * A device may be unbound while files on it are open. Whoever touches its
+ * memory does so between hpt_enter() and hpt_exit(); hpt_enter() fails once the
+ * device has gone. Files keep the structure itself alive by its kref.
+ *
+ * The device's memory is written by someone we do not trust: every count read
+ * from it is bounded before use.
+ */
+#ifndef TIERMEM_HPT_DRIVER_H
+#define TIERMEM_HPT_DRIVER_H
+
+#include <linux/hrtimer.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/miscdevice.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "uapi/tiermem_hpt.h"
+
+struct hpt_device {
+	struct kref ref;
+	struct miscdevice misc;
+	char name[24];
+	int id;
+
+	void __iomem *bar;
+	phys_addr_t bar_phys;
+	bool gone;		/* read under hpt_enter()'s SRCU */
+
+	struct mutex command_lock;
+	struct tiermem_hw_config config;	/* the last one the device took */
+
+	wait_queue_head_t waiters;
+	struct hrtimer poll_timer;
+	spinlock_t poll_lock;
+	bool polling;		/* the timer is on; only while somebody waits */
+	u32 polled_head[TIERMEM_LIST_KINDS];
+
+	struct mutex files_lock;
+	struct list_head files;		/* struct hpt_file */
+};
+
+/* A list copied out of the device, checked. */
+struct hpt_list {
+	u32 number;
+	u32 nr_entries;
+	u64 busy_ns;
+	u64 reads;
+	struct tiermem_list_entry entries[TIERMEM_LIST_ENTRIES_MAX];
+};
+
+/* hpt_device.c */
+bool hpt_enter(struct hpt_device *hpt, int *token);
+void hpt_exit(int token);
+void hpt_revoke(struct hpt_device *hpt);
+u32 hpt_list_head(struct hpt_device *hpt, u32 kind);
+void hpt_mark_consumed(struct hpt_device *hpt, u32 kind, u32 next);
+int hpt_copy_list(struct hpt_device *hpt, u32 kind, u32 number, struct hpt_list *list);
+int hpt_command(struct hpt_device *hpt, u32 opcode, u64 arg0, u64 arg1, u64 arg2);
+int hpt_configure(struct hpt_device *hpt, const struct tiermem_hw_config *config);
+int hpt_query(struct hpt_device *hpt, const struct tiermem_hpt_query *query,
+	      struct hpt_list *list);
+void hpt_read_info(struct hpt_device *hpt, struct tiermem_hpt_info *info);
+void hpt_read_counters(struct hpt_device *hpt, struct tiermem_hpt_counters *counters);
+void hpt_kick_poll(struct hpt_device *hpt);
+int hpt_device_init(struct hpt_device *hpt);
+
+/* hpt_file.c */
+extern const struct file_operations hpt_fops;
+void hpt_unmap_files(struct hpt_device *hpt);
+
+/* hpt_pci.c */
+void hpt_put(struct hpt_device *hpt);
+
+#endif
