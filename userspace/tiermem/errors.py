@@ -40,6 +40,14 @@ class KernelError(TiermemError):
         super().__init__(f"{action}: {os.strerror(code)} ({name})")
 
 
+class ProcessGoneError(TiermemError):
+    """A process that ended, before or while it was being looked at."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        super().__init__(f"process {pid}: has ended")
+
+
 class TimeoutExpiredError(TiermemError):
     """Something did not answer within the time it was given."""
 

@@ -167,31 +167,41 @@ int tiermem_query_pages(int pid, size_t count, const uint64_t *addresses, int32_
 	return query(pid, count, addresses, nodes) < 0 ? -errno : 0;
 }
 
-/* The kernel takes the number of bits plus one, and reads no mask when it is 0. */
+/* The kernel takes the number of bits plus one. */
 static unsigned long max_node(size_t nr_words)
 {
-	return nr_words ? nr_words * 64 + 1 : 0;
+	return nr_words * 64 + 1;
+}
+
+/* Policies without nodes want no mask at all, not an empty one. */
+static const uint64_t *mask_or_null(const uint64_t *mask, size_t nr_words)
+{
+	return nr_words ? mask : NULL;
 }
 
 int tiermem_mbind(uint64_t address, uint64_t bytes, int policy, const uint64_t *mask,
 		  size_t nr_words, unsigned int flags)
 {
-	return syscall(SYS_mbind, address, bytes, policy, mask, max_node(nr_words), flags) < 0 ?
-		       -errno :
-		       0;
+	const uint64_t *nodes = mask_or_null(mask, nr_words);
+	long status =
+		syscall(SYS_mbind, address, bytes, policy, nodes, max_node(nr_words), flags);
+
+	return status < 0 ? -errno : 0;
 }
 
 int tiermem_set_mempolicy(int policy, const uint64_t *mask, size_t nr_words)
 {
-	return syscall(SYS_set_mempolicy, policy, mask, max_node(nr_words)) < 0 ? -errno : 0;
+	const uint64_t *nodes = mask_or_null(mask, nr_words);
+
+	return syscall(SYS_set_mempolicy, policy, nodes, max_node(nr_words)) < 0 ? -errno : 0;
 }
 
 int tiermem_get_mempolicy(int *policy, uint64_t *mask, size_t nr_words, uint64_t address)
 {
-	return syscall(SYS_get_mempolicy, policy, mask, max_node(nr_words), address,
-		       address ? MPOL_F_ADDR : 0) < 0 ?
-		       -errno :
-		       0;
+	unsigned int flags = address ? MPOL_F_ADDR : 0;
+	long status = syscall(SYS_get_mempolicy, policy, mask, max_node(nr_words), address, flags);
+
+	return status < 0 ? -errno : 0;
 }
 
 int tiermem_migrate_process(int pid, const uint64_t *from, const uint64_t *to, size_t nr_words,
