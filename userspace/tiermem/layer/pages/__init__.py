@@ -10,7 +10,13 @@ Addresses and page frame numbers (PFNs) are uint64. A process that ends while it
 is read raises ProcessGoneError; functions over many processes skip it.
 """
 
-from tiermem.layer.pages.frames import PageFlag, flag_names, read_flags, read_map_counts
+from tiermem.layer.pages.frames import (
+    PageFlag,
+    flag_names,
+    read_cgroups,
+    read_flags,
+    read_map_counts,
+)
 from tiermem.layer.pages.mappings import Mapping, read_mappings
 from tiermem.layer.pages.numa_maps import NumaMapping, bytes_by_node, read_numa_maps
 from tiermem.layer.pages.owners import FrameIndex, Owners, find_owners
@@ -26,6 +32,7 @@ __all__ = [
     "bytes_by_node",
     "find_owners",
     "flag_names",
+    "read_cgroups",
     "read_flags",
     "read_map_counts",
     "read_mappings",

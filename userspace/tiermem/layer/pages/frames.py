@@ -1,4 +1,4 @@
-"""What the kernel says of a page frame: /proc/kpageflags and /proc/kpagecount."""
+"""What the kernel says of a page frame: /proc/kpageflags, kpagecount, kpagecgroup."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ def read_flags(pfns: U64, proc: Path = Path("/proc")) -> U64:
 def read_map_counts(pfns: U64, proc: Path = Path("/proc")) -> U64:
     """How often each frame is mapped; 0 for a number beyond all memory."""
     return _read_words(proc / "kpagecount", pfns, missing=np.uint64(0))
+
+
+def read_cgroups(pfns: U64, proc: Path = Path("/proc")) -> U64:
+    """Inode number of the memory cgroup each frame is charged to; 0 for none."""
+    return _read_words(proc / "kpagecgroup", pfns, missing=np.uint64(0))
 
 
 def _read_words(path: Path, pfns: U64, missing: np.uint64) -> U64:
