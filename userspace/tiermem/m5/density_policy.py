@@ -43,7 +43,7 @@ class DensityPolicy(Policy):
 
     def settle(self, outcome: Outcome) -> None:
         """See Policy.settle."""
-        self._nominator.forget(outcome.moved, outcome.now_ns)
+        self._nominator.settle(outcome)
 
     def reconfigure(self, settings: PolicySettings) -> None:
         """See Policy.reconfigure: the elector keeps its state, the heat only if its shape stays."""

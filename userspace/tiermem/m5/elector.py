@@ -13,16 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tiermem.m5.hotlist import F64
 from tiermem.m5.observation import Observation, TierLoad
+from tiermem.service.config import Settings
 
 
-class ElectorSettings(BaseModel):
+class ElectorSettings(Settings):
     """Config section [elector]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_hz: float = Field(default=10.0, gt=0, le=1000)
     min_hz: float = Field(default=1.0, gt=0, le=1000)

@@ -111,7 +111,7 @@ class HeatTable:
         return seen
 
     def vacate(self, pages: U64, now_ns: int) -> None:
-        """The pages moved up: forget their heat, remember that their frames were given up.
+        """Forget the heat of pages that moved up (or could not), and hold their frames back.
 
         The kernel hands a freed frame to the next page it demotes, so a frame
         that turns hot soon after holds a page that should not have gone down.

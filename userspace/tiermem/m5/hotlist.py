@@ -47,14 +47,13 @@ class HotList:
     @property
     def pages(self) -> U64:
         """Page number (PFN) of each entry."""
-        pages: U64 = self.addresses >> np.uint64(PAGE_SHIFT)
-        return pages
+        return np.right_shift(self.addresses, np.uint64(PAGE_SHIFT))
 
     @property
     def line_bits(self) -> U64:
         """One-hot bit of each entry's 64 B line within its page (LINE lists)."""
         line = (self.addresses >> np.uint64(LINE_SHIFT)) & np.uint64(LINES_PER_PAGE - 1)
-        return np.left_shift(np.uint64(1), line)
+        return np.asarray(np.left_shift(np.uint64(1), line), dtype=np.uint64)
 
 
 def empty_list(unit: Unit, interval_ns: int = 0) -> HotList:
@@ -69,4 +68,4 @@ def popcount(masks: U64) -> npt.NDArray[np.uint8]:
         return np.asarray(np.bitwise_count(masks), dtype=np.uint8)
     bytes_of_masks = np.ascontiguousarray(masks).view(np.uint8).reshape(-1, 8)
     bits = np.unpackbits(bytes_of_masks, axis=1)
-    return bits.sum(axis=1, dtype=np.uint8)
+    return np.asarray(bits.sum(axis=1), dtype=np.uint8)

@@ -13,20 +13,19 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tiermem.m5.heat_table import HeatTable
 from tiermem.m5.hotlist import F64, LINES_PER_PAGE, U64, HotList, Unit, popcount
-from tiermem.m5.observation import Verdict
+from tiermem.m5.observation import Outcome, Verdict
+from tiermem.service.config import Settings
 
 NominatorMode = Literal["hpt", "hwt", "hpt+hwt"]
 _MS = 1_000_000
 
 
-class NominatorSettings(BaseModel):
+class NominatorSettings(Settings):
     """Config section [nominator]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: NominatorMode = "hpt+hwt"
     half_life_ms: float = Field(default=500.0, gt=0, le=3_600_000)
@@ -81,9 +80,10 @@ class Nominator:
         held = (slots >= 0) & (self._table.pages[slots] == pages)
         return self._judge(pages[held], counts[held], slots[held], now_ns)
 
-    def forget(self, moved: U64, now_ns: int) -> None:
-        """The pages left the slow tier."""
-        self._table.vacate(moved, now_ns)
+    def settle(self, outcome: Outcome) -> None:
+        """Forget pages that left the slow tier, back off from those that could not be moved."""
+        self._table.vacate(outcome.moved, outcome.now_ns)
+        self._table.vacate(outcome.refused, outcome.now_ns)
 
     def _judge(self, pages: U64, counts: F64, slots: npt.NDArray[np.intp], now_ns: int) -> Nominees:
         table, settings = self._table, self.settings

@@ -82,7 +82,7 @@ VERDICT_MEANING: dict[Verdict, str] = {
     Verdict.PROMOTE: "hot, and moving it pays",
     Verdict.ONE_OFF: "hot in one list only: may be a scan passing by",
     Verdict.SPARSE: "too few of its 64 lines are hot",
-    Verdict.BACKED_OFF: "came down from the fast tier a moment ago: would ping-pong",
+    Verdict.BACKED_OFF: "came down from the fast tier, or could not be moved, a moment ago",
     Verdict.NO_PROFIT: "its reads do not pay for the move and what it would push out",
     Verdict.STOPPED: "migration is stopped: nothing to gain at present",
     Verdict.OVER_BUDGET: "beyond the rate limit for this round",
@@ -119,7 +119,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the pages that were to be moved: `moved` lie on the fast tier now."""
+    """What became of a decision's pages.
+
+    `moved` lie on the fast tier now; `refused` could not be moved, for reasons
+    that will last. Pages in neither may be tried again.
+    """
 
     now_ns: int
     moved: U64

@@ -13,21 +13,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tiermem.errors import ConfigError
 from tiermem.m5.elector import ElectorSettings
 from tiermem.m5.nominator import NominatorSettings
 from tiermem.m5.observation import Decision, Observation, Outcome
+from tiermem.service.config import Settings
 
 
-class PolicySettings(BaseModel):
+class PolicySettings(Settings):
     """What the daemon's config hands to a policy: [policy], [nominator], [elector].
 
     `options` is [policy.options], free for a user's own policy.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     nominator: NominatorSettings = Field(default_factory=NominatorSettings)
     elector: ElectorSettings = Field(default_factory=ElectorSettings)

@@ -1,0 +1,179 @@
+"""Monitor: how hard each tier is read, how full it is, and what a move costs.
+
+Read bandwidth comes from the tracker device's clock page, which costs a few
+loads, so every round takes it. Without the device nothing on a plain host
+counts a tier's reads for us (that would take uncore or resctrl counters):
+bandwidth is then None and the policy does without. LRU bytes and free bytes
+come from sysfs, at most once a period.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tiermem.layer.sysfs import Tree
+from tiermem.m5.node_memory import NodeMemory, high_watermark_bytes, read_nodes
+from tiermem.m5.observation import MoveCosts, TierLoad
+from tiermem.m5.settings import MonitorSettings
+
+NS_PER_S = 1_000_000_000
+# Share of an exponential average that a new cost sample gets.
+_NEW_SAMPLE = 0.2
+# Intervals shorter than this give rates that are mostly noise.
+_SHORTEST_NS = 1_000_000
+_FEW_READS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TierTraffic:
+    """Counters since some start: bytes read, line reads, and time they stalled for."""
+
+    read_bytes: int
+    reads: int
+    stall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One reading of the hardware's counters; `busy_ns` is the modelled clock."""
+
+    fast: TierTraffic
+    slow: TierTraffic
+    busy_ns: int
+
+
+class TrafficSource(Protocol):
+    """Where per-tier traffic is counted."""
+
+    def read_traffic(self) -> Traffic | None:
+        """A fresh reading; None while the device is not counting."""
+
+
+class NoTraffic:
+    """A host without counters of a tier's reads."""
+
+    def read_traffic(self) -> Traffic | None:
+        """Always None."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the monitor says for one round. `room_bytes`: free above the high watermark."""
+
+    fast: TierLoad
+    slow: TierLoad
+    costs: MoveCosts
+    room_bytes: int
+
+
+class Monitor:
+    """Turns counters into rates and keeps running averages of what moves cost."""
+
+    def __init__(
+        self,
+        fast_nodes: tuple[int, ...],
+        slow_nodes: tuple[int, ...],
+        source: TrafficSource,
+        settings: MonitorSettings,
+        tree: Tree,
+    ) -> None:
+        self.settings = settings
+        self._fast_nodes = fast_nodes
+        self._slow_nodes = slow_nodes
+        self._source = source
+        self._tree = tree
+        self._high_bytes = high_watermark_bytes(fast_nodes, tree)
+        self._last_traffic: tuple[int, Traffic] | None = None
+        self._read_Bps: tuple[float | None, float | None] = (None, None)
+        self._memory: tuple[NodeMemory, NodeMemory] | None = None
+        self._memory_ns = 0
+        self._gain_ns: float | None = None
+        self._promote_ns: float | None = None
+        self._demote_ns: float | None = None
+
+    def sample(self, now_ns: int, fresh_memory: bool = False) -> Sample:
+        """Rates since the last call; `fresh_memory` reads sysfs even within the period."""
+        self._take_traffic(now_ns)
+        period_ns = round(self.settings.period_s * NS_PER_S)
+        if fresh_memory or self._memory is None or now_ns - self._memory_ns >= period_ns:
+            self._memory = (
+                read_nodes(self._fast_nodes, self._tree),
+                read_nodes(self._slow_nodes, self._tree),
+            )
+            self._memory_ns = now_ns
+        fast, slow = self._memory
+        return Sample(
+            TierLoad(self._read_Bps[0], fast.active_bytes, fast.free_bytes),
+            TierLoad(self._read_Bps[1], slow.active_bytes, slow.free_bytes),
+            self.costs,
+            max(0, fast.free_bytes - self._high_bytes),
+        )
+
+    @property
+    def costs(self) -> MoveCosts:
+        """Measured costs, or the configured ones where nothing was measured yet."""
+        return MoveCosts(
+            promote_ns=self._promote_ns or self.settings.move_ns,
+            demote_ns=self._demote_ns or self.settings.move_ns,
+            gain_ns=self._gain_ns or self.settings.gain_ns,
+        )
+
+    def busy_ns(self) -> int | None:
+        """The modelled clock; None where there is none."""
+        traffic = self._source.read_traffic()
+        return None if traffic is None else traffic.busy_ns
+
+    def moved_up(self, pages: int, spent_ns: float) -> None:
+        """`pages` were promoted in `spent_ns`."""
+        self._promote_ns = _averaged(self._promote_ns, pages, spent_ns)
+
+    def moved_down(self, pages: int, spent_ns: float) -> None:
+        """`pages` were demoted on our demand in `spent_ns`."""
+        self._demote_ns = _averaged(self._demote_ns, pages, spent_ns)
+
+    def _take_traffic(self, now_ns: int) -> None:
+        traffic = self._source.read_traffic()
+        if traffic is None:
+            self._last_traffic = None
+            self._read_Bps = (None, None)
+            return
+        if self._last_traffic is None:
+            self._last_traffic = (now_ns, traffic)
+            return
+        then_ns, before = self._last_traffic
+        elapsed_ns = now_ns - then_ns
+        if elapsed_ns < _SHORTEST_NS:
+            return
+        self._last_traffic = (now_ns, traffic)
+        fast_bytes = traffic.fast.read_bytes - before.fast.read_bytes
+        slow_bytes = traffic.slow.read_bytes - before.slow.read_bytes
+        if fast_bytes < 0 or slow_bytes < 0:  # the device was re-armed from zero
+            self._read_Bps = (None, None)
+            return
+        self._read_Bps = (
+            fast_bytes * NS_PER_S / elapsed_ns,
+            slow_bytes * NS_PER_S / elapsed_ns,
+        )
+        self._take_gain(before, traffic)
+
+    def _take_gain(self, before: Traffic, after: Traffic) -> None:
+        """What a slow read would save: its mean stall, less what the fast tier would take.
+
+        The stall is measured over the slow tier's own mix of reads (a scan's
+        reads stall far less than pointer chasing), and shrinks with latency.
+        """
+        reads = after.slow.reads - before.slow.reads
+        if reads < _FEW_READS:
+            return
+        stall_ns = (after.slow.stall_ns - before.slow.stall_ns) / reads
+        saved_ns = stall_ns * (1.0 - self.settings.fast_latency_share)
+        self._gain_ns = _averaged(self._gain_ns, 1, saved_ns)
+
+
+def _averaged(average: float | None, pages: int, spent_ns: float) -> float | None:
+    if pages <= 0 or spent_ns <= 0:
+        return average
+    sample = spent_ns / pages
+    return sample if average is None else average + _NEW_SAMPLE * (sample - average)

@@ -1,0 +1,64 @@
+"""How full a node is, from sysfs: free pages, pages on the LRU lists, watermarks.
+
+/sys/devices/system/node/nodeN/vmstat has the counts; the watermarks, which
+change only with the kernel's settings, come from /proc/zoneinfo.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tiermem.errors import MissingError
+from tiermem.layer.sysfs import Tree
+from tiermem.m5.hotlist import PAGE_BYTES
+
+_LRU = ("nr_active_anon", "nr_inactive_anon", "nr_active_file", "nr_inactive_file")
+_NODE = re.compile(r"^Node (\d+), zone", re.MULTILINE)
+_HIGH = re.compile(r"^\s+high\s+(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMemory:
+    """One node, or several added up: bytes free and bytes on the LRU lists."""
+
+    free_bytes: int
+    active_bytes: int
+
+    def __add__(self, other: NodeMemory) -> NodeMemory:
+        return NodeMemory(
+            self.free_bytes + other.free_bytes, self.active_bytes + other.active_bytes
+        )
+
+
+def read_node(node: int, tree: Tree) -> NodeMemory:
+    """Free and LRU bytes of `node`; MissingError naming the node where it is not there."""
+    path = tree.sysfs / f"devices/system/node/node{node}/vmstat"
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise MissingError(f"node {node}: {path}: {error.strerror}") from error
+    counts = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    lru = sum(int(counts.get(name, 0)) for name in _LRU)
+    return NodeMemory(int(counts.get("nr_free_pages", 0)) * PAGE_BYTES, lru * PAGE_BYTES)
+
+
+def read_nodes(nodes: tuple[int, ...], tree: Tree) -> NodeMemory:
+    """The same for several nodes, added up."""
+    total = NodeMemory(0, 0)
+    for node in nodes:
+        total += read_node(node, tree)
+    return total
+
+
+def high_watermark_bytes(nodes: tuple[int, ...], tree: Tree) -> int:
+    """Free bytes below which the kernel starts to take memory back, over all zones of `nodes`."""
+    text = (tree.proc / "zoneinfo").read_text()
+    starts = [*_NODE.finditer(text)]
+    pages = 0
+    for index, start in enumerate(starts):
+        end = starts[index + 1].start() if index + 1 < len(starts) else len(text)
+        high = _HIGH.search(text, start.end(), end)
+        if int(start[1]) in nodes and high:
+            pages += int(high[1])
+    return pages * PAGE_BYTES

@@ -1,0 +1,85 @@
+"""The kernel's switches that tiering depends on: set while the daemon runs, then given back.
+
+What was found is remembered in the state file before anything is changed, so
+that a daemon that was killed gives back, after its restart and a clean end,
+what its first run found.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tiermem.errors import KernelError
+from tiermem.layer.sysfs import Tree
+
+DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
+NUMA_BALANCING = "/proc/sys/kernel/numa_balancing"
+WATERMARK_SCALE = "/proc/sys/vm/watermark_scale_factor"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Switches:
+    """Sets switches and remembers in `found` what they were."""
+
+    tree: Tree = field(default_factory=Tree)
+    found: dict[str, str] = field(default_factory=dict)
+    ours: dict[str, str] = field(default_factory=dict)
+
+    def read(self, switch: str) -> str | None:
+        """The switch's value; None where this kernel has none."""
+        try:
+            return self._path(switch).read_text().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KernelError(f"read {switch}", error.errno or 0) from error
+
+    def set(self, switch: str, value: str) -> None:
+        """Set it, unless it says so already."""
+        before = self.read(switch)
+        if before is None or before == value:
+            return
+        # A switch found on an earlier run keeps what that run found.
+        self.found.setdefault(switch, before)
+        self._write(switch, value)
+        # Some kernels show what was written as 1 as `true`.
+        self.ours[switch] = self.read(switch) or value
+
+    def restore(self) -> None:
+        """Give back every switch that still has the value we gave it.
+
+        One that somebody else has changed meanwhile is left alone, and said so.
+        """
+        for switch, before in self.found.items():
+            now = self.read(switch)
+            if now == before:
+                continue
+            if now != self.ours.get(switch, now):
+                _log.warning("%s was changed to %r by somebody else; left as it is", switch, now)
+                continue
+            try:
+                self._write(switch, before)
+            except KernelError as error:
+                _log.error("%s", error)
+        self.found.clear()
+        self.ours.clear()
+
+    def _path(self, switch: str) -> Path:
+        """Where the switch, named by its usual path, lies in our tree."""
+        mount, _, rest = switch.removeprefix("/").partition("/")
+        return (self.tree.sysfs if mount == "sys" else self.tree.proc) / rest
+
+    def _write(self, switch: str, value: str) -> None:
+        try:
+            self._path(switch).write_text(value)
+        except OSError as error:
+            raise KernelError(f"write {value} to {switch}", error.errno or 0) from error
+
+
+def is_demotion_on(value: str | None) -> bool:
+    """Whether demotion_enabled reads as on (kernels show `true` or `1`)."""
+    return value in ("1", "true", "Y")
