@@ -1,0 +1,79 @@
+"""The modelled clock, read from a mapped page without system calls.
+
+All times are modelled time: instructions x time per instruction + stalls of the
+memory model. Layout: struct tiermem_clock_page of kmod/uapi/tiermem_hpt_regs.h.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tiermem.errors import MissingError
+from tiermem.native.struct_dtype import struct_dtype
+
+try:
+    from tiermem.native._uapi import ffi, lib
+except ImportError as error:
+    raise MissingError(
+        "the native module _uapi is not built: run python3 userspace/tiermem/native/build.py"
+    ) from error
+
+PAGE_DTYPE = struct_dtype(ffi, "tiermem_clock_page")
+TIER_DTYPE = struct_dtype(ffi, "tiermem_clock_tier")
+VCPU_DTYPE = struct_dtype(ffi, "tiermem_clock_vcpu")
+
+_BUSY_WORD = ffi.offsetof("struct tiermem_clock_page", "busy_ns") // 8
+_ARMED_WORD = ffi.offsetof("struct tiermem_clock_page", "armed") // 8
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The whole page at about one moment; fields are read one after the other.
+
+    tiers: TIER_DTYPE array, one a tier (read_bytes, write_bytes, reads, writes,
+    stall_ns). vcpus: VCPU_DTYPE array (instructions, stall_ns, busy_ns, llc_hits).
+    """
+
+    busy_ns: int
+    armed: bool
+    ps_per_instruction: int
+    tiers: npt.NDArray[np.void]
+    vcpus: npt.NDArray[np.void]
+
+
+class ClockPage:
+    """A reader of the clock. The memory stays mapped until `close`."""
+
+    def __init__(self, page: mmap.mmap) -> None:
+        """`page` is one page, mapped from the tracker device or its host file."""
+        self._page = page
+        self._words = memoryview(page).cast("Q")
+
+    def busy_ns(self) -> int:
+        """Modelled busy time, summed over vCPUs. The cheapest call here."""
+        return int(self._words[_BUSY_WORD])
+
+    def is_armed(self) -> bool:
+        """Whether the clock runs at all."""
+        return bool(self._words[_ARMED_WORD])
+
+    def read(self) -> ClockReading:
+        """A copy of all there is."""
+        page: Any = np.frombuffer(self._page, dtype=PAGE_DTYPE, count=1).copy()[0]
+        return ClockReading(
+            busy_ns=int(page["busy_ns"]),
+            armed=bool(page["armed"]),
+            ps_per_instruction=int(page["ps_per_instruction"]),
+            tiers=page["tiers"][: min(int(page["nr_tiers"]), lib.TIERMEM_TIERS_MAX)],
+            vcpus=page["vcpus"][: min(int(page["nr_vcpus"]), lib.TIERMEM_VCPUS_MAX)],
+        )
+
+    def close(self) -> None:
+        """Unmap. Using the reader afterwards raises ValueError."""
+        self._words.release()
+        self._page.close()

@@ -1,0 +1,43 @@
+"""The kernel modules' interface and the device's register page as `_uapi`.
+
+Structures, enums and constants come from kmod/uapi/*.h; the compiler, not this
+file, computes sizes and ioctl numbers. Nothing here is C that runs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cffi
+
+from tiermem.native.cdef import KERNEL_TYPES, declarations
+
+UAPI = "kmod/uapi"
+HEADERS = ("tiermem_hpt_regs.h", "tiermem_hpt.h", "tiermem_promote.h")
+
+_MACRO = re.compile(r"^#define\s+(TIERMEM_\w+)[ \t]+\S", re.MULTILINE)
+
+
+def ffi(root: Path) -> cffi.FFI:
+    """Describes `_uapi`; `root` is the checkout."""
+    headers = [root / UAPI / name for name in HEADERS]
+    builder = cffi.FFI()
+    builder.cdef(KERNEL_TYPES + declarations(headers) + macros(headers))
+    builder.set_source(
+        "_uapi",
+        "\n".join(f'#include "{name}"' for name in HEADERS),
+        include_dirs=[str(root / UAPI)],
+        extra_compile_args=["-std=gnu99", "-Wall", "-Wextra"],
+    )
+    return builder
+
+
+def macros(headers: list[Path]) -> str:
+    """cdef lines that ask the compiler for each macro's value.
+
+    The preprocessor expands macros away, so their names are read from the text.
+    Include guards define nothing and are left out.
+    """
+    names = [name for header in headers for name in _MACRO.findall(header.read_text())]
+    return "".join(f"#define {name} ...\n" for name in names)
