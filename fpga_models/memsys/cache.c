@@ -130,6 +130,13 @@ uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address, int is_write,
 	return MS_FILL | MS_WRITEBACK;
 }
 
+void ms_cache_prefetch(const struct ms_cache *cache, uint64_t address)
+{
+	const uint64_t index = address >> MS_LINE_SHIFT & cache->set_mask;
+
+	__builtin_prefetch(cache->words + index * cache->stride, 1);
+}
+
 void ms_cache_clear(struct ms_cache *cache)
 {
 	memset(cache->words, 0,

@@ -44,6 +44,9 @@ uint64_t ms_cache_address_limit(const struct ms_cache *cache);
 uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address, int is_write,
 			 uint64_t *victim);
 
+/* Brings the address's set into the caches of the machine that runs the model. */
+void ms_cache_prefetch(const struct ms_cache *cache, uint64_t address);
+
 /* Forgets every line, dirty ones included. */
 void ms_cache_clear(struct ms_cache *cache);
 

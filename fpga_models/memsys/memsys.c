@@ -160,6 +160,11 @@ uint32_t ms_access(struct ms_memsys *m, uint32_t vcpu, uint64_t address, int is_
 	return o->events;
 }
 
+void ms_prefetch(const struct ms_memsys *m, uint64_t address)
+{
+	ms_cache_prefetch(m->llc, address & m->address_mask);
+}
+
 uint64_t ms_now_ps(const struct ms_memsys *m)
 {
 	return m->timing.closed_ps + m->timing.progress_ps;

@@ -74,6 +74,9 @@ uint32_t ms_tier_of(const struct ms_memsys *memsys, uint64_t address);
 uint32_t ms_access(struct ms_memsys *memsys, uint32_t vcpu, uint64_t address,
 		   int is_write, uint64_t instructions, struct ms_outcome *outcome);
 
+/* Announces an access, so that the host's caches are ready; models nothing. */
+void ms_prefetch(const struct ms_memsys *memsys, uint64_t address);
+
 /* The vCPU has executed that many instructions, without an access. */
 void ms_tick(struct ms_memsys *memsys, uint32_t vcpu, uint64_t instructions);
 

@@ -2,7 +2,6 @@
 #include "h3.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "splitmix.h"
 
@@ -10,16 +9,19 @@ enum {
 	KEY_BITS = 64,
 	KEY_BYTES = 8,
 	BYTE_VALUES = 256,
-	WORDS_MAX = TM_ROWS_MAX / 2,
+	NARROW_BITS = 16,
+	WIDE_BITS = 32,
+	WORDS_MAX = TM_ROWS_MAX * WIDE_BITS / 64,
 };
 
 /*
  * The bit entries are folded into one table a key byte, so that a hash is one
- * lookup a byte; rows are packed two to a word. A zero byte hashes to zero, so
- * a short key costs only its own bytes.
+ * lookup a byte; a zero byte hashes to zero, so a short key costs only its own
+ * bytes. Several rows share a word, four of them where 16 bits name a column.
  */
 struct tm_h3 {
 	uint32_t rows;
+	uint32_t lane_bits;
 	uint32_t words;
 	uint64_t folded[];	/* [byte][value][word] */
 };
@@ -27,6 +29,7 @@ struct tm_h3 {
 static void fold_byte(struct tm_h3 *h3, const uint32_t *entries, uint32_t byte)
 {
 	uint64_t *table = h3->folded + (size_t)byte * BYTE_VALUES * h3->words;
+	uint32_t lanes = 64 / h3->lane_bits;
 
 	for (uint32_t value = 1; value < BYTE_VALUES; value++) {
 		uint32_t low = value & -value;
@@ -35,7 +38,8 @@ static void fold_byte(struct tm_h3 *h3, const uint32_t *entries, uint32_t byte)
 		const uint64_t *rest = table + (size_t)(value ^ low) * h3->words;
 
 		for (uint32_t row = 0; row < h3->rows; row++)
-			out[row / 2] |= (uint64_t)entries[bit * h3->rows + row] << (row % 2 * 32);
+			out[row / lanes] |= (uint64_t)entries[bit * h3->rows + row]
+					    << (row % lanes * h3->lane_bits);
 		for (uint32_t word = 0; word < h3->words; word++)
 			out[word] ^= rest[word];
 	}
@@ -44,13 +48,15 @@ static void fold_byte(struct tm_h3 *h3, const uint32_t *entries, uint32_t byte)
 struct tm_h3 *tm_h3_create(uint32_t rows, uint32_t columns, uint64_t seed)
 {
 	uint32_t entries[KEY_BITS * TM_ROWS_MAX];
-	uint32_t words = (rows + 1) / 2;
+	uint32_t lane_bits = columns <= 1u << NARROW_BITS ? NARROW_BITS : WIDE_BITS;
+	uint32_t words = (rows * lane_bits + 63) / 64;
 	struct tm_h3 *h3 = calloc(1, sizeof(*h3) + (size_t)KEY_BYTES * BYTE_VALUES * words *
 						   sizeof(uint64_t));
 
 	if (!h3)
 		return NULL;
 	h3->rows = rows;
+	h3->lane_bits = lane_bits;
 	h3->words = words;
 	for (uint32_t i = 0; i < KEY_BITS * rows; i++)
 		entries[i] = (uint32_t)(tm_splitmix64(&seed) >> 32) & (columns - 1);
@@ -64,25 +70,27 @@ void tm_h3_destroy(struct tm_h3 *h3)
 	free(h3);
 }
 
-/* Inlined with a constant number of words, so that the words stay in registers. */
-static inline void hash_words(const struct tm_h3 *h3, uint64_t key, uint64_t *hash,
-			      uint32_t words)
+/* Inlined with constants, so that the words stay in registers. */
+static inline void hash_key(const struct tm_h3 *h3, uint64_t key, uint32_t *columns,
+			    uint32_t rows, uint32_t lane_bits, uint32_t words)
 {
 	const uint64_t *table = h3->folded;
+	const uint32_t lanes = 64 / lane_bits;
+	const uint64_t lane_mask = (1ULL << lane_bits) - 1;
+	uint64_t hash[WORDS_MAX] = { 0 };
 
 	for (; key; key >>= 8, table += BYTE_VALUES * words)
 		for (uint32_t word = 0; word < words; word++)
 			hash[word] ^= table[(key & 0xff) * words + word];
+	for (uint32_t row = 0; row < rows; row++)
+		columns[row] = (uint32_t)(hash[row / lanes] >> (row % lanes * lane_bits) &
+					  lane_mask);
 }
 
 void tm_h3_hash(const struct tm_h3 *h3, uint64_t key, uint32_t *columns)
 {
-	uint64_t hash[WORDS_MAX] = { 0 };
-
-	if (h3->words == 2)
-		hash_words(h3, key, hash, 2);
+	if (h3->rows == 4 && h3->lane_bits == NARROW_BITS)
+		hash_key(h3, key, columns, 4, NARROW_BITS, 1);
 	else
-		hash_words(h3, key, hash, h3->words);
-	for (uint32_t row = 0; row < h3->rows; row++)
-		columns[row] = (uint32_t)(hash[row / 2] >> (row % 2 * 32));
+		hash_key(h3, key, columns, h3->rows, h3->lane_bits, h3->words);
 }

@@ -40,10 +40,8 @@ void tm_topk_destroy(struct tm_topk *topk)
 	free(topk);
 }
 
-static void add_to_sketch(struct tm_topk *topk, uint64_t key)
+static inline void offer(struct tm_topk *topk, uint64_t key, uint32_t estimate)
 {
-	uint32_t estimate = tm_sketch_add(topk->sketch, key);
-
 	/* An entry's own estimate exceeds the floor unless it is saturated, so
 	 * nothing that would change the ranking is turned away here. */
 	if (estimate > tm_ranking_floor(topk->ranking))
@@ -62,9 +60,23 @@ static void add_space_saving(struct tm_topk *topk, uint64_t key)
 void tm_topk_add(struct tm_topk *topk, uint64_t key)
 {
 	if (topk->sketch)
-		add_to_sketch(topk, key);
+		offer(topk, key, tm_sketch_add(topk->sketch, key));
 	else
 		add_space_saving(topk, key);
+}
+
+void tm_topk_add_many(struct tm_topk *topk, const uint64_t *keys, uint32_t n)
+{
+	uint32_t estimates[TM_BATCH_MAX];
+
+	if (topk->sketch) {
+		tm_sketch_add_many(topk->sketch, keys, n, estimates);
+		for (uint32_t i = 0; i < n; i++)
+			offer(topk, keys[i], estimates[i]);
+	} else {
+		for (uint32_t i = 0; i < n; i++)
+			add_space_saving(topk, keys[i]);
+	}
 }
 
 uint32_t tm_topk_list(const struct tm_topk *topk, uint32_t max, uint64_t *keys, uint32_t *counts)

@@ -15,6 +15,10 @@
 #include "tiermem_hpt_regs.h"
 #endif
 
+enum tm_topk_limits {
+	TM_BATCH_MAX = 256,
+};
+
 struct tm_topk;
 
 /* The configuration must have passed tm_config_check(). NULL when out of memory. */
@@ -22,6 +26,9 @@ struct tm_topk *tm_topk_create(const struct tiermem_tracker_config *config,
 			       uint64_t seed);
 void tm_topk_destroy(struct tm_topk *topk);
 void tm_topk_add(struct tm_topk *topk, uint64_t key);
+
+/* The same for n keys in order, at most TM_BATCH_MAX. */
+void tm_topk_add_many(struct tm_topk *topk, const uint64_t *keys, uint32_t n);
 uint32_t tm_topk_list(const struct tm_topk *topk, uint32_t max, uint64_t *keys,
 		      uint32_t *counts);
 void tm_topk_clear(struct tm_topk *topk);

@@ -226,6 +226,34 @@ uint32_t tm_trackers_access(struct tm_trackers *trackers, uint64_t address, int 
 	return tm_trackers_due(trackers, now_ns);
 }
 
+uint32_t tm_trackers_read_many(struct tm_trackers *trackers, const uint64_t *addresses,
+			       uint32_t n, uint64_t now_ns)
+{
+	const struct units *units = &trackers->units;
+	uint64_t inside[TM_BATCH_MAX];
+	uint64_t keys[TM_BATCH_MAX];
+	uint32_t tracked = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		inside[tracked] = addresses[i];
+		tracked += addresses[i] - trackers->base < trackers->bytes;
+	}
+	trackers->counters.reads_tracked += tracked;
+	trackers->counters.reads_ignored += n - tracked;
+	for (uint32_t kind = 0; kind < TOPK_KINDS; kind++) {
+		if (!units->topk[kind] || !tracked)
+			continue;
+		for (uint32_t i = 0; i < tracked; i++)
+			keys[i] = inside[i] >> unit_shift[kind];
+		tm_topk_add_many(units->topk[kind], keys, tracked);
+	}
+	for (uint32_t kind = TOPK_KINDS; kind < KINDS; kind++)
+		for (uint32_t i = 0; units->exact[kind] && i < tracked; i++)
+			if (tm_exact_add(units->exact[kind], inside[i]))
+				trackers->counters.exact_lost++;
+	return tm_trackers_due(trackers, now_ns);
+}
+
 static uint32_t list_topk(struct tm_trackers *trackers, uint32_t kind, uint32_t max,
 			  struct tiermem_list_entry *entries)
 {

@@ -20,6 +20,7 @@
 #ifndef TIERMEM_CDEF
 #include <stdint.h>
 #include "tiermem_hpt_regs.h"
+#include "topk.h"
 #endif
 
 struct tm_trackers;
@@ -54,6 +55,13 @@ void tm_trackers_restart(struct tm_trackers *trackers, uint64_t now_ns);
  */
 uint32_t tm_trackers_access(struct tm_trackers *trackers, uint64_t address,
 			    int is_write, uint64_t now_ns);
+
+/*
+ * Reads behind the last-level cache, in order, as by tm_trackers_access(), but
+ * faster; periods are looked at once, after the last. n is at most TM_BATCH_MAX.
+ */
+uint32_t tm_trackers_read_many(struct tm_trackers *trackers, const uint64_t *addresses,
+			       uint32_t n, uint64_t now_ns);
 
 /* The same mask without an access. A period without a read is never due. */
 uint32_t tm_trackers_due(const struct tm_trackers *trackers, uint64_t now_ns);

@@ -43,6 +43,6 @@ def ffi(root: Path) -> cffi.FFI:
         "\n".join(f'#include "{Path(header).name}"' for header in HEADERS),
         sources=[str(source) for source in sources],
         include_dirs=[str(root / f) for f in ("kmod/uapi", REPLAY, *MODEL_FOLDERS)],
-        extra_compile_args=["-std=gnu99", "-O3", "-flto", "-Wall", "-Wextra"],
+        extra_compile_args=["-std=gnu99", "-O3", "-march=x86-64-v2", "-flto", "-Wall", "-Wextra"],
     )
     return builder

@@ -8,6 +8,7 @@
 #ifndef PAGE_DIRECTORY_H
 #define PAGE_DIRECTORY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -39,8 +40,9 @@ static inline uint64_t page_region_home(const struct page_directory *directory,
 	return (region * 0x9e3779b97f4a7c15ULL) >> 32 & directory->mask;
 }
 
-/* The page's entry (0 at first), or NULL when out of memory. */
-static inline uint32_t *page_directory_entry(struct page_directory *directory, uint64_t page)
+/* The page's entry where its region is in its home place, else NULL. */
+static inline uint32_t *page_directory_peek(const struct page_directory *directory,
+					    uint64_t page)
 {
 	uint64_t number = page >> REGION_SHIFT;
 	const struct page_region *region =
@@ -48,7 +50,15 @@ static inline uint32_t *page_directory_entry(struct page_directory *directory, u
 
 	if (region->entries && region->number == number)
 		return &region->entries[page & (REGION_PAGES - 1)];
-	return page_directory_add(directory, page);
+	return NULL;
+}
+
+/* The page's entry (0 at first), or NULL when out of memory. */
+static inline uint32_t *page_directory_entry(struct page_directory *directory, uint64_t page)
+{
+	uint32_t *entry = page_directory_peek(directory, page);
+
+	return entry ? entry : page_directory_add(directory, page);
 }
 
 #endif

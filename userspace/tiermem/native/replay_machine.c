@@ -12,6 +12,7 @@ enum {
 	PAGE_SHIFT = 12,
 	LINE_BYTES = 64,
 	PAGE_BYTES = 1 << PAGE_SHIFT,
+	BLOCK = 128,		/* records whose translation is fetched together */
 	TOUCHED = 1,		/* of a page's entry: (frame + 1) << 1 | touched */
 };
 
@@ -41,7 +42,12 @@ struct replay_machine {
 	uint64_t copy_instructions;
 	uint64_t now_ns;
 	struct replay_counters counters;
+	uint32_t nr_fills;
+	uint64_t fills[TM_BATCH_MAX];	/* reads that the trackers have not seen yet */
 };
+
+_Static_assert((int)BLOCK <= (int)TM_BATCH_MAX, "the reads of a block fit");
+_Static_assert(2 * (int)PAGE_BYTES / (int)LINE_BYTES <= (int)TM_BATCH_MAX, "the reads of a copy fit");
 
 static int tier_init(struct tier_frames *tier, uint64_t first, uint64_t count)
 {
@@ -136,20 +142,34 @@ uint32_t replay_populate(struct replay_machine *machine, uint64_t first_page, ui
 	return REPLAY_END;
 }
 
-/* One access of the only vCPU, through cache and trackers. */
+/* Hands the reads collected so far to the trackers. */
+static void flush_reads(struct replay_machine *machine)
+{
+	for (uint32_t i = 0; i < machine->nr_fills; i++)
+		machine->reads_of[machine->fills[i] >> PAGE_SHIFT]++;
+	tm_trackers_read_many(machine->trackers, machine->fills, machine->nr_fills,
+			      machine->now_ns);
+	machine->nr_fills = 0;
+}
+
+/* One access of the only vCPU, through the cache. */
 static inline void touch_memory(struct replay_machine *machine, uint64_t address, int is_write)
 {
 	struct ms_outcome outcome;
 	uint32_t events = ms_access(machine->memsys, 0, address, is_write,
 				    machine->counters.instructions, &outcome);
 
-	machine->now_ns = ms_now_ps(machine->memsys) / 1000;
 	if (events & MS_FILL) {
-		machine->reads_of[address >> PAGE_SHIFT]++;
-		tm_trackers_access(machine->trackers, address, 0, machine->now_ns);
+		__builtin_prefetch(&machine->reads_of[address >> PAGE_SHIFT], 1);
+		machine->fills[machine->nr_fills++] = address;
 	}
 	if (events & MS_WRITEBACK)
 		tm_trackers_access(machine->trackers, outcome.victim, 1, machine->now_ns);
+}
+
+static void update_now(struct replay_machine *machine)
+{
+	machine->now_ns = ms_now_ps(machine->memsys) / 1000;
 }
 
 static inline int is_malformed_gap(uint64_t record)
@@ -157,42 +177,87 @@ static inline int is_malformed_gap(uint64_t record)
 	return record >> TM_TRACE_WRITE_BIT != 0;
 }
 
+static inline uint32_t translate(struct replay_machine *machine, uint64_t record,
+				 uint64_t *address)
+{
+	uint64_t page = (record & ADDRESS_MASK) >> PAGE_SHIFT;
+	uint32_t *entry;
+
+	if (record & GAP_RECORD)
+		return is_malformed_gap(record) ? REPLAY_BAD_RECORD : REPLAY_END;
+	entry = page_directory_entry(&machine->directory, page);
+	if (!entry)
+		return REPLAY_NO_MEMORY;
+	if (!*entry) {
+		uint32_t stop = place_page(machine, page, entry);
+
+		if (stop != REPLAY_END)
+			return stop;
+	}
+	*entry |= TOUCHED;
+	*address = ((uint64_t)(*entry >> 1) - 1) << PAGE_SHIFT | record % PAGE_BYTES;
+	ms_prefetch(machine->memsys, *address);
+	return REPLAY_END;
+}
+
+/* Translates until a record cannot be; returns how many can, *stop says why not more. */
+static uint32_t translate_block(struct replay_machine *machine, const uint64_t *records,
+				uint32_t n, uint64_t *addresses, uint32_t *stop)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t *entry = page_directory_peek(
+			&machine->directory, (records[i] & ADDRESS_MASK) >> PAGE_SHIFT);
+
+		if (entry)
+			__builtin_prefetch(entry, 1);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		*stop = translate(machine, records[i], &addresses[i]);
+		if (*stop != REPLAY_END)
+			return i;
+	}
+	return n;
+}
+
+/* Returns how many records are done: n, or fewer when the time has come. */
+static uint32_t run_block(struct replay_machine *machine, const uint64_t *records,
+			  const uint64_t *addresses, uint32_t n, uint64_t stop_ps)
+{
+	uint32_t done;
+
+	for (done = 0; done < n && ms_now_ps(machine->memsys) < stop_ps; done++) {
+		uint64_t record = records[done];
+
+		if (record & GAP_RECORD) {
+			machine->counters.instructions += record & ADDRESS_MASK;
+			ms_tick(machine->memsys, 0, machine->counters.instructions);
+			continue;
+		}
+		machine->counters.instructions += record >> TM_TRACE_GAP_SHIFT;
+		machine->counters.accesses++;
+		touch_memory(machine, addresses[done], (int)(record >> TM_TRACE_WRITE_BIT & 1));
+	}
+	update_now(machine);
+	flush_reads(machine);
+	return done;
+}
+
 uint64_t replay_run(struct replay_machine *machine, const uint64_t *records, uint64_t n,
 		    uint64_t stop_ns, uint32_t *stop)
 {
-	uint64_t done;
+	uint64_t stop_ps = stop_ns < UINT64_MAX / 1000 ? stop_ns * 1000 : UINT64_MAX;
+	uint64_t addresses[BLOCK];
+	uint64_t done = 0;
 
 	*stop = REPLAY_END;
-	for (done = 0; done < n; done++) {
-		uint64_t record = records[done];
-		uint64_t address = record & ADDRESS_MASK;
-		uint32_t *entry;
+	while (done < n && *stop == REPLAY_END) {
+		uint32_t wanted = n - done < BLOCK ? (uint32_t)(n - done) : BLOCK;
+		uint32_t ready = translate_block(machine, records + done, wanted, addresses, stop);
+		uint32_t ran = run_block(machine, records + done, addresses, ready, stop_ps);
 
-		if (machine->now_ns >= stop_ns) {
+		if (ran < ready)
 			*stop = REPLAY_TIME;
-			break;
-		}
-		if (record & GAP_RECORD) {
-			if (is_malformed_gap(record)) {
-				*stop = REPLAY_BAD_RECORD;
-				break;
-			}
-			replay_spend(machine, address);
-			continue;
-		}
-		entry = page_directory_entry(&machine->directory, address >> PAGE_SHIFT);
-		if (!entry)
-			*stop = REPLAY_NO_MEMORY;
-		else if (!*entry)
-			*stop = place_page(machine, address >> PAGE_SHIFT, entry);
-		if (*stop != REPLAY_END)
-			break;
-		*entry |= TOUCHED;
-		machine->counters.instructions += record >> TM_TRACE_GAP_SHIFT;
-		machine->counters.accesses++;
-		touch_memory(machine,
-			     ((uint64_t)(*entry >> 1) - 1) << PAGE_SHIFT | (address % PAGE_BYTES),
-			     (int)(record >> TM_TRACE_WRITE_BIT & 1));
+		done += ran;
 	}
 	return done;
 }
@@ -208,6 +273,8 @@ static void copy_page(struct replay_machine *machine, uint64_t from, uint64_t to
 		touch_memory(machine, (from << PAGE_SHIFT) + line, 0);
 		touch_memory(machine, (to << PAGE_SHIFT) + line, 1);
 	}
+	update_now(machine);
+	flush_reads(machine);
 	/* The copy's own reads say nothing about the page's heat. */
 	machine->reads_of[to] = reads;
 	machine->reads_of[from] = 0;
@@ -288,7 +355,7 @@ void replay_spend(struct replay_machine *machine, uint64_t instructions)
 {
 	machine->counters.instructions += instructions;
 	ms_tick(machine->memsys, 0, machine->counters.instructions);
-	machine->now_ns = ms_now_ps(machine->memsys) / 1000;
+	update_now(machine);
 }
 
 uint64_t replay_now_ns(const struct replay_machine *machine)
