@@ -1,0 +1,54 @@
+"""`tiermem doctor`: what this host lacks for tiering, and the command that changes it.
+
+Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tiermem.service.doctor import Finding, Status, examine, read_facts
+
+app = typer.Typer()
+
+EXIT_STATUS = {Status.OK: 0, Status.WARN: 1, Status.FAIL: 2}
+COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
+
+
+@app.callback(invoke_without_command=True)
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Explain what this host lacks for tiering and what to do about it.
+
+    Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
+    """
+    findings = examine(read_facts())
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+    else:
+        _print(findings)
+    raise typer.Exit(max(EXIT_STATUS[finding.status] for finding in findings))
+
+
+def _print(findings: list[Finding]) -> None:
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("check", "status", "seen"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        status = f"[{COLOURS[finding.status]}]{finding.status}[/]"
+        table.add_row(finding.name, status, finding.seen.replace("[", "\\["))
+    console.print(table)
+    for finding in findings:
+        if finding.status is not Status.OK:
+            console.print(f"\n[{COLOURS[finding.status]}]{finding.name}[/]: ", end="")
+            # A command must be copied as it is: no wrapping, no markup.
+            console.print(finding.why, markup=False, highlight=False, soft_wrap=True)
+            console.print(f"    {finding.fix}", markup=False, highlight=False, soft_wrap=True)

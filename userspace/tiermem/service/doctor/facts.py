@@ -1,0 +1,85 @@
+"""What doctor looks at: the topology, and what else decides whether tiering works."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiermem.layer.sysfs import Tree, read_int, read_text
+from tiermem.layer.topology import Topology, read_topology
+from tiermem.service.api import GROUP, group_id
+
+MODULES = ("tiermem_hpt", "tiermem_promote")
+_TRACKER_PCI_ID = ("0x1af4", "0x1110")  # TIERMEM_PCI_VENDOR, TIERMEM_PCI_DEVICE of the uapi
+
+
+@dataclass(frozen=True)
+class DaxDevice:
+    """A device-DAX range: a CXL region's memory before, or while, it is a node's."""
+
+    name: str
+    driver: str | None
+    target_node: int | None
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A snapshot of one host."""
+
+    topology: Topology
+    is_root: bool
+    loaded_modules: frozenset[str]
+    tracker_devices: tuple[str, ...]
+    cxl_memory_devices: tuple[str, ...]
+    dax_devices: tuple[DaxDevice, ...]
+    kernel_arguments: tuple[str, ...]
+    cgroup_controllers: frozenset[str] | None
+    """Of the cgroup v2 hierarchy; None where none is mounted at /sys/fs/cgroup."""
+    has_group: bool
+    has_native: bool
+
+
+def read_facts(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Facts:
+    """Look at this host (or at a tree like it)."""
+    controllers = read_text(sysfs / "fs/cgroup/cgroup.controllers")
+    return Facts(
+        topology=read_topology(sysfs, proc),
+        is_root=os.geteuid() == 0,
+        loaded_modules=frozenset(m for m in MODULES if (sysfs / "module" / m).is_dir()),
+        tracker_devices=_tracker_devices(sysfs),
+        cxl_memory_devices=_names(sysfs / "bus/cxl/devices", "mem*"),
+        dax_devices=_dax_devices(Tree(sysfs, proc)),
+        kernel_arguments=tuple((read_text(proc / "cmdline") or "").split()),
+        cgroup_controllers=None if controllers is None else frozenset(controllers.split()),
+        has_group=group_id(GROUP) is not None,
+        has_native=importlib.util.find_spec("tiermem.native._syscalls") is not None,
+    )
+
+
+def _names(folder: Path, pattern: str) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.glob(pattern)))
+
+
+def _tracker_devices(sysfs: Path) -> tuple[str, ...]:
+    """PCI addresses of functions with the tracker's vendor and device number."""
+    functions = sorted((sysfs / "bus/pci/devices").glob("*"))
+    return tuple(
+        path.name
+        for path in functions
+        if (read_text(path / "vendor"), read_text(path / "device")) == _TRACKER_PCI_ID
+    )
+
+
+def _dax_devices(tree: Tree) -> tuple[DaxDevice, ...]:
+    return tuple(
+        DaxDevice(
+            name=path.name,
+            driver=(path / "driver").resolve().name if (path / "driver").exists() else None,
+            target_node=read_int(path / "target_node"),
+            size_bytes=read_int(path / "size") or 0,
+        )
+        for path in sorted((tree.sysfs / "bus/dax/devices").glob("dax*"))
+    )
