@@ -107,12 +107,16 @@ def damo_arguments(identify: bool) -> tuple[str, ...]:
     """Arguments of `damo start`; identification watches the slow node and moves nothing."""
     if identify:
         return ("--numa_node", "1", *_MONITOR, "--damos_action", "stat", *_HOT)
-    cold = ("--damos_action", "migrate_cold", "1", *_COLD)
-    cold += ("--damos_quota_goal", "node_mem_free_bp", "0.5%", "0")
-    cold += ("--damos_filter", "reject", "young")
-    hot = ("--damos_action", "migrate_hot", "0", *_HOT)
-    hot += ("--damos_quota_goal", "node_mem_used_bp", "99.7%", "0")
-    hot += ("--damos_filter", "allow", "young")
+    cold = (
+        *("--damos_action", "migrate_cold", "1", *_COLD),
+        *("--damos_quota_goal", "node_mem_free_bp", "0.5%", "0"),
+        *("--damos_filter", "reject", "young"),
+    )
+    hot = (
+        *("--damos_action", "migrate_hot", "0", *_HOT),
+        *("--damos_quota_goal", "node_mem_used_bp", "99.7%", "0"),
+        *("--damos_filter", "allow", "young"),
+    )
     per_scheme = ("--damos_nr_quota_goals", "1", "1", "--damos_nr_filters", "1", "1")
     down = ("--numa_node", "0", *_MONITOR, *cold)
     return (*down, "--numa_node", "1", *_MONITOR, *hot, *per_scheme, *_COUNTS)

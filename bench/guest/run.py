@@ -31,6 +31,7 @@ POLICIES: dict[str, type[Policy]] = {
     "oracle": M5Daemon,
 }
 SERVER_READY_S = 60.0
+PAGE_BYTES = 4096
 
 
 @contextmanager
@@ -80,8 +81,11 @@ def measure(spec: RunSpec, folder: Path) -> RunResult:
             policy.stop()
             if not policy.arms_model:
                 program.command("disarm", spec.phase_s)
+    base, length = cxl_range()
     result.placement["initial"] = initial
     result.placement["free"] = free
+    result.notes["slow_first_frame"] = base // PAGE_BYTES
+    result.notes["slow_pages"] = length // PAGE_BYTES
     return result
 
 
@@ -100,7 +104,8 @@ def _phases(spec: RunSpec, policy: Policy, program: Program, pids: list[int]) ->
     warm = policy.moves()
     before = _Counters(policy)
     with policy.watch() if spec.purpose == IDENTIFY else _nothing() as hot:
-        phases["measure"] = program.run("measure", spec.units.measure, spec.phase_s)
+        label = "identify" if spec.purpose == IDENTIFY else "measure"
+        phases["measure"] = program.run(label, spec.units.measure, spec.phase_s)
     after = _Counters(policy)
     moved = policy.moves()
     placement["end"] = kernel.pages_by_node(pids)

@@ -1,0 +1,133 @@
+"""Runs a list of specs on several guests side by side and keeps what came of each.
+
+Guest time is exact, so that guests may share the host's cores; each takes the
+next spec when it has done one. A guest that crashes is booted again, once a
+spec; what failed is reported, never filled in.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from tiermem.errors import TiermemError
+
+from bench.guest.spec import IDENTIFY, RunSpec
+from bench.session import Measured, Session, session
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Campaign:
+    """What was measured, what failed, and where (the guest kernel's release)."""
+
+    measured: list[Measured] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    kernel_release: str = ""
+
+
+def default_guests() -> int:
+    """One guest a core, two at most: more would only wait for each other's memory."""
+    return max(1, min(2, os.cpu_count() or 1))
+
+
+def run_all(specs: Sequence[RunSpec], folder: Path, guests: int) -> Campaign:
+    """Do all runs; returns when every spec was measured or has failed."""
+    waiting: queue.SimpleQueue[RunSpec] = queue.SimpleQueue()
+    for spec in specs:
+        waiting.put(spec)
+    campaign = Campaign()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task("booting", total=len(specs))
+
+        def say(text: str) -> None:
+            bar.update(task, description=text)
+            if not bar.console.is_terminal:
+                bar.console.print(text, highlight=False, markup=False)
+
+        def done() -> None:
+            bar.advance(task)
+
+        workers = [
+            threading.Thread(
+                target=_work, args=(waiting, folder, campaign, say, done), name=f"guest-{number}"
+            )
+            for number in range(min(guests, len(specs)))
+        ]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+        except KeyboardInterrupt:
+            _drain(waiting)
+            raise
+    return campaign
+
+
+def _drain(waiting: queue.SimpleQueue[RunSpec]) -> None:
+    while not waiting.empty():
+        waiting.get_nowait()
+
+
+def _work(
+    waiting: queue.SimpleQueue[RunSpec],
+    folder: Path,
+    campaign: Campaign,
+    say: Report,
+    done: Callable[[], None],
+) -> None:
+    """Boot a guest and serve specs until none waits; boot anew after a failed one."""
+    while not waiting.empty():
+        try:
+            with session(folder) as opened:
+                campaign.kernel_release = opened.kernel_release()
+                while _serve_one(opened, waiting, campaign, say, done):
+                    pass
+        except TiermemError as error:
+            # Not one spec's fault: the guest did not boot, or could not be prepared.
+            campaign.failures.append(f"guest: {error}")
+            return
+
+
+def _serve_one(
+    opened: Session,
+    waiting: queue.SimpleQueue[RunSpec],
+    campaign: Campaign,
+    say: Report,
+    done: Callable[[], None],
+) -> bool:
+    """One spec on a guest; False when there is none, or the guest is not to be trusted."""
+    try:
+        spec = waiting.get_nowait()
+    except queue.Empty:
+        return False
+    name = f"{spec.workload} · {spec.policy} · seed {spec.seed}"
+    if spec.purpose == IDENTIFY:
+        name += " · accuracy"
+    say(name)
+    begin = time.monotonic()
+    try:
+        campaign.measured.append(opened.run(spec, with_pac=spec.purpose == IDENTIFY))
+    except TiermemError as error:
+        campaign.failures.append(str(error))
+        say(f"{name}: failed after {time.monotonic() - begin:.0f} s: {error}")
+        return False
+    finally:
+        done()
+    return True

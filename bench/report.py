@@ -1,0 +1,98 @@
+"""The benchmark's table, JSON and picture."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from tiermem.testbed.progress import Progress
+from tiermem.testbed.qemu import find_qemu
+
+from bench.catalog import CXL, DRAM, POLICIES, WORKLOADS
+from bench.figures import Row
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+OUT = CHECKOUT / "bench/out"
+COLUMNS = (
+    *("policy", "modelled s", "over none", "p50 µs", "p99 µs", "accuracy"),
+    *("DRAM reads", "up", "down", "kernel CPU", "daemon CPU"),
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as the table shows it, under COLUMNS; a dash where nothing was measured."""
+    return (
+        POLICIES[row.policy].title,
+        f"{row.modelled_s:.3f}",
+        _text(row.speedup_over_none, "{:.3f}x"),
+        _text(row.p50_us, "{:.1f}"),
+        _text(row.p99_us, "{:.1f}"),
+        _text(row.accuracy, "{:.2f}"),
+        f"{row.dram_read_share:.0%}",
+        str(row.pages_up),
+        str(row.pages_down),
+        f"{row.kernel_cpu_share:.1%}",
+        _text(row.daemon_cpu_share, "{:.2%}"),
+    )
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def print_table(rows: Sequence[Row], title: str) -> None:
+    """The table on standard output, one section a workload."""
+    table = Table(title=title, caption="Times are modelled time.")
+    table.add_column("workload")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "policy" else "right")
+    before = ""
+    for row in rows:
+        if before and row.workload != before:
+            table.add_section()
+        name = WORKLOADS[row.workload].title if row.workload != before else ""
+        before = row.workload
+        table.add_row(name, *cells(row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=170)
+    console.print(table)
+
+
+def environment(kernel_release: str) -> dict[str, Any]:
+    """Versions and parameters that a reader needs to repeat the runs."""
+    commit = subprocess.run(
+        ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+    )
+    model = (CHECKOUT / "fpga_models/memsys/defaults.toml").read_text()
+    return {
+        "commit": commit.stdout.strip() or "unknown",
+        "qemu": ".".join(map(str, find_qemu(Progress(quiet=True)).version)),
+        "guest_kernel": kernel_release,
+        "host_python": platform.python_version(),
+        "guest": {"dram": DRAM, "cxl": CXL, "cpus": 1, "time": "icount, 1 ns an instruction"},
+        "model": tomllib.loads(model),
+    }
+
+
+def write_json(path: Path, tree: dict[str, Any]) -> None:
+    """Write the result, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(tree, indent=1, default=str) + "\n")
+    scratch.replace(path)
+
+
+def rows_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as plain data."""
+    return [asdict(row) for row in rows]
