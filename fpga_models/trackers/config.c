@@ -9,7 +9,8 @@
 enum {
 	PAGE_BYTES = 4096,
 	COLUMNS_MIN = 16,
-	COLUMNS_MAX = 1 << 22,
+	COLUMNS_MAX = 1 << 24,
+	CELLS_MAX = 1 << 26,
 	COUNTER_BITS_MAX = 32,
 };
 
@@ -76,10 +77,12 @@ static const char *check_ranges(const struct tiermem_hw_config *config)
 static const char *check_sketch(const struct tiermem_tracker_config *tracker)
 {
 	if (tracker->rows < 1 || tracker->rows > TM_ROWS_MAX)
-		return "rows: 1..8";
+		return "rows: 1..16";
 	if (tracker->columns < COLUMNS_MIN || tracker->columns > COLUMNS_MAX ||
 	    (tracker->columns & (tracker->columns - 1)))
-		return "columns: a power of two, 16..4194304";
+		return "columns: a power of two, 16..16777216";
+	if ((uint64_t)tracker->rows * tracker->columns > CELLS_MAX)
+		return "rows x columns: at most 67108864";
 	return NULL;
 }
 

@@ -16,7 +16,7 @@
 #endif
 
 enum tm_h3_limits {
-	TM_ROWS_MAX = 8,
+	TM_ROWS_MAX = 16,
 };
 
 struct tm_h3;

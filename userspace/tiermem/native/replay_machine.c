@@ -37,7 +37,7 @@ struct replay_machine {
 	struct tier_frames fast;
 	struct tier_frames slow;
 	uint64_t *page_of;
-	uint64_t *reads_of;
+	uint32_t *reads_of;
 	uint64_t clock_hand;
 	uint64_t copy_instructions;
 	uint64_t now_ns;
@@ -265,7 +265,7 @@ uint64_t replay_run(struct replay_machine *machine, const uint64_t *records, uin
 static void copy_page(struct replay_machine *machine, uint64_t from, uint64_t to)
 {
 	uint64_t page = machine->page_of[from];
-	uint64_t reads = machine->reads_of[from];
+	uint32_t reads = machine->reads_of[from];
 	uint32_t *entry = page_directory_entry(&machine->directory, page);
 
 	machine->counters.instructions += machine->copy_instructions;
@@ -300,22 +300,25 @@ static uint64_t choose_victim(struct replay_machine *machine)
 	}
 }
 
-/* Returns a fast frame, or NO_FRAME where there is nowhere to demote to. */
-static uint64_t make_room(struct replay_machine *machine)
+uint64_t replay_make_room(struct replay_machine *machine, uint64_t pages)
 {
-	uint64_t to, victim;
+	uint64_t freed;
 
-	if (!machine->fast.used)
-		return NO_FRAME;
-	to = take_frame(&machine->slow);
-	if (to == NO_FRAME)
-		return NO_FRAME;
-	victim = choose_victim(machine);
-	copy_page(machine, victim, to);
-	*page_directory_entry(&machine->directory, machine->page_of[to]) &= ~(uint32_t)TOUCHED;
-	give_frame(&machine->fast, victim);
-	machine->counters.demoted++;
-	return take_frame(&machine->fast);
+	for (freed = 0; freed < pages && machine->fast.used; freed++) {
+		uint64_t to = take_frame(&machine->slow);
+		uint64_t victim;
+
+		if (to == NO_FRAME)
+			break;
+		victim = choose_victim(machine);
+		copy_page(machine, victim, to);
+		/* Cold it was, and the copy did not make it otherwise. */
+		*page_directory_entry(&machine->directory, machine->page_of[to]) &=
+			~(uint32_t)TOUCHED;
+		give_frame(&machine->fast, victim);
+		machine->counters.demoted++;
+	}
+	return freed;
 }
 
 static uint8_t promote_one(struct replay_machine *machine, uint64_t frame)
@@ -329,8 +332,6 @@ static uint8_t promote_one(struct replay_machine *machine, uint64_t frame)
 	if (machine->page_of[frame] == NO_PAGE)
 		return TIERMEM_NOT_MAPPED;
 	to = take_frame(&machine->fast);
-	if (to == NO_FRAME)
-		to = make_room(machine);
 	if (to == NO_FRAME)
 		return TIERMEM_NO_MEMORY;
 	copy_page(machine, frame, to);
@@ -370,12 +371,14 @@ void replay_read_counters(const struct replay_machine *machine, struct replay_co
 	counters->slow_used = machine->slow.used;
 }
 
-void replay_read_frames(const struct replay_machine *machine, uint64_t *pages, uint64_t *reads)
+const uint32_t *replay_reads(const struct replay_machine *machine)
 {
-	uint64_t frames = machine->fast.count + machine->slow.count;
+	return machine->reads_of;
+}
 
-	memcpy(pages, machine->page_of, frames * sizeof(*pages));
-	memcpy(reads, machine->reads_of, frames * sizeof(*reads));
+const uint64_t *replay_pages(const struct replay_machine *machine)
+{
+	return machine->page_of;
 }
 
 uint64_t replay_count_pages(const uint64_t *records, uint64_t n, uint64_t *bad)

@@ -55,13 +55,19 @@ uint64_t replay_run(struct replay_machine *machine, const uint64_t *records, uin
 		    uint64_t stop_ns, uint32_t *stop);
 
 /*
- * Moves slow frames to the fast tier, in order. Where no fast frame is free,
- * a page leaves first: the next one of a clock over the fast frames that was
- * not touched since the hand last passed (it stands for the kernel's reclaim).
- * Each copy is charged: its reads and writes pass through the memory system
- * and copy_instructions are executed. results[i] is one of
+ * Pushes pages down to the slow tier, at most `pages`: each the next one of a
+ * clock over the fast frames that was not touched since the hand last passed
+ * (it stands for the kernel's reclaim). Returns how many went.
+ */
+uint64_t replay_make_room(struct replay_machine *machine, uint64_t pages);
+
+/*
+ * Moves slow frames into free fast ones, in order. results[i] is one of
  * TIERMEM_MOVED, _ALREADY_THERE, _NO_SUCH_PFN, _NOT_MAPPED and _NO_MEMORY
  * (kmod/uapi/tiermem_promote.h). Returns the number moved.
+ *
+ * Every copy, here and in replay_make_room(), is charged: its reads and writes
+ * pass through the memory system and copy_instructions are executed.
  */
 uint64_t replay_promote(struct replay_machine *machine, const uint64_t *frames, uint64_t n,
 			uint8_t *results);
@@ -75,13 +81,12 @@ uint64_t replay_now_ns(const struct replay_machine *machine);
 void replay_read_counters(const struct replay_machine *machine,
 			  struct replay_counters *counters);
 
-/*
- * Reads that reached memory, by frame, since the start; they move with the
- * page. pages[i] is the page in frame i, or UINT64_MAX. Both arrays hold
- * fast_frames + slow_frames elements.
- */
-void replay_read_frames(const struct replay_machine *machine, uint64_t *pages,
-			uint64_t *reads);
+/* Reads that reached memory by frame since the start, copies' own left out
+ * (32 bits, wrapping); they move with the page. Valid until replay_destroy(). */
+const uint32_t *replay_reads(const struct replay_machine *machine);
+
+/* The page in each frame, UINT64_MAX where there is none; as long valid. */
+const uint64_t *replay_pages(const struct replay_machine *machine);
 
 /* Distinct pages that records touch; *bad takes the position of the first
  * malformed record, or n. UINT64_MAX when the host is out of memory. */
