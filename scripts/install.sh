@@ -1,0 +1,108 @@
+#!/bin/sh
+# Install tiermem on this host: a Python environment of its own in PREFIX, the
+# systemd unit, group and folders, a sample config, and the kernel modules where
+# `make kmod` has built them. Called by `make install`; safe to run again.
+#   DESTDIR  put everything below this folder, and touch nothing that runs
+#   PREFIX   where the Python environment goes (default /opt/tiermem)
+#   PYTHON   the interpreter it is made with (default python3)
+#   KERNEL   the kernel that the modules were built for (default the one that runs)
+set -eu
+
+cd "$(dirname "$0")/.."
+destdir=${DESTDIR:-}
+prefix=${PREFIX:-/opt/tiermem}
+python=${PYTHON:-python3}
+kernel=${KERNEL:-$(uname -r)}
+lib=$destdir/usr/local/lib
+
+say() { echo "tiermem: $*"; }
+
+case $prefix in
+/*) ;;
+*)
+	say "PREFIX=$prefix: must be an absolute path" >&2
+	exit 2
+	;;
+esac
+if [ -z "$destdir" ] && [ "$(id -u)" -ne 0 ]; then
+	say "installing needs root (or DESTDIR=folder)" >&2
+	exit 3
+fi
+
+install_package() {
+	say "Python environment in $prefix"
+	# What an earlier build left there would be installed again, deleted modules too.
+	rm -rf build/lib build/bdist.*
+	"$python" -m venv "$destdir$prefix"
+	"$destdir$prefix/bin/python" -m pip install --quiet --disable-pip-version-check \
+		--upgrade --force-reinstall --no-deps .
+	"$destdir$prefix/bin/python" -m pip install --quiet --disable-pip-version-check .
+	native=$("$destdir$prefix/bin/python" -c \
+		'import sysconfig; print(sysconfig.get_path("platlib") + "/tiermem/native")')
+	"$destdir$prefix/bin/python" userspace/tiermem/native/build.py --out "$native" >/dev/null
+	rm -rf "$native/.build"
+	# Scripts name their interpreter by its path, which must be the one it will have.
+	if [ -n "$destdir" ]; then
+		grep -rlIZ "$destdir$prefix" "$destdir$prefix/bin" "$destdir$prefix/pyvenv.cfg" |
+			xargs -0 -r sed -i "s|$destdir$prefix|$prefix|g"
+	fi
+	install -d "$destdir/usr/local/bin"
+	ln -sfn "$prefix/bin/tiermem" "$destdir/usr/local/bin/tiermem"
+}
+
+install_service() {
+	say "unit, group and folders in /usr/local/lib"
+	install -d "$lib/systemd/system" "$lib/sysusers.d" "$lib/tmpfiles.d" "$lib/modules-load.d"
+	for unit in userspace/systemd/*.service; do
+		sed "s|/opt/tiermem/|$prefix/|" "$unit" >"$lib/systemd/system/$(basename "$unit")"
+	done
+	install -m 644 userspace/systemd/sysusers.conf "$lib/sysusers.d/tiermem.conf"
+	install -m 644 userspace/systemd/tmpfiles.conf "$lib/tmpfiles.d/tiermem.conf"
+	install -m 644 userspace/systemd/modules-load.conf "$lib/modules-load.d/tiermem.conf"
+}
+
+install_config() {
+	install -d "$destdir/etc/tiermem"
+	for sample in userspace/etc/*.toml; do
+		[ -e "$sample" ] || continue
+		target=/etc/tiermem/$(basename "$sample")
+		if [ ! -e "$destdir$target" ]; then
+			say "config $target"
+			install -m 644 "$sample" "$destdir$target"
+		elif ! cmp -s "$sample" "$destdir$target"; then
+			say "config $target kept; this version's sample is $target.new"
+			install -m 644 "$sample" "$destdir$target.new"
+		fi
+	done
+}
+
+install_modules() {
+	built=$(find build/kmod -name 'tiermem_*.ko' 2>/dev/null || true)
+	if [ -z "$built" ]; then
+		say "kernel modules are not built (make kmod); m5 works without them, less well"
+		return
+	fi
+	say "kernel modules for $kernel"
+	folder=/lib/modules/$kernel/updates/tiermem
+	install -d "$destdir$folder"
+	for module in $built; do
+		install -m 644 "$module" "$destdir$folder/"
+	done
+	[ -n "$destdir" ] || depmod "$kernel"
+}
+
+start_what_was_installed() {
+	systemd-sysusers "$lib/sysusers.d/tiermem.conf"
+	systemd-tmpfiles --create "$lib/tmpfiles.d/tiermem.conf"
+	if [ -d /run/systemd/system ]; then
+		systemctl daemon-reload
+		say "start it with: systemctl enable --now tiermem-m5"
+	fi
+}
+
+install_package
+install_service
+install_config
+install_modules
+[ -n "$destdir" ] || start_what_was_installed
+say "see what this host lacks with: tiermem doctor"
