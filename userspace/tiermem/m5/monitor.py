@@ -49,11 +49,18 @@ class TrafficSource(Protocol):
     def read_traffic(self) -> Traffic | None:
         """A fresh reading; None while the device is not counting."""
 
+    def read_busy_ns(self) -> int | None:
+        """Only the modelled clock; None where there is none, or it stands."""
+
 
 class NoTraffic:
     """A host without counters of a tier's reads."""
 
     def read_traffic(self) -> Traffic | None:
+        """Always None."""
+        return None
+
+    def read_busy_ns(self) -> int | None:
         """Always None."""
         return None
 
@@ -93,11 +100,11 @@ class Monitor:
         self._promote_ns: float | None = None
         self._demote_ns: float | None = None
 
-    def sample(self, now_ns: int, fresh_memory: bool = False) -> Sample:
-        """Rates since the last call; `fresh_memory` reads sysfs even within the period."""
+    def sample(self, now_ns: int) -> Sample:
+        """Rates since the last call, and memory as of the last period."""
         self._take_traffic(now_ns)
         period_ns = round(self.settings.period_s * NS_PER_S)
-        if fresh_memory or self._memory is None or now_ns - self._memory_ns >= period_ns:
+        if self._memory is None or now_ns - self._memory_ns >= period_ns:
             self._memory = (
                 read_nodes(self._fast_nodes, self._tree),
                 read_nodes(self._slow_nodes, self._tree),
@@ -111,6 +118,11 @@ class Monitor:
             max(0, fast.free_bytes - self._high_bytes),
         )
 
+    def fresh_room_bytes(self) -> int:
+        """Free bytes of the fast tier above the high watermark, now."""
+        free = read_nodes(self._fast_nodes, self._tree).free_bytes
+        return max(0, free - self._high_bytes)
+
     @property
     def costs(self) -> MoveCosts:
         """Measured costs, or the configured ones where nothing was measured yet."""
@@ -122,8 +134,7 @@ class Monitor:
 
     def busy_ns(self) -> int | None:
         """The modelled clock; None where there is none."""
-        traffic = self._source.read_traffic()
-        return None if traffic is None else traffic.busy_ns
+        return self._source.read_busy_ns()
 
     def moved_up(self, pages: int, spent_ns: float) -> None:
         """`pages` were promoted in `spent_ns`."""

@@ -47,6 +47,7 @@ class TrackerPlace:
 
     settings: TrackerSettings
     layout: Layout
+    wants_pages: bool
     wants_lines: bool
     sysfs: Path = Path("/sys")
 

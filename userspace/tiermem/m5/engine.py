@@ -1,0 +1,169 @@
+"""One round of M5: look, decide, make room, move, learn. Called by the daemon's loop.
+
+The engine owns no clock and no sleep; the daemon says when. Everything it
+works with is behind a small interface, so tests hand it parts of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tiermem.errors import TiermemError
+from tiermem.m5.hotlist import PAGE_BYTES, U64
+from tiermem.m5.layout import Layout
+from tiermem.m5.monitor import Monitor, Sample
+from tiermem.m5.observation import Decision, Observation, Outcome, TierLoad, Verdict
+from tiermem.m5.policy import Policy
+from tiermem.m5.promoter import ARRIVED, LASTING, Promoter, is_any_of
+from tiermem.m5.rate_limit import RateLimiter
+from tiermem.m5.room import NoRoom, RoomMaker
+from tiermem.m5.rounds import NOT_ASKED, Round, Rounds
+from tiermem.m5.scope import Everybody, Scope, keep_in_scope
+from tiermem.m5.trackers import Tracker
+
+
+@dataclass
+class Parts:
+    """What a round works with; the daemon may replace a part between rounds."""
+
+    layout: Layout
+    tracker: Tracker
+    monitor: Monitor
+    policy: Policy
+    limiter: RateLimiter
+    promoter: Promoter
+    scope: Scope
+    room: RoomMaker = field(default_factory=NoRoom)
+
+
+class Engine:
+    """Runs rounds over `parts`; `dry_run` decides without moving."""
+
+    def __init__(self, parts: Parts, rounds: Rounds, dry_run: bool, swappiness: int) -> None:
+        self.parts = parts
+        self.rounds = rounds
+        self.dry_run = dry_run
+        self.swappiness = swappiness
+        self.trouble = ""
+
+    def run_round(self, now_ns: int) -> Round:
+        """One round at `now_ns` (monotonic). KernelError when the tracker is gone.
+
+        A promoter that fails loses the round, not the daemon: `trouble` says why.
+        """
+        parts = self.parts
+        lists = parts.tracker.lists(now_ns)
+        out_of_scope = 0
+        if not isinstance(parts.scope, Everybody):
+            lists, out_of_scope = keep_in_scope(lists, parts.scope, now_ns)
+        sample = self._sample(now_ns)
+        decision = parts.policy.decide(
+            Observation(
+                now_ns=now_ns,
+                lists=lists,
+                slow=sample.slow,
+                fast=sample.fast,
+                costs=sample.costs,
+                budget_pages=parts.limiter.available_pages(now_ns),
+                room_pages=sample.room_bytes // PAGE_BYTES,
+            )
+        )
+        done = self._carry_out(decision, now_ns)
+        one = Round(
+            number=self.rounds.totals.rounds + 1,
+            now_ns=now_ns,
+            sample=sample,
+            decision=decision,
+            results=done.results,
+            moved_pages=done.moved_pages,
+            room_pages=done.room_pages,
+            out_of_scope=out_of_scope,
+            spent_ns=done.spent_ns,
+            dry_run=self.dry_run,
+        )
+        self.rounds.add(one)
+        return one
+
+    def _sample(self, now_ns: int) -> Sample:
+        sample = self.parts.monitor.sample(now_ns)
+        estimate = self.parts.tracker.read_Bps_estimate
+        if sample.fast.read_Bps is not None or estimate is None:
+            return sample
+        fast, slow = sample.fast, sample.slow
+        return Sample(
+            TierLoad(estimate[0], fast.active_bytes, fast.free_bytes),
+            TierLoad(estimate[1], slow.active_bytes, slow.free_bytes),
+            sample.costs,
+            sample.room_bytes,
+        )
+
+    def _carry_out(self, decision: Decision, now_ns: int) -> _Done:
+        results = np.full(decision.candidates.size, NOT_ASKED, dtype=np.uint8)
+        chosen = np.flatnonzero(decision.verdicts == Verdict.PROMOTE)
+        if chosen.size == 0:
+            return _Done(results, 0, 0, 0)
+        if self.dry_run:
+            self.parts.limiter.spend(chosen.size)
+            return _Done(results, 0, 0, 0)
+        pages = decision.candidates[chosen]
+        start_ns = time.monotonic_ns()
+        room_pages = 0
+        try:
+            room_pages = self._make_room(pages.size)
+            moved_pages = self._promote(pages, chosen, results)
+            self.trouble = ""
+        except TiermemError as error:
+            self.trouble = str(error)
+            self.rounds.totals.promoter_failures += 1
+            moved_pages = 0
+        self.parts.limiter.spend(moved_pages)
+        outcome = results[chosen]
+        asked = outcome != NOT_ASKED
+        pages, outcome = pages[asked], outcome[asked]
+        self.parts.policy.settle(
+            Outcome(now_ns, pages[is_any_of(outcome, ARRIVED)], pages[is_any_of(outcome, LASTING)])
+        )
+        return _Done(results, moved_pages, room_pages, time.monotonic_ns() - start_ns)
+
+    def _make_room(self, pages: int) -> int:
+        """Push cold pages down for what does not fit; how many went."""
+        parts = self.parts
+        free_pages = parts.monitor.fresh_room_bytes() // PAGE_BYTES
+        missing = pages - free_pages
+        if missing <= 0 or parts.room.method == "off":
+            return 0
+        before_ns = self._clock_ns()
+        freed = parts.room.make(missing, self.swappiness)
+        parts.monitor.moved_down(freed, self._clock_ns() - before_ns)
+        return freed
+
+    def _promote(
+        self, pages: U64, chosen: npt.NDArray[np.intp], results: npt.NDArray[np.uint8]
+    ) -> int:
+        """Fill `results` at `chosen`; returns base pages moved."""
+        parts = self.parts
+        moved_pages = 0
+        for node, here in parts.layout.by_target(pages):
+            before_ns = self._clock_ns()
+            moves = parts.promoter.promote(pages[here], node)
+            parts.monitor.moved_up(moves.moved_pages, self._clock_ns() - before_ns)
+            results[chosen[here]] = moves.results
+            moved_pages += moves.moved_pages
+        return moved_pages
+
+    def _clock_ns(self) -> int:
+        """Modelled time where there is a model, so that stalls count as costs."""
+        busy_ns = self.parts.monitor.busy_ns()
+        return time.monotonic_ns() if busy_ns is None else busy_ns
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    results: npt.NDArray[np.uint8]
+    moved_pages: int
+    room_pages: int
+    spent_ns: int
