@@ -5,7 +5,7 @@
  * faulting thread added to a page table inside it. Row NODE_NONE collects the
  * faults that mapped no new folio (protection changes, the zero page, retries).
  */
-#include <linux/sched.h>
+#include <uapi/linux/ptrace.h>
 #include "folio.h"
 #include "latency.h"
 

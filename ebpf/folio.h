@@ -3,12 +3,14 @@
  * What a probe may ask of a folio: its node and its size. A folio's first word
  * is its flags on every kernel we run on (a plain long up to 6.17, wrapped in
  * a struct since), so it is read as a word and no field is named.
+ *
+ * The loader defines STRUCT_PAGE_BYTES and PG_HEAD_BIT: the headers that have
+ * them take several times as long to compile as all the rest.
  */
 #ifndef TIERMEM_FOLIO_H
 #define TIERMEM_FOLIO_H
 
-#include <linux/mm_types.h>
-#include <linux/page-flags.h>
+#include <linux/page-flags-layout.h>
 
 #define FOLIO_NODE_SHIFT (BITS_PER_LONG - SECTIONS_WIDTH - NODES_WIDTH)
 #define FOLIO_NODE_MASK ((1UL << NODES_WIDTH) - 1)
@@ -30,11 +32,11 @@ static __always_inline u64 folio_pages(const void *folio)
 {
 	u64 tail_flags = 0;
 
-	if (!(folio_flags_word(folio) & (1UL << PG_head)))
+	if (!(folio_flags_word(folio) & (1UL << PG_HEAD_BIT)))
 		return 1;
 	/* the first tail page's flags hold the order in their low byte */
 	bpf_probe_read_kernel(&tail_flags, sizeof(tail_flags),
-			      folio + sizeof(struct page));
+			      folio + STRUCT_PAGE_BYTES);
 	return 1ULL << (tail_flags & 0x3f);
 }
 

@@ -6,10 +6,12 @@
  * inlined: of handle_mm_fault(), of those calls that numa_migrate_check()
  * marks); task_numa_fault() inside it tells node and outcome.
  */
-#include <linux/sched.h>
-#include <linux/mm_types.h>
-#include <linux/sched/numa_balancing.h>
+#include <uapi/linux/ptrace.h>
 #include "latency.h"
+
+/* flags of task_numa_fault(), from include/linux/sched/numa_balancing.h */
+#define TNF_MIGRATED 0x01
+#define TNF_MIGRATE_FAIL 0x10
 
 #define NODES_MAX 64
 #define NODE_NONE NODES_MAX

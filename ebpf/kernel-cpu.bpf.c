@@ -8,8 +8,13 @@
  *
  * Threads have an account from the moment the loader or a rename makes them
  * known; processes only while an activity lasts.
+ *
+ * The loader defines TASK_PID_OFFSET and TASK_FLAGS_OFFSET: <linux/sched.h>
+ * takes several times as long to compile as all the rest.
  */
-#include <linux/sched.h>
+
+#define PF_KTHREAD 0x00200000	/* from include/linux/sched.h */
+#define NAME_BYTES 16		/* TASK_COMM_LEN, part of the ABI */
 
 enum who {
 	WHO_PROCESS,
@@ -69,7 +74,7 @@ static __always_inline void charge(struct account *account, u64 now)
 /* sched_switch(preempt, prev, next, ...) */
 int on_switch(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *next = (struct task_struct *)ctx->args[2];
+	const void *next = (const void *)ctx->args[2];
 	u32 from = bpf_get_current_pid_tgid(), to = 0;
 	struct account *account;
 
@@ -78,7 +83,7 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 		charge(account, bpf_ktime_get_ns());
 		account->since_ns = 0;
 	}
-	bpf_probe_read_kernel(&to, sizeof(to), &next->pid);
+	bpf_probe_read_kernel(&to, sizeof(to), next + TASK_PID_OFFSET);
 	account = to ? accounts.lookup(&to) : NULL;
 	if (account)
 		account->since_ns = bpf_ktime_get_ns();
@@ -191,19 +196,19 @@ static __always_inline u32 kind_of(const char *name)
  */
 int on_rename(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	const void *task = (const void *)ctx->args[0];
 	struct account account = {};
-	char name[TASK_COMM_LEN] = {};
+	char name[NAME_BYTES] = {};
 	u32 flags = 0, pid = 0;
 
-	bpf_probe_read_kernel(&flags, sizeof(flags), &task->flags);
+	bpf_probe_read_kernel(&flags, sizeof(flags), task + TASK_FLAGS_OFFSET);
 	if (!(flags & PF_KTHREAD))
 		return 0;
 	bpf_probe_read_kernel(name, sizeof(name), (void *)ctx->args[1]);
 	account.who = kind_of(name);
 	if (account.who == WHO_PROCESS)
 		return 0;
-	bpf_probe_read_kernel(&pid, sizeof(pid), &task->pid);
+	bpf_probe_read_kernel(&pid, sizeof(pid), task + TASK_PID_OFFSET);
 	if (pid == (u32)bpf_get_current_pid_tgid())
 		account.since_ns = bpf_ktime_get_ns();
 	accounts.update(&pid, &account);

@@ -9,7 +9,7 @@
  * arguments of the tracepoint migrate:mm_migrate_pages, and ARG_start_<field>
  * for migrate:mm_migrate_pages_start.
  */
-#include <linux/sched.h>
+#include <uapi/linux/ptrace.h>
 #include "folio.h"
 #include "latency.h"
 

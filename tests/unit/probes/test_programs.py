@@ -33,11 +33,12 @@ def test_every_hook_has_its_handler_and_every_handler_a_hook(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_every_argument_macro_is_defined_and_used(name: str) -> None:
-    used = set(
-        re.findall(r"\bARG_\w+", re.sub(r"/\*.*?\*/", "", source(f"{name}.bpf.c"), flags=re.S))
-    )
-    assert used == set(QUESTIONS[name].arguments)
+def test_every_open_macro_has_a_meaning_and_a_use(name: str) -> None:
+    text = source(f"{name}.bpf.c")
+    text += "".join(source(header) for header in re.findall(r'^#include "(.*)"', text, re.M))
+    code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    used = set(re.findall(r"\b(?:ARG_\w+|\w+_OFFSET|STRUCT_\w+|\w+_BIT)\b", code))
+    assert used == set(QUESTIONS[name].constants)
 
 
 def test_rows_and_columns_of_kernel_cpu_are_in_the_order_of_the_enums() -> None:

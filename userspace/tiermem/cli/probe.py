@@ -51,7 +51,9 @@ def probe(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with Probe(name, apart=apart or ()) as loaded:
+    with Probe(name) as loaded:
+        if apart:
+            loaded.set_apart(apart)
         _tell_attached(loaded)
         if as_json:
             _stream(loaded, stop, duration, interval)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tiermem.probes.constants import FOLIO
 from tiermem.probes.histogram import LATENCY, Histogram
 from tiermem.probes.hooks import Part, around, entry
 from tiermem.probes.loader import Program
@@ -109,5 +110,6 @@ QUESTION = Question(
             for function in MAPPING_FUNCTIONS
         ),
     ),
+    constants=FOLIO,
     open_reader=_open,
 )

@@ -15,13 +15,14 @@ default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tiermem.probes.constants import FieldOffset
 from tiermem.probes.hooks import Hook, HookKind, Part, around, event
 from tiermem.probes.loader import Program
 from tiermem.probes.question import Question, counted_since
@@ -105,7 +106,7 @@ def kernel_threads(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
             yield int(stat.parent.name), kind
 
 
-def set_apart(program: Program, pids: list[int]) -> None:
+def set_apart(program: Program, pids: Iterable[int]) -> None:
     """Charge what these processes (all their threads) do from now on to the row `apart`."""
     for pid in pids:
         program.put("apart", pid)
@@ -187,5 +188,9 @@ QUESTION = Question(
             needed=False,
         ),
     ),
+    constants={
+        "TASK_PID_OFFSET": FieldOffset("task_struct", "pid"),
+        "TASK_FLAGS_OFFSET": FieldOffset("task_struct", "flags"),
+    },
     open_reader=_open,
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tiermem.probes.constants import FOLIO, Argument
 from tiermem.probes.histogram import LATENCY, Histogram
 from tiermem.probes.hooks import Part, entry, event
 from tiermem.probes.kernel_symbols import module_of_running
@@ -231,14 +232,15 @@ QUESTION = Question(
         Part("which module called", ((entry("migrate_pages", "on_migrate_entry"),),), needed=False),
         Part("the nodes", ((entry("folio_migrate_flags", "on_folio_moved"),),)),
     ),
-    arguments={
-        "ARG_succeeded": (MIGRATE, "succeeded"),
-        "ARG_failed": (MIGRATE, "failed"),
-        "ARG_thp_succeeded": (MIGRATE, "thp_succeeded"),
-        "ARG_thp_failed": (MIGRATE, "thp_failed"),
-        "ARG_thp_split": (MIGRATE, "thp_split"),
-        "ARG_mode": (MIGRATE, "mode"),
-        "ARG_start_reason": (f"{MIGRATE}_start", "reason"),
+    constants={
+        **FOLIO,
+        "ARG_succeeded": Argument(MIGRATE, "succeeded"),
+        "ARG_failed": Argument(MIGRATE, "failed"),
+        "ARG_thp_succeeded": Argument(MIGRATE, "thp_succeeded"),
+        "ARG_thp_failed": Argument(MIGRATE, "thp_failed"),
+        "ARG_thp_split": Argument(MIGRATE, "thp_split"),
+        "ARG_mode": Argument(MIGRATE, "mode"),
+        "ARG_start_reason": Argument(f"{MIGRATE}_start", "reason"),
     },
     open_reader=_open,
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from tiermem.errors import ConfigError, MissingError
+from tiermem.probes.btf import read_kernel_types
 from tiermem.probes.fault_latency import FaultLatencySnapshot
 from tiermem.probes.hint_faults import HintFaultSnapshot
 from tiermem.probes.hooks import (
@@ -39,34 +40,29 @@ class Probe(Generic[S]):
     @overload
     def __init__(self: Probe[HintFaultSnapshot], name: Literal["hint-faults"]) -> None: ...
     @overload
-    def __init__(
-        self: Probe[KernelCpuSnapshot], name: Literal["kernel-cpu"], *, apart: Sequence[int] = ()
-    ) -> None: ...
+    def __init__(self: Probe[KernelCpuSnapshot], name: Literal["kernel-cpu"]) -> None: ...
     @overload
     def __init__(self: Probe[FaultLatencySnapshot], name: Literal["fault-latency"]) -> None: ...
     @overload
-    def __init__(self: Probe[Any], name: str, *, apart: Sequence[int] = ()) -> None: ...
+    def __init__(self: Probe[Any], name: str) -> None: ...
 
-    def __init__(self, name: str, *, apart: Sequence[int] = ()) -> None:
+    def __init__(self, name: str) -> None:
         """Load and attach probe `name`.
 
-        apart: pids whose CPU time the reader accounts for himself; only the
-        probe kernel-cpu has such a row. MissingError where the host lacks
-        something, ConfigError for a wrong name, ProbeError where kernel or
-        compiler refuse.
+        MissingError where the host lacks something, ConfigError for a wrong
+        name, ProbeError where kernel or compiler refuse.
         """
         question = QUESTIONS.get(name)
         if question is None:
             raise ConfigError(f"probe {name!r}: allowed is one of {', '.join(QUESTIONS)}")
-        if apart and name != "kernel-cpu":
-            raise ConfigError(f"probe {name}: only kernel-cpu sets processes apart")
         check_host(name)
         import_bcc()
         symbols = read_functions(functions_of(question.parts))
         tracepoints = _read_tracepoints(tracepoints_of(question.parts))
+        types = read_kernel_types()
         defines = {
-            macro: _tracepoint(tracepoints, event).position(field)
-            for macro, (event, field) in question.arguments.items()
+            macro: constant.value(types, tracepoints)
+            for macro, constant in question.constants.items()
         }
         self.name = name
         self.attached: tuple[Hook, ...] = ()
@@ -76,8 +72,6 @@ class Probe(Generic[S]):
             for part in question.parts:
                 self._attach(part, symbols, tracepoints)
             self._read = question.open_reader(self._program, tracepoints)
-            if apart:
-                set_apart(self._program, list(apart))
         except BaseException:
             self._program.close()
             raise
@@ -86,6 +80,13 @@ class Probe(Generic[S]):
         """The counts since the probe was attached."""
         snapshot: S = self._read()
         return snapshot
+
+    def set_apart(self, pids: Iterable[int]) -> None:
+        """From now on these processes have a row of their own: the reader accounts for
+        their CPU time himself. ConfigError but for kernel-cpu, which alone has such a row."""
+        if self.name != "kernel-cpu":
+            raise ConfigError(f"probe {self.name}: only kernel-cpu sets processes apart")
+        set_apart(self._program, pids)
 
     def close(self) -> None:
         """Detach; reading is over."""
@@ -140,9 +141,3 @@ def _read_tracepoints(names: set[str]) -> dict[str, Tracepoint]:
         if tracepoint:
             found[name] = tracepoint
     return found
-
-
-def _tracepoint(tracepoints: dict[str, Tracepoint], name: str) -> Tracepoint:
-    if name not in tracepoints:
-        raise MissingError(f"this kernel has no tracepoint {name}")
-    return tracepoints[name]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar
 
+from tiermem.probes.constants import Constant
 from tiermem.probes.hooks import Part
 from tiermem.probes.loader import Program
 from tiermem.probes.snapshot import Snapshot
@@ -19,16 +20,16 @@ Row = TypeVar("Row")
 class Question(Generic[S]):
     """One question asked of the kernel.
 
-    `arguments` maps a macro of the program to the ("system:name", field) whose
-    position among the tracepoint's arguments it stands for. `open_reader` is
-    called once, after everything is attached, and returns the reader.
+    `constants` says what the macros that the program leaves open stand for.
+    `open_reader` is called once, after everything is attached, and returns the
+    reader.
     """
 
     name: str
     asks: str
     parts: tuple[Part, ...]
     open_reader: Callable[[Program, Mapping[str, Tracepoint]], Callable[[], S]]
-    arguments: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    constants: Mapping[str, Constant] = field(default_factory=dict)
 
 
 def counted_since(
