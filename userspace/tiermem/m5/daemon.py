@@ -56,6 +56,7 @@ class Daemon:
         self.engine = Engine(
             parts, Rounds(saved.read_totals()), settings.dry_run, settings.demotion.swappiness
         )
+        self.switches.remember = self.save
         self._tracking = False
         self._next_check_ns = 0
         self._next_save_ns = 0
@@ -178,10 +179,8 @@ class Daemon:
         self.settings = settings
 
     def _prepare_kernel(self) -> None:
-        """Set the switches; what they were is on disk before any of them changes for good."""
         parts = self.engine.parts
         parts.room = prepare_kernel(self.settings, parts.layout, self.switches)
-        self.save()
 
     def _check_competitors(self) -> None:
         tracker = self.settings.tracker.kind

@@ -8,6 +8,7 @@ what its first run found.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Switches:
     tree: Tree = field(default_factory=Tree)
     found: dict[str, str] = field(default_factory=dict)
     ours: dict[str, str] = field(default_factory=dict)
+    remember: Callable[[], None] = lambda: None
+    """Called when `found` has grown, before the switch is changed: puts it on disk."""
 
     def read(self, switch: str) -> str | None:
         """The switch's value; None where this kernel has none."""
@@ -45,6 +48,8 @@ class Switches:
             return
         # A switch found on an earlier run keeps what that run found.
         self.found.setdefault(switch, before)
+        self.ours[switch] = value
+        self.remember()
         self._write(switch, value)
         # Some kernels show what was written as 1 as `true`.
         self.ours[switch] = self.read(switch) or value

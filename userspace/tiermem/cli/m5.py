@@ -1,0 +1,172 @@
+"""`tiermem m5`: page tiering, as a daemon that can be looked at and steered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from tiermem.errors import ConfigError
+from tiermem.m5.settings import M5Settings
+from tiermem.service.client import LocalClient
+from tiermem.service.config import load, with_change
+
+CONFIG = Path("/etc/tiermem/m5.toml")
+SOCKET = M5Settings.model_fields["socket"].default
+
+app = typer.Typer(help="Page tiering: run the daemon, look at it, steer it.", no_args_is_help=True)
+
+SocketOption = Annotated[Path, typer.Option("--socket", help="The daemon's socket.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+def run(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"TOML file; without it {CONFIG} where it is there, else the defaults.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Decide and report; move nothing, leave the kernel's switches."
+        ),
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Make just enough rounds to judge, print them, end.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a key of the config, e.g. promoter.rate_limit_MBps=50. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Move hot pages from slow to fast memory until stopped.
+
+    Try first what it would do:      tiermem m5 run --dry-run --once
+
+    Without a tracker device:        tiermem m5 run --set tracker.kind=damon
+
+    Only one service's pages:        tiermem m5 run --set scope.cgroup=system.slice/redis.service
+
+    Look at it meanwhile:            tiermem m5 top
+
+    SIGTERM or Ctrl-C ends it and gives back every kernel switch that it set
+    (kernel.keep_at_exit = true keeps them). SIGHUP reads the config again.
+    Needs root. `tiermem doctor` says what this host lacks; m5.toml in etc/
+    explains every key.
+    """
+    settings, path = _settings(config, changes or [])
+    if dry_run:
+        settings = settings.model_copy(update={"dry_run": True})
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    logging.getLogger("tiermem").setLevel(settings.log_level.upper())
+    # Loaded here: numpy and the service's server take a second on a slow machine.
+    if once:
+        from tiermem.m5.try_once import try_once
+
+        _show_status(try_once(settings), [])
+        return
+    from tiermem.m5.serve import serve
+
+    serve(settings, path)
+
+
+@app.command()
+def status(*, socket: SocketOption = SOCKET, as_json: JsonOption = False) -> None:
+    """What the daemon sees and does: tiers, moves, refusals, troubles."""
+    answer = LocalClient(socket).get("/v1/status")
+    if as_json:
+        typer.echo(json.dumps(answer, indent=1))
+    else:
+        _show_status(answer, [])
+
+
+@app.command()
+def top(
+    *,
+    socket: SocketOption = SOCKET,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between updates.")] = 2.0,
+    count: Annotated[int, typer.Option(min=0, help="Updates to show; 0: until Ctrl-C.")] = 0,
+) -> None:
+    """The same, live, with hot pages by process (looking costs the daemon some CPU time)."""
+    from tiermem.m5.top_view import render
+
+    client = LocalClient(socket)
+    shown = 0
+    with Live(console=Console(), auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(render(client.get("/v1/status"), client.get("/v1/hot")), refresh=True)
+                shown += 1
+                if shown == count:
+                    return
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            return
+
+
+@app.command()
+def explain(
+    pid: Annotated[int, typer.Argument(min=1, help="The process.")],
+    *,
+    socket: SocketOption = SOCKET,
+    wait: Annotated[
+        float, typer.Option(min=0, max=8, help="Seconds of rounds to watch first.")
+    ] = 1.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Where a process' memory lies, and why its last pages moved or did not."""
+    client = LocalClient(socket, timeout_s=wait + 10)
+    answer = client.get("/v1/explain", {"pid": str(pid), "wait_s": str(wait)})
+    if as_json:
+        typer.echo(json.dumps(answer, indent=1))
+        return
+    from tiermem.m5.top_view import render_explanation
+
+    Console().print(render_explanation(answer))
+
+
+@app.command("set")
+def set_key(
+    key: Annotated[str, typer.Argument(help="A key as in m5.toml, e.g. elector.payback_s.")],
+    value: Annotated[str, typer.Argument(help="Its new value, written as in TOML.")],
+    *,
+    socket: SocketOption = SOCKET,
+) -> None:
+    """Change a setting of the running daemon; it is checked as the config is, and not saved."""
+    answer: Any = LocalClient(socket).post("/v1/set", {"key": key, "value": value})
+    for part in key.split("."):
+        answer = answer[part]
+    typer.echo(f"{key} = {json.dumps(answer)}")
+
+
+def _settings(config: Path | None, changes: list[str]) -> tuple[M5Settings, Path | None]:
+    """The settings of the file and of --set, and the file they came from."""
+    path = config or (CONFIG if CONFIG.exists() else None)
+    settings = load(path, M5Settings) if path else M5Settings()
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change}: must be KEY=VALUE")
+        settings = with_change(settings, key, value)
+    return settings, path
+
+
+def _show_status(answer: dict[str, Any], hot: list[dict[str, Any]]) -> None:
+    from tiermem.m5.top_view import render
+
+    Console().print(render(answer, hot))

@@ -1,0 +1,66 @@
+"""Runs the daemon as a service: API, systemd notices, signals, a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from tiermem.errors import TiermemError
+from tiermem.m5.daemon import Daemon
+from tiermem.m5.routes import add_metrics, add_routes
+from tiermem.m5.settings import M5Settings
+from tiermem.service.api import LocalApi
+from tiermem.service.config import load
+from tiermem.service.lifecycle import run_until_signalled
+from tiermem.service.metrics import Metrics
+from tiermem.service.notify import Notifier
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: M5Settings, config: Path | None = None) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reads `config` again."""
+    notifier = Notifier()
+    daemon = Daemon(settings)
+    run_until_signalled(_main(daemon, notifier), _reloader(daemon, notifier, config))
+
+
+async def _main(daemon: Daemon, notifier: Notifier) -> None:
+    metrics = Metrics("m5")
+    api = LocalApi(daemon.settings.socket, metrics)
+    add_routes(api, daemon)
+    add_metrics(metrics, daemon)
+    # The socket's lock keeps a second daemon from touching the kernel's switches.
+    await api.start()
+    try:
+        daemon.start()
+        try:
+            notifier.ready("tracking")
+            watchdog = asyncio.create_task(notifier.feed_watchdog())
+            try:
+                await daemon.run()
+            finally:
+                watchdog.cancel()
+        finally:
+            notifier.stopping("giving the kernel's switches back")
+            daemon.stop()
+    finally:
+        await api.stop()
+
+
+def _reloader(daemon: Daemon, notifier: Notifier, config: Path | None) -> Callable[[], None]:
+    def reload() -> None:
+        if config is None:
+            return
+        notifier.reloading()
+        try:
+            fixed = daemon.reload(load(config, M5Settings))
+            if fixed:
+                _log.warning("%s: needs a restart to take effect", ", ".join(fixed))
+        except TiermemError as error:
+            _log.error("%s; the old settings stay", error)
+        notifier.ready("tracking")
+
+    return reload
