@@ -22,6 +22,7 @@ from tiermem.layer.topology import read_topology
 from tiermem.m5.competitors import competing_movers
 from tiermem.m5.engine import Engine
 from tiermem.m5.make_parts import make_parts, prepare_kernel
+from tiermem.m5.recorder import Recorder
 from tiermem.m5.rounds import Round, Rounds
 from tiermem.m5.scope import make_scope
 from tiermem.m5.settings import SETTABLE, M5Settings, is_settable
@@ -57,6 +58,7 @@ class Daemon:
             parts, Rounds(saved.read_totals()), settings.dry_run, settings.demotion.swappiness
         )
         self.switches.remember = self.save
+        self._recorder = Recorder(settings.record) if settings.record else None
         self._tracking = False
         self._next_check_ns = 0
         self._next_save_ns = 0
@@ -109,6 +111,8 @@ class Daemon:
         except TiermemError as error:
             self._lose_tracker(error)
             return _RETRY_S
+        if self._recorder is not None:
+            self._recorder.write(one)
         return self._pause_s(one)
 
     def stop(self) -> None:
@@ -123,6 +127,8 @@ class Daemon:
         else:
             self._quietly(self.switches.restore)
         self._quietly(parts.promoter.close)
+        if self._recorder is not None:
+            self._recorder.close()
         self._quietly(self.save)
 
     def change(self, key: str, value: str) -> M5Settings:
@@ -140,7 +146,7 @@ class Daemon:
         """Take what may change from a config read again; names of keys that need a restart."""
         fixed = [
             name
-            for name in ("socket", "state_file", "tiers", "tracker", "policy", "demotion")
+            for name in ("socket", "state_file", "record", "tiers", "tracker", "policy", "demotion")
             if getattr(settings, name) != getattr(self.settings, name)
         ]
         kept = {name: getattr(self.settings, name) for name in fixed}

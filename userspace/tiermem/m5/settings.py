@@ -125,6 +125,7 @@ class M5Settings(Settings):
     dry_run: bool = False
     socket: Path = Path("/run/tiermem/m5.sock")
     state_file: Path = STATE_DIR / "m5.json"
+    record: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tiers: TierSettings = Field(default_factory=TierSettings)
     tracker: TrackerSettings = Field(default_factory=TrackerSettings)

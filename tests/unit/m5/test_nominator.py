@@ -1,0 +1,114 @@
+"""The nominator: which pages pass in each mode, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiermem.m5.nominator import Nominator, NominatorSettings
+from tiermem.m5.observation import Outcome, Verdict
+
+from tests.unit.m5.lists import MS, ROUND_NS, S, lines, pages
+
+
+def verdicts(nominator: Nominator, now_ns: int, *lists: object) -> dict[int, Verdict]:
+    found = nominator.nominate(lists, now_ns)  # type: ignore[arg-type]
+    codes = found.verdicts.tolist()
+    return {page: Verdict(code) for page, code in zip(found.pages.tolist(), codes, strict=True)}
+
+
+def test_a_page_must_be_hot_in_two_lists() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt"))
+    assert verdicts(nominator, 0, pages({1: 60})) == {1: Verdict.ONE_OFF}
+    found = verdicts(nominator, ROUND_NS, pages({1: 60, 2: 60}))
+    assert found == {1: Verdict.PROMOTE, 2: Verdict.ONE_OFF}
+
+
+def test_a_scan_that_never_comes_back_nominates_nothing() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt"))
+    for step in range(50):
+        passing = dict.fromkeys(range(step * 4096, (step + 1) * 4096), 64)
+        found = verdicts(nominator, step * ROUND_NS, pages(passing))
+        assert set(found.values()) <= {Verdict.ONE_OFF}
+
+
+def test_one_list_is_enough_for_reads_that_no_scan_makes() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt"))
+    assert verdicts(nominator, 0, pages({1: 128})) == {1: Verdict.PROMOTE}
+
+
+def test_hpt_goes_by_reads() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt", min_lists=1))
+    found = nominator.nominate((pages({1: 10, 2: 30, 3: 20}),), ROUND_NS)
+    assert found.pages.tolist() == [2, 3, 1]
+
+
+def test_hwt_takes_pages_with_enough_hot_lines() -> None:
+    settings = NominatorSettings(mode="hwt", min_lists=1, min_hot_lines=4)
+    dense = {64 * 5 + line: 10 for line in range(4)}
+    sparse = {64 * 6 + line: 90 for line in range(3)}
+    found = verdicts(Nominator(settings), ROUND_NS, lines({**dense, **sparse}))
+    assert found == {5: Verdict.PROMOTE, 6: Verdict.SPARSE}
+
+
+def test_hwt_remembers_lines_of_earlier_lists() -> None:
+    settings = NominatorSettings(mode="hwt", min_lists=1, min_hot_lines=4, mask_lists=8)
+    nominator = Nominator(settings)
+    for step, first in enumerate((0, 2)):
+        hot = {64 * 5 + first + line: 10 for line in range(2)}
+        found = verdicts(nominator, step * ROUND_NS, lines(hot))
+    assert found == {5: Verdict.PROMOTE}
+
+
+def test_of_two_equally_hot_pages_the_dense_one_goes_first() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt+hwt", min_lists=1))
+    hot_lines = {64 * 2 + line: 5 for line in range(32)}
+    found = nominator.nominate((pages({1: 100, 2: 100}), lines(hot_lines)), ROUND_NS)
+    assert found.pages.tolist() == [2, 1]
+    assert found.hot_lines.tolist() == [32, 0]
+
+
+def test_density_does_not_beat_twice_the_heat() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt+hwt", min_lists=1, line_weight=1.0))
+    hot_lines = {64 * 2 + line: 5 for line in range(64)}
+    found = nominator.nominate((pages({1: 201, 2: 100}), lines(hot_lines)), ROUND_NS)
+    assert found.pages.tolist() == [1, 2]
+
+
+@given(st.sets(st.integers(0, 63), min_size=1))
+def test_hot_lines_are_those_that_were_listed(hot: set[int]) -> None:
+    nominator = Nominator(NominatorSettings(mode="hwt", min_lists=1, min_hot_lines=1))
+    found = nominator.nominate((lines({64 * 9 + line: 1 for line in hot}),), ROUND_NS)
+    assert found.hot_lines.tolist() == [len(hot)]
+
+
+@pytest.mark.parametrize("rounds", [1, 5, 40])
+def test_the_rate_of_a_steady_page_is_right_from_the_first_list_on(rounds: int) -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt"))
+    for step in range(1, rounds + 1):
+        found = nominator.nominate((pages({1: 50}),), step * ROUND_NS)
+    assert found.reads_per_s[0] == pytest.approx(500, rel=0.1)
+
+
+def test_a_page_that_came_back_down_is_held_back() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt", min_lists=1, backoff_ms=1000))
+    nothing = np.empty(0, dtype=np.uint64)
+    nominator.nominate((pages({1: 500}),), 0)
+    nominator.settle(Outcome(0, np.array([1], dtype=np.uint64), nothing))
+    assert verdicts(nominator, 500 * MS, pages({1: 500})) == {1: Verdict.BACKED_OFF}
+    assert verdicts(nominator, 2 * S, pages({1: 500})) == {1: Verdict.PROMOTE}
+
+
+def test_pages_that_cannot_move_are_not_tried_every_round() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt", min_lists=1))
+    nothing = np.empty(0, dtype=np.uint64)
+    nominator.settle(Outcome(0, nothing, np.array([1], dtype=np.uint64)))
+    assert verdicts(nominator, MS, pages({1: 500})) == {1: Verdict.BACKED_OFF}
+
+
+def test_a_round_without_lists_is_no_error() -> None:
+    for mode in ("hpt", "hwt", "hpt+hwt"):
+        nominator = Nominator(NominatorSettings(mode=mode))  # type: ignore[arg-type]
+        assert nominator.nominate((), 0).pages.size == 0
+        assert nominator.nominate((pages({}), lines({})), 1).pages.size == 0
