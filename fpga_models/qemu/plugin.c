@@ -29,16 +29,11 @@ PLUGIN_EXPORT int qemu_plugin_version = PLUGIN_API_VERSION;
 PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info,
 				      int argc, char **argv);
 
-struct vcpu {
-	struct ms_l1 l1;
-	const uint64_t *instructions;	/* of the scoreboard */
-};
-
 static struct {
 	qemu_plugin_id_t id;
 	struct device *device;
-	qemu_plugin_u64 instructions;
-	struct vcpu *vcpus;
+	qemu_plugin_u64 instructions;	/* executed while armed, by vCPU */
+	struct ms_l1 *l1s;		/* by vCPU */
 	uint32_t nr_vcpus;
 	bool wants_armed;
 } plugin;
@@ -52,7 +47,7 @@ static void on_reset(void *userdata)
 
 	(void)userdata;
 	for (i = 0; i < plugin.nr_vcpus; i++)
-		ms_l1_clear(&plugin.vcpus[i].l1);
+		ms_l1_clear(&plugin.l1s[i]);
 	register_callbacks(plugin.wants_armed);
 	device_switch(plugin.device, plugin.wants_armed);
 }
@@ -97,7 +92,7 @@ static __attribute__((noinline)) void miss(unsigned int vcpu, qemu_plugin_meminf
 					   uint64_t new_entry, bool is_write)
 {
 	const struct qemu_plugin_hwaddr *hw = qemu_plugin_get_hwaddr(info, vaddr);
-	const uint64_t instructions = *plugin.vcpus[vcpu].instructions;
+	const uint64_t instructions = qemu_plugin_u64_get(plugin.instructions, vcpu);
 	uint64_t address;
 
 	if (!hw || qemu_plugin_hwaddr_is_io(hw))
@@ -117,7 +112,7 @@ static __attribute__((noinline)) void miss(unsigned int vcpu, qemu_plugin_meminf
 static void on_load(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 		    void *userdata)
 {
-	struct ms_l1 *l1 = &plugin.vcpus[vcpu].l1;
+	struct ms_l1 *l1 = &plugin.l1s[vcpu];
 	const uint64_t key = ms_l1_key(l1, vaddr);
 	uint64_t *entry = ms_l1_entry(l1, vaddr);
 
@@ -129,7 +124,7 @@ static void on_load(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vadd
 static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 		     void *userdata)
 {
-	struct ms_l1 *l1 = &plugin.vcpus[vcpu].l1;
+	struct ms_l1 *l1 = &plugin.l1s[vcpu];
 	const uint64_t key = ms_l1_key(l1, vaddr);
 	uint64_t *entry = ms_l1_entry(l1, vaddr);
 
@@ -141,13 +136,13 @@ static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vad
 static void on_space_switch(unsigned int vcpu, void *userdata)
 {
 	(void)userdata;
-	ms_l1_forget_user(&plugin.vcpus[vcpu].l1);
+	ms_l1_forget_user(&plugin.l1s[vcpu]);
 }
 
 static void on_mapping_change(unsigned int vcpu, void *userdata)
 {
 	(void)userdata;
-	ms_l1_clear(&plugin.vcpus[vcpu].l1);
+	ms_l1_clear(&plugin.l1s[vcpu]);
 }
 
 static void instrument(struct qemu_plugin_insn *insn)
@@ -209,19 +204,15 @@ static void register_callbacks(bool armed)
 
 static int make_vcpus(uint32_t nr_vcpus)
 {
-	struct qemu_plugin_scoreboard *scoreboard;
 	uint32_t i;
 
 	plugin.nr_vcpus = nr_vcpus;
-	if (posix_memalign((void **)&plugin.vcpus, 64, nr_vcpus * sizeof(struct vcpu)))
+	if (posix_memalign((void **)&plugin.l1s, 64, nr_vcpus * sizeof(struct ms_l1)))
 		return -1;
-	scoreboard = qemu_plugin_scoreboard_new(sizeof(uint64_t));
-	plugin.instructions.score = scoreboard;
+	for (i = 0; i < nr_vcpus; i++)
+		ms_l1_clear(&plugin.l1s[i]);
+	plugin.instructions.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
 	plugin.instructions.offset = 0;
-	for (i = 0; i < nr_vcpus; i++) {
-		ms_l1_clear(&plugin.vcpus[i].l1);
-		plugin.vcpus[i].instructions = qemu_plugin_scoreboard_find(scoreboard, i);
-	}
 	return 0;
 }
 

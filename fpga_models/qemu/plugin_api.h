@@ -106,7 +106,6 @@ bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *address);
 uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *address);
 
 struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_bytes);
-void *qemu_plugin_scoreboard_find(struct qemu_plugin_scoreboard *score,
-				  unsigned int vcpu);
+uint64_t qemu_plugin_u64_get(qemu_plugin_u64 entry, unsigned int vcpu);
 
 #endif
