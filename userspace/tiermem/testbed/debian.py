@@ -1,0 +1,140 @@
+"""Debian roots: one to run QEMU from, one that is the guest and builds its modules.
+
+mmdebstrap makes a root as a tar archive, as root or not; it is unpacked in the
+namespace where the files get their owners. The mirror is the one that
+mmdebstrap knows; nothing here names a server.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from tiermem.errors import MissingError
+from tiermem.testbed import cache
+from tiermem.testbed.namespace import as_root_prefix
+from tiermem.testbed.progress import Progress, Step, run_logged
+
+PACKAGES_FILE = Path(__file__).parent / "packages.toml"
+
+_DPKG_OPTIONS = (
+    "force-unsafe-io",
+    "path-exclude=/usr/share/doc/*",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/man/*",
+    # The testbed makes its own ramdisk; making Debian's takes half a minute a kernel.
+    "path-exclude=/etc/kernel/postinst.d/initramfs-tools",
+)
+_APT_OPTIONS = ('Acquire::Languages "none"', 'APT::Install-Recommends "false"')
+_QEMU_ROOT_BYTES = 700 << 20
+_GUEST_ROOT_BYTES = 6 << 30
+
+
+class _Root(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    packages: list[str]
+    newest_kernel: list[str] = []
+    pypi: list[str] = []
+
+
+class PackageList(BaseModel):
+    """packages.toml."""
+
+    model_config = ConfigDict(extra="forbid")
+    suite: str
+    backports: str
+    qemu: _Root
+    guest: _Root
+
+
+def read_packages(path: Path = PACKAGES_FILE) -> PackageList:
+    """The package lists."""
+    return PackageList.model_validate(tomllib.loads(path.read_text()))
+
+
+def qemu_root(progress: Progress) -> Path:
+    """A Debian root with a QEMU that is new enough."""
+    return _root("qemu", "Debian root with QEMU", _QEMU_ROOT_BYTES, progress)
+
+
+def guest_root(progress: Progress) -> Path:
+    """The Debian root that guests run and that builds what runs in them."""
+    return _root("guest", "Debian root of the guests", _GUEST_ROOT_BYTES, progress)
+
+
+def _root(kind: str, title: str, needed_bytes: int, progress: Progress) -> Path:
+    packages = read_packages()
+    listed: _Root = getattr(packages, kind)
+    command = _mmdebstrap_command(packages, listed)
+    digest = cache.digest_of(json.dumps(command), *listed.pypi)
+
+    def build(folder: Path) -> None:
+        _check_host(needed_bytes)
+        with progress.step(title) as step:
+            root = folder / "root"
+            root.mkdir()
+            _unpack_while_making(command, root, step)
+            if listed.pypi:
+                _install_pypi(listed.pypi, folder, root, step)
+
+    return cache.stage(f"{kind}-root", digest, build, keep=2) / "root"
+
+
+def _check_host(needed_bytes: int) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise MissingError("mmdebstrap is missing: apt install mmdebstrap (the testbed's root)")
+    as_root_prefix()
+    free = cache.free_bytes(cache.cache_root())
+    if free < needed_bytes:
+        raise MissingError(
+            f"{cache.cache_root()} has {free >> 20} MiB free and the testbed needs "
+            f"{needed_bytes >> 20} MiB: free some space or set XDG_CACHE_HOME"
+        )
+
+
+def _mmdebstrap_command(packages: PackageList, listed: _Root) -> list[str]:
+    backports = (
+        f'sed -n "s/ {packages.suite} main/ {packages.backports} main/p" '
+        '"$1/etc/apt/sources.list" > "$1/etc/apt/sources.list.d/backports.list"'
+    )
+    command = ["mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=tar"]
+    command += [f"--aptopt={option}" for option in _APT_OPTIONS]
+    command += [f"--dpkgopt={option}" for option in _DPKG_OPTIONS]
+    command += [f"--setup-hook={backports}", f"--include={','.join(listed.packages)}"]
+    if listed.newest_kernel:
+        names = shlex.join(listed.newest_kernel)
+        command.append(
+            f'--customize-hook=chroot "$1" apt-get install --yes --no-install-recommends {names}'
+        )
+    return [*command, packages.suite, "-"]
+
+
+def _unpack_while_making(command: list[str], root: Path, step: Step) -> None:
+    unpack = ["tar", "--extract", "--exclude=./dev/*", "--directory", str(root)]
+    pipeline = f"set -o pipefail; {shlex.join(command)} | {shlex.join([*as_root_prefix(), *unpack])}"
+    run_logged(["bash", "-c", pipeline], step, "making a Debian root (is there a network?)")
+
+
+def _install_pypi(names: list[str], folder: Path, root: Path, step: Step) -> None:
+    """Install packages that are pure Python where Debian's interpreter looks for local ones."""
+    wheels = folder / "pypi"
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile"]
+    run_logged([*pip, "--target", str(wheels), *names], step, "fetching packages from PyPI")
+    for script in (wheels / "bin").glob("*"):
+        _, _, rest = script.read_text().partition("\n")
+        script.write_text(f"#!/usr/bin/python3\n{rest}")
+    local = root / "usr/local"
+    version = next((root / "usr/lib").glob("python3.*")).name
+    copy = (
+        f"mkdir -p {local}/lib/{version}/dist-packages {local}/bin && "
+        f"cp -r {wheels}/bin/. {local}/bin/ && rm -r {wheels}/bin && "
+        f"cp -r {wheels}/. {local}/lib/{version}/dist-packages/ && rm -r {wheels}"
+    )
+    run_logged([*as_root_prefix(), "sh", "-c", copy], step, "installing packages from PyPI")

@@ -1,0 +1,211 @@
+"""The QEMU command line of one host: what hardware a guest finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from tiermem.testbed.image import Image
+from tiermem.testbed.topology import Host
+
+Time = Literal["wall", "icount"]
+
+TRACKER_BAR_BYTES = 2 << 20
+_WINDOW_GRAIN = 256 << 20
+# QEMU puts hot-plugged and CXL windows above RAM; the window only has to hold the device.
+
+
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """Host folders that the guest mounts under /opt/tiermem."""
+
+    src: Path
+    artifacts: Path
+    out: Path
+    exec: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """The hardware model's plugin and its parameters (keys of defaults.toml)."""
+
+    library: Path
+    parameters: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Everything that decides one guest's QEMU command line.
+
+    run_dir: sockets, logs and the memory files of this guest.
+    cxl_file: backing of CXL memory that is shared with other guests.
+    network_group: UDP multicast-free network, as (own socket, peer socket), or None.
+    """
+
+    name: str
+    host: Host
+    image: Image
+    kernel: str
+    time: Time
+    run_dir: Path
+    shares: Shares
+    plugin: Plugin | None = None
+    cxl_file: Path | None = None
+    network: tuple[Path, Path] | None = None
+    number: int = 0
+
+    @property
+    def serial_log(self) -> Path:
+        """All that the guest's kernel wrote to its serial console."""
+        return self.run_dir / "serial.log"
+
+    @property
+    def qmp_socket(self) -> Path:
+        """QEMU's monitor."""
+        return self.run_dir / "qmp.sock"
+
+    @property
+    def agent_socket(self) -> Path:
+        """The guest agent."""
+        return self.run_dir / "agent.sock"
+
+    @property
+    def console_socket(self) -> Path:
+        """A root shell of the guest."""
+        return self.run_dir / "console.sock"
+
+    @property
+    def bar_path(self) -> Path:
+        """The file behind the tracker device's BAR."""
+        return self.run_dir / "hpt.bar"
+
+    @property
+    def pac_path(self) -> Path:
+        """Where the plugin keeps the exact counters."""
+        return self.run_dir / "pac"
+
+    def arguments(self) -> list[str]:
+        """QEMU's arguments, without the program."""
+        return [
+            *self._base(),
+            *self._cxl(),
+            *self._disk(),
+            *self._channels(),
+            *self._shares(),
+            *self._tracker(),
+            *self._network(),
+        ]
+
+    def _base(self) -> list[str]:
+        window = _round_up(self.host.cxl, _WINDOW_GRAIN)
+        time = ["-accel", "tcg,thread=multi"]
+        if self.time == "icount":
+            time = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+        kernel = self.image.kernels[self.kernel]
+        return [
+            *("-name", f"tiermem-{self.name}", "-nodefaults", "-no-user-config"),
+            *("-display", "none", "-no-reboot"),
+            "-machine",
+            f"q35,sata=off,vmport=off,cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={window}",
+            *("-cpu", "max,hypervisor=off,svm=off"),
+            *time,
+            *("-smp", str(self.host.cpus), "-m", f"{self.host.dram >> 20}M"),
+            # Without a table of nodes the kernel puts CXL memory into node 0.
+            *("-object", f"memory-backend-ram,id=dram,size={self.host.dram}"),
+            *("-numa", "node,nodeid=0,memdev=dram"),
+            *("-kernel", str(kernel.vmlinuz), "-initrd", str(kernel.initrd)),
+            *("-append", self._kernel_command_line()),
+        ]
+
+    def _kernel_command_line(self) -> str:
+        machine_id = hashlib.md5(self.name.encode(), usedforsecurity=False).hexdigest()
+        return " ".join(
+            [
+                "console=ttyS0 TERM=dumb loglevel=5 oops=panic panic=-1 nowatchdog",
+                "mitigations=off random.trust_cpu=on nokaslr tsc=reliable",
+                f"systemd.machine_id={machine_id} systemd.hostname={self.name}",
+                "systemd.show_status=false systemd.log_target=kmsg systemd.log_level=warning",
+                f"tiermem.cxl={self.host.cxl_use}",
+            ]
+        )
+
+    def _cxl(self) -> list[str]:
+        size = self.host.cxl
+        memory = f"memory-backend-ram,id=cxl-ram,share=on,size={size}"
+        if self.cxl_file is not None:
+            memory = f"memory-backend-file,id=cxl-ram,share=on,size={size}"
+            memory += f",mem-path={_escape(self.cxl_file)}"
+        return [
+            *("-object", memory),
+            *("-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.1"),
+            *("-device", "cxl-rp,port=0,bus=cxl.1,id=cxl-port,chassis=0,slot=2"),
+            "-device",
+            f"cxl-type3,bus=cxl-port,volatile-memdev=cxl-ram,id=cxl-mem0,sn={self.number + 1}",
+        ]
+
+    def _disk(self) -> list[str]:
+        drive = f"file={_escape(self.image.disk)},format=raw,if=none,id=root,snapshot=on"
+        return ["-drive", drive, "-device", "virtio-blk-pci,drive=root,bus=pcie.0"]
+
+    def _channels(self) -> list[str]:
+        def server(name: str, path: Path) -> list[str]:
+            return ["-chardev", f"socket,id={name},path={_escape(path)},server=on,wait=off"]
+
+        return [
+            *("-chardev", f"file,id=serial,path={_escape(self.serial_log)}"),
+            *("-serial", "chardev:serial"),
+            *server("qmp", self.qmp_socket),
+            *("-mon", "chardev=qmp,mode=control"),
+            *("-device", "virtio-serial-pci,bus=pcie.0"),
+            *server("agent", self.agent_socket),
+            *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+            *server("console", self.console_socket),
+            *("-device", "virtconsole,chardev=console"),
+            *("-device", "virtio-rng-pci,bus=pcie.0"),
+        ]
+
+    def _shares(self) -> list[str]:
+        arguments = []
+        for name, path, mode in (
+            ("src", self.shares.src, ",readonly=on"),
+            ("artifacts", self.shares.artifacts, ",readonly=on"),
+            ("out", self.shares.out, ""),
+            ("exec", self.shares.exec, ""),
+        ):
+            share = f"local,id={name},path={_escape(path)},security_model=none{mode}"
+            device = f"virtio-9p-pci,fsdev={name},mount_tag=tiermem-{name},bus=pcie.0"
+            arguments += ["-fsdev", share, "-device", device]
+        return arguments
+
+    def _tracker(self) -> list[str]:
+        bar = f"memory-backend-file,id=hpt,share=on,size={TRACKER_BAR_BYTES}"
+        arguments = ["-object", f"{bar},mem-path={_escape(self.bar_path)}"]
+        arguments += ["-device", "ivshmem-plain,memdev=hpt,bus=pcie.0"]
+        if self.plugin is not None:
+            settings = {"bar": str(self.bar_path), "pac": str(self.pac_path)}
+            settings |= self.plugin.parameters
+            words = [f"{key}={_escape(value)}" for key, value in settings.items()]
+            arguments += ["-plugin", ",".join([_escape(self.plugin.library), *words])]
+        return arguments
+
+    def _network(self) -> list[str]:
+        if self.network is None:
+            return []
+        own, peer = self.network
+        dgram = f"dgram,id=net0,local.type=unix,local.path={_escape(own)}"
+        dgram += f",remote.type=unix,remote.path={_escape(peer)}"
+        device = f"virtio-net-pci,netdev=net0,bus=pcie.0,mac=52:54:00:77:00:{self.number + 1:02x}"
+        return ["-netdev", dgram, "-device", f"{device},romfile="]
+
+
+def _round_up(value: int, grain: int) -> int:
+    return -(-value // grain) * grain
+
+
+def _escape(value: object) -> str:
+    """A value inside a QEMU option, where a comma is doubled."""
+    return re.sub(",", ",,", str(value))

@@ -1,0 +1,302 @@
+"""Booting a topology: `with boot(load_topology("one-host")) as pod: pod["a"].check([...])`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import subprocess
+import tempfile
+import time as clock
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from tiermem.errors import ConfigError
+from tiermem.testbed.artifacts import Artifacts, build_artifacts
+from tiermem.testbed.artifacts import plugin_parameters as default_parameters
+from tiermem.testbed.channel import (
+    Channel,
+    ChannelClosedError,
+    ChannelTimeoutError,
+    in_background,
+)
+from tiermem.testbed.debian import guest_root
+from tiermem.testbed.errors import BootError, GuestCrashedError
+from tiermem.testbed.guest import Guest, GuestFiles
+from tiermem.testbed.image import Image, build_image
+from tiermem.testbed.machine import TRACKER_BAR_BYTES, Machine, Plugin, Shares, Time
+from tiermem.testbed.progress import Progress
+from tiermem.testbed.qemu import Qemu, find_qemu, start
+from tiermem.testbed.serial import last_words
+from tiermem.testbed.topology import Topology
+
+Kernel = Literal["newest", "lts"]
+
+_OWN_CHECKOUT = Path(__file__).resolve().parents[3]
+_CONNECT_S = 20.0
+_STOP_S = 10.0
+_KEEP_LOGS_S = 86400.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Testbed:
+    """All that is built once: QEMU, the guests' image, what is compiled for them."""
+
+    qemu: Qemu
+    image: Image
+    checkout: Path
+    artifacts: Artifacts
+
+
+def default_checkout() -> Path:
+    """The checkout whose code guests get: this one, or what TIERMEM_CHECKOUT names."""
+    return Path(os.environ.get("TIERMEM_CHECKOUT") or _OWN_CHECKOUT).resolve()
+
+
+def build(progress: Progress, checkout: Path, *, plugin: bool = True) -> Testbed:
+    """Build, or find in the cache, everything a boot needs."""
+    qemu = find_qemu(progress)
+    root = guest_root(progress)
+    image = build_image(root, progress)
+    return Testbed(
+        qemu, image, checkout, build_artifacts(root, image, checkout, progress, plugin=plugin)
+    )
+
+
+class Pod(Mapping[str, Guest]):
+    """The running guests of a topology, by host name."""
+
+    def __init__(self, topology: Topology, run_dir: Path, guests: dict[str, Guest]) -> None:
+        self.topology = topology
+        self.run_dir = run_dir
+        self._guests = guests
+
+    def __getitem__(self, name: str) -> Guest:
+        return self._guests[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._guests)
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+
+@contextlib.contextmanager
+def boot(
+    topology: Topology,
+    *,
+    kernel: Kernel = "newest",
+    time: Time = "wall",
+    plugin: bool = False,
+    plugin_parameters: Mapping[str, object] | None = None,
+    out_dir: Path | None = None,
+    checkout: Path | None = None,
+    boot_timeout_s: float = 300.0,
+    progress: Progress | None = None,
+) -> Iterator[Pod]:
+    """Boot a topology, wait until its guests are ready, and stop them at the end.
+
+    time "icount" counts 1 ns an instruction and allows one CPU a host. plugin loads the
+    hardware model (idle); plugin_parameters change its defaults. Guests share
+    out_dir (with several hosts: a folder in it by host name) as /opt/tiermem/out; left
+    out, it is a folder that ends with the pod. BootError or GuestCrashedError, naming
+    the serial log (then kept), if a guest does not come up.
+    """
+    if time == "icount" and any(host.cpus > 1 for host in topology.hosts.values()):
+        raise ConfigError('time "icount" needs cpus = 1: one instruction stream, one clock')
+    testbed = build(progress or Progress(), checkout or default_checkout(), plugin=plugin)
+    loaded = _plugin(testbed, plugin_parameters or {}) if plugin else None
+    run_dir = _new_run_dir()
+    booting = _Booting(topology, testbed, kernel, time, loaded, out_dir, run_dir)
+    keep = False
+    try:
+        yield booting.boot(boot_timeout_s)
+    except (BootError, GuestCrashedError):
+        keep = True
+        raise
+    finally:
+        booting.stop()
+        if not keep:
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _plugin(testbed: Testbed, changes: Mapping[str, object]) -> Plugin:
+    library = testbed.artifacts.plugin
+    if library is None:
+        raise ConfigError(f"no hardware model: {testbed.checkout}/fpga_models has no Makefile")
+    return Plugin(library, default_parameters(testbed.checkout, dict(changes)))
+
+
+def runtime_root() -> Path:
+    """Where pods have their sockets and logs: short paths, and this user's only."""
+    root = Path(tempfile.gettempdir()) / f"tiermem-{os.getuid()}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    if root.stat().st_uid != os.getuid():
+        raise BootError(f"{root} belongs to somebody else; remove it or set TMPDIR")
+    return root
+
+
+def _new_run_dir() -> Path:
+    root = runtime_root()
+    for old in root.glob("pod-*"):
+        owner = old.name.split("-")[1]
+        abandoned = clock.time() - old.stat().st_mtime > _KEEP_LOGS_S
+        if abandoned and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"pod-{os.getpid()}-", dir=root))
+
+
+@dataclasses.dataclass
+class _Booting:
+    """One boot: starts the machines, waits for them, and stops whatever has started."""
+
+    topology: Topology
+    testbed: Testbed
+    kernel: Kernel
+    time: Time
+    plugin: Plugin | None
+    out_dir: Path | None
+    run_dir: Path
+    processes: dict[str, subprocess.Popen[bytes]] = dataclasses.field(default_factory=dict)
+    channels: list[Channel] = dataclasses.field(default_factory=list)
+    shared_cxl: Path | None = None
+
+    def boot(self, timeout_s: float) -> Pod:
+        """Start all machines, then wait for each to be ready."""
+        machines = {name: self._machine(name) for name in self.topology.hosts}
+        for name, machine in machines.items():
+            self._start(name, machine)
+        deadline = clock.monotonic() + timeout_s
+        guests = {}
+        for name, machine in machines.items():
+            guests[name] = self._ready_guest(machine, deadline)
+        pod = Pod(self.topology, self.run_dir, guests)
+        self._join_network(pod)
+        return pod
+
+    def stop(self) -> None:
+        """End every QEMU: quit by a kill, since guests hold nothing worth saving."""
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait(_STOP_S)
+        for channel in self.channels:
+            channel.close()
+        if self.shared_cxl is not None:
+            self.shared_cxl.unlink(missing_ok=True)
+
+    def _machine(self, name: str) -> Machine:
+        folder = self.run_dir / name
+        shares = Shares(self.testbed.checkout, folder / "artifacts", self._out_folder(name), folder / "exec")
+        for path in (shares.artifacts, shares.out, shares.exec):
+            path.mkdir(parents=True, exist_ok=True)
+        self.testbed.artifacts.install(shares.artifacts)
+        number = list(self.topology.hosts).index(name)
+        return Machine(
+            name=name,
+            host=self.topology.hosts[name],
+            image=self.testbed.image,
+            kernel=self.kernel,
+            time=self.time,
+            run_dir=folder,
+            shares=shares,
+            plugin=self.plugin,
+            cxl_file=self._cxl_file(),
+            network=self._network_of(number),
+            number=number,
+        )
+
+    def _out_folder(self, name: str) -> Path:
+        if self.out_dir is None:
+            return self.run_dir / name / "out"
+        return self.out_dir.resolve() / (name if len(self.topology.hosts) > 1 else "")
+
+    def _cxl_file(self) -> Path | None:
+        if not self.topology.shared_cxl:
+            return None
+        if self.shared_cxl is None:
+            size = next(iter(self.topology.hosts.values())).cxl
+            memory = Path("/dev/shm")
+            fits = memory.is_dir() and shutil.disk_usage(memory).free > size
+            folder = memory if fits else self.run_dir
+            self.shared_cxl = folder / f"tiermem-cxl-{self.run_dir.name}"
+        return self.shared_cxl
+
+    def _network_of(self, number: int) -> tuple[Path, Path] | None:
+        if self.topology.network is None:
+            return None
+        return self.run_dir / f"net{number}.sock", self.run_dir / f"net{1 - number}.sock"
+
+    def _start(self, name: str, machine: Machine) -> None:
+        machine.bar_path.touch()
+        os.truncate(machine.bar_path, TRACKER_BAR_BYTES)
+        log = machine.run_dir / "qemu.log"
+        arguments = machine.arguments()
+        self.processes[name] = in_background(lambda: start(self.testbed.qemu, arguments, log))
+        self._connect_monitor(name, machine)
+
+    def _connect_monitor(self, name: str, machine: Machine) -> None:
+        monitor = Channel(f"{name}-qmp", machine.qmp_socket, agent=False)
+        deadline = clock.monotonic() + _CONNECT_S
+        while True:
+            try:
+                monitor.connect(_CONNECT_S)
+                break
+            except ChannelClosedError:
+                if self.processes[name].poll() is not None or clock.monotonic() > deadline:
+                    said = (machine.run_dir / "qemu.log").read_text(errors="replace").strip()
+                    raise BootError(f"guest {name}: QEMU did not start: {said}") from None
+            clock.sleep(0.05)
+        self.channels.append(monitor)
+
+    def _ready_guest(self, machine: Machine, deadline: float) -> Guest:
+        agent = Channel(f"{machine.name}-agent", machine.agent_socket, agent=True)
+        process = self.processes[machine.name]
+        remaining = max(1.0, deadline - clock.monotonic())
+        try:
+            agent.connect(_CONNECT_S)
+            self.channels.append(agent)
+            agent.execute("guest-sync", {"id": machine.number + 1}, timeout_s=remaining)
+        except ChannelClosedError as error:
+            process.wait(_STOP_S)
+            words = last_words(machine.serial_log)
+            raise GuestCrashedError(machine.name, f"boot: {words}", machine.serial_log) from error
+        except ChannelTimeoutError as error:
+            raise BootError(
+                f"guest {machine.name}: not ready after {remaining:.0f} s; "
+                f"serial log: {machine.serial_log}"
+            ) from error
+        files = GuestFiles(
+            machine.name,
+            machine.serial_log,
+            machine.agent_socket,
+            machine.shares.exec,
+            machine.shares.out,
+            machine.bar_path,
+            machine.pac_path,
+        )
+        guest = Guest(files, agent, lambda: process.poll() is None)
+        _check_ready(guest)
+        return guest
+
+    def _join_network(self, pod: Pod) -> None:
+        network = self.topology.network
+        if network is None:
+            return
+        for number, guest in enumerate(pod.values()):
+            script = 'modprobe virtio_net; link=$(ls /sys/class/net | grep -v lo); ip link set "$link" up; '
+            script += f'ip address add {network.address_of(number)} dev "$link"'
+            guest.check(["sh", "-ec", script])
+
+
+def _check_ready(guest: Guest) -> None:
+    """Every unit of the guest has started; BootError names those that have not."""
+    state = guest.exec(["systemctl", "is-system-running", "--wait"], timeout_s=120)
+    if state.stdout.strip() != "running":
+        failed = guest.exec(["systemctl", "--failed", "--plain", "--no-legend"]).stdout.split("\n")
+        names = ", ".join(line.split()[0] for line in failed if line.strip())
+        raise BootError(
+            f"guest {guest.name}: {state.stdout.strip()}: {names}; serial log: {guest.serial_log}"
+        )
