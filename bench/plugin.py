@@ -1,0 +1,204 @@
+"""What the hardware model costs: emulation with the plugin, idle and armed, over without it.
+
+Two guests run side by side under icount, one without and one with the plugin,
+and take turns: while one does a workload the other is stopped. So both see the
+same machine at nearly the same moment. Measured is the processor time of the
+QEMU process, which other programs of the host disturb less than the clock on
+the wall. A workload's ratio is that of the best round of each (what disturbs
+only adds), and the figure is the geometric mean over the workloads.
+
+    python -m bench.plugin        QUICK=1: fewer rounds
+
+Prints one JSON object and writes it to bench/out/plugin.json.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tiermem.errors import TiermemError
+from tiermem.native._uapi import lib
+from tiermem.testbed import Guest, boot, load_topology
+
+from bench.host_bar import HostBar
+
+OUT = Path(__file__).parent / "out" / "plugin.json"
+LIMITS = {"plugin_idle_ratio": 1.05, "plugin_armed_ratio": 2.5}
+TIMEOUT_S = 600.0
+
+_COMPILE = r"""
+cat > /tmp/unit.c <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+struct pair { char name[32]; long value; };
+static int by_value(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+    return (x->value > y->value) - (x->value < y->value);
+}
+int main(void)
+{
+    struct pair pairs[100];
+    for (int i = 0; i < 100; i++) {
+        snprintf(pairs[i].name, sizeof(pairs[i].name), "pair %d", i);
+        pairs[i].value = (long)strlen(pairs[i].name) * 7919 % 101;
+    }
+    qsort(pairs, 100, sizeof(pairs[0]), by_value);
+    return pairs[0].value < 0;
+}
+END
+gcc -O2 -o /tmp/unit /tmp/unit.c && /tmp/unit
+"""
+_NUMPY = """
+import numpy as np
+rng = np.random.default_rng(1)
+values = rng.random(1_000_000)
+np.sort(values).cumsum()
+values[rng.permutation(values.size)].sum()
+square = rng.random((200, 200))
+for _ in range(4):
+    square = square @ square / 100
+"""
+_REDIS = """
+redis-server --save '' --daemonize yes --port 7111 >/dev/null
+until redis-cli -p 7111 ping >/dev/null 2>&1; do sleep 0.05; done
+redis-benchmark -p 7111 -n 4000 -r 100000 -d 512 -t set,get -q >/dev/null
+redis-cli -p 7111 shutdown nosave
+"""
+WORKLOADS: dict[str, list[str]] = {
+    "compile": ["sh", "-ec", _COMPILE],
+    "numpy": ["python3", "-c", _NUMPY],
+    "redis": ["sh", "-ec", _REDIS],
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Processor seconds of one workload on one guest. mode: plain, idle or armed."""
+
+    mode: str
+    workload: str
+    round: int
+    cpu_s: float
+
+
+class Emulator:
+    """A guest and the QEMU process that emulates it."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.pid = _qemu_of(guest)
+
+    def cpu_s(self) -> float:
+        """Processor time of the process so far, user and system."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The guest stands still within the block."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def measure(self, mode: str, workload: str, number: int) -> Run:
+        """Do one workload."""
+        before = self.cpu_s()
+        self.guest.check(WORKLOADS[workload], timeout_s=TIMEOUT_S)
+        return Run(mode, workload, number, round(self.cpu_s() - before, 3))
+
+
+def _qemu_of(guest: Guest) -> int:
+    wanted = str(guest.bar_path).encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if wanted in words:
+                return int(entry.name)
+    raise TiermemError(f"no QEMU process has {guest.bar_path} on its command line")
+
+
+def take_turns(plain: Emulator, modelled: Emulator, mode: str, rounds: int) -> list[Run]:
+    """Rounds of every workload on both guests, one after the other."""
+    runs = []
+    for number in range(rounds):
+        for workload in WORKLOADS:
+            with modelled.stopped():
+                runs.append(plain.measure("plain", workload, number))
+            with plain.stopped():
+                runs.append(modelled.measure(mode, workload, number))
+            print(
+                f"{mode} {workload}: {runs[-1].cpu_s} s, plain {runs[-2].cpu_s} s", file=sys.stderr
+            )
+    return runs
+
+
+def ratio(runs: list[Run], mode: str) -> tuple[float, dict[str, float]]:
+    """Slow-down of a mode over plain: geometric mean, and by workload."""
+    by_workload = {}
+    for workload in WORKLOADS:
+        best = {
+            kind: min(r.cpu_s for r in runs if r.mode == kind and r.workload == workload)
+            for kind in (mode, "plain")
+        }
+        by_workload[workload] = round(best[mode] / best["plain"], 3)
+    logs = [math.log(value) for value in by_workload.values()]
+    return round(math.exp(sum(logs) / len(logs)), 3), by_workload
+
+
+def measure(rounds: int) -> dict[str, object]:
+    """Boot both guests, measure, and describe: figures, by workload, all runs."""
+    topology = load_topology("one-host", cpus=1)
+    with ExitStack() as stack:
+        pods = [
+            stack.enter_context(boot(topology, time="icount", plugin=plugin))
+            for plugin in (False, True)
+        ]
+        plain, modelled = (Emulator(pod["a"]) for pod in pods)
+        bar = stack.enter_context(HostBar(modelled.guest.bar_path))
+        idle_runs = take_turns(plain, modelled, "idle", rounds)
+        with plain.stopped():
+            bar.command(lib.TIERMEM_CMD_ARM)
+        armed_runs = take_turns(plain, modelled, "armed", rounds)
+    runs = idle_runs + armed_runs
+    idle, idle_by_workload = ratio(runs, "idle")
+    armed, armed_by_workload = ratio(runs, "armed")
+    return {
+        "figures": {"plugin_idle_ratio": idle, "plugin_armed_ratio": armed},
+        "limits": LIMITS,
+        "by_workload": {"idle": idle_by_workload, "armed": armed_by_workload},
+        "measure": "processor seconds of QEMU, icount, 1 vCPU",
+        "runs": [asdict(run) for run in runs],
+    }
+
+
+def main() -> int:
+    """0 when measured, whatever the figures; 1 with one line when it could not be."""
+    try:
+        result = measure(rounds=2 if os.environ.get("QUICK") == "1" else 4)
+    except TiermemError as error:
+        print(f"bench.plugin: {error}", file=sys.stderr)
+        return error.exit_code
+    text = json.dumps(result, indent=1)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(text + "\n")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
