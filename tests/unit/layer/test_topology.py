@@ -15,7 +15,7 @@ from tiermem.layer.switches import DamonState
 from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import Tier, Topology, free_bytes, read_topology
 
-from tests.unit.layer.trees import BLOCK_BYTES, machine, node, plant
+from tests.unit.layer.trees import BLOCK_BYTES, machine, node, plant, recorded
 
 CXL_ACCESS = {
     "access0": {"read_latency": 1, "read_bandwidth": 9},
@@ -229,3 +229,20 @@ def test_merged_ranges_hold_the_same_addresses_apart(pairs: list[tuple[int, int]
     covered = {address for r in ranges for address in range(r.start, r.end)}
     assert sorted(covered) == [address for r in merged for address in range(r.start, r.end)]
     assert all(a.end < b.start for a, b in itertools.pairwise(merged))
+
+
+def test_the_recorded_testbed(tmp_path: Path) -> None:
+    """One-host testbed on Linux 7.3: 1 GiB DRAM, 2 GiB CXL memory as a hot-plugged node."""
+    topology = _read(recorded("one_host"), tmp_path)
+    dram, cxl = topology.nodes
+    assert topology.tiers == (Tier(4, (0,)), Tier(22, (1,)))
+    assert topology.demotion.targets == {0: (1,)}
+    assert dram.cpus == (0, 1)
+    assert not dram.is_cxl
+    assert cxl.is_cpuless
+    assert cxl.is_movable_only
+    assert [region.name for region in cxl.cxl_regions] == ["region0"]
+    assert cxl.ranges == (cxl.cxl_regions[0].range,)
+    assert cxl.total_bytes == 2 << 30
+    assert cxl.access is None
+    assert topology.switches.damon == DamonState(kdamonds=0, running=())
