@@ -70,27 +70,38 @@ void tm_h3_destroy(struct tm_h3 *h3)
 	free(h3);
 }
 
-/* Inlined with constants, so that the words stay in registers. */
-static inline void hash_key(const struct tm_h3 *h3, uint64_t key, uint32_t *columns,
-			    uint32_t rows, uint32_t lane_bits, uint32_t words)
+/* Inlined with constants, so that the words stay in registers and loops unroll. */
+static inline __attribute__((always_inline)) void
+hash_keys(const struct tm_h3 *h3, const uint64_t *keys, uint32_t n, uint32_t *columns,
+	  uint32_t rows, uint32_t lane_bits, uint32_t words)
 {
-	const uint64_t *table = h3->folded;
 	const uint32_t lanes = 64 / lane_bits;
 	const uint64_t lane_mask = (1ULL << lane_bits) - 1;
-	uint64_t hash[WORDS_MAX] = { 0 };
 
-	for (; key; key >>= 8, table += BYTE_VALUES * words)
-		for (uint32_t word = 0; word < words; word++)
-			hash[word] ^= table[(key & 0xff) * words + word];
-	for (uint32_t row = 0; row < rows; row++)
-		columns[row] = (uint32_t)(hash[row / lanes] >> (row % lanes * lane_bits) &
-					  lane_mask);
+	for (uint32_t i = 0; i < n; i++, columns += rows) {
+		const uint64_t *table = h3->folded;
+		uint64_t hash[WORDS_MAX] = { 0 };
+
+		for (uint64_t key = keys[i]; key; key >>= 8, table += BYTE_VALUES * words)
+			for (uint32_t word = 0; word < words; word++)
+				hash[word] ^= table[(key & 0xff) * words + word];
+		for (uint32_t row = 0; row < rows; row++)
+			columns[row] = (uint32_t)(hash[row / lanes] >>
+						  (row % lanes * lane_bits) & lane_mask);
+	}
+}
+
+void tm_h3_hash_many(const struct tm_h3 *h3, const uint64_t *keys, uint32_t n, uint32_t *columns)
+{
+	if (h3->rows == 4 && h3->lane_bits == NARROW_BITS)
+		hash_keys(h3, keys, n, columns, 4, NARROW_BITS, 1);
+	else if (h3->rows == 4)
+		hash_keys(h3, keys, n, columns, 4, WIDE_BITS, 2);
+	else
+		hash_keys(h3, keys, n, columns, h3->rows, h3->lane_bits, h3->words);
 }
 
 void tm_h3_hash(const struct tm_h3 *h3, uint64_t key, uint32_t *columns)
 {
-	if (h3->rows == 4 && h3->lane_bits == NARROW_BITS)
-		hash_key(h3, key, columns, 4, NARROW_BITS, 1);
-	else
-		hash_key(h3, key, columns, h3->rows, h3->lane_bits, h3->words);
+	tm_h3_hash_many(h3, &key, 1, columns);
 }

@@ -28,4 +28,8 @@ void tm_h3_destroy(struct tm_h3 *h3);
 /* Writes one column number a row. */
 void tm_h3_hash(const struct tm_h3 *h3, uint64_t key, uint32_t *columns);
 
+/* The same for n keys, one after the other. */
+void tm_h3_hash_many(const struct tm_h3 *h3, const uint64_t *keys, uint32_t n,
+		     uint32_t *columns);
+
 #endif

@@ -53,3 +53,12 @@ def test_clear_leaves_nothing_when_most_counters_were_used() -> None:
     sketch.add_many(list(range(5000)))
     sketch.clear()
     assert not any(sketch.estimate(key) for key in range(5000))
+
+
+def test_counters_beyond_sixteen_bits_are_as_exact_as_small_ones() -> None:
+    sketch = CSketch(rows=4, columns=1 << 14, counter_bits=18, seed=1)
+    for key in range(40):
+        assert sketch.add_many([key] * 65_540)[-10:] == list(range(65_531, 65_541))
+    assert all(sketch.estimate(key) >= 65_540 for key in range(40))
+    sketch.clear()
+    assert sketch.add_many([7] * 65_540)[-1] == 65_540
