@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tiermem.layer.pages import PageFlag, flag_names, read_flags, read_map_counts, read_pagemap
+from tiermem.layer.pages import (
+    PageFlag,
+    flag_names,
+    read_cgroups,
+    read_flags,
+    read_map_counts,
+    read_pagemap,
+)
 from tiermem.layer.pages.frames import NOT_A_FRAME
 
 from tests.unit.layer.memory import anonymous
@@ -52,3 +60,25 @@ def test_no_frames_no_answers() -> None:
 def test_flags_have_names() -> None:
     assert flag_names(PageFlag.ANON | PageFlag.THP) == ["anon", "thp"]
     assert flag_names(1 << 60) == []
+
+
+@needs_root
+def test_a_frame_is_charged_to_its_process_cgroup() -> None:
+    """/proc/kpagecgroup has the inode of the cgroup's folder, in v1 and v2 alike."""
+    folder = _own_memory_cgroup()
+    if folder is None:
+        pytest.skip("this kernel has no memory cgroups")
+    with anonymous(pages=4, touched=4) as address:
+        pfns = read_pagemap(os.getpid(), address, 4).pfns
+        assert read_cgroups(pfns).tolist() == [folder.stat().st_ino] * 4
+
+
+def _own_memory_cgroup() -> Path | None:
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        mount = Path("/sys/fs/cgroup")
+        if controllers == "memory":
+            return mount / "memory" / path.lstrip("/")
+        if controllers == "" and (mount / "cgroup.controllers").exists():
+            return mount / path.lstrip("/")
+    return None
