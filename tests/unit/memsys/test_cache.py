@@ -1,0 +1,71 @@
+"""The last-level cache against a plain LRU: the same fills and the same write-backs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiermem.native._models import ffi, lib
+
+from .reference import Cache
+
+few_examples = settings(max_examples=40, deadline=None)
+
+
+class CCache:
+    def __init__(self, size: int, ways: int) -> None:
+        self.raw = ffi.gc(lib.ms_cache_create(size, ways), lib.ms_cache_destroy)
+        self._victim = ffi.new("uint64_t *")
+
+    def access(self, address: int, is_write: bool) -> tuple[bool, int | None]:
+        events = lib.ms_cache_access(self.raw, address, is_write, self._victim)
+        wrote = events & lib.MS_WRITEBACK
+        return bool(events & lib.MS_FILL), self._victim[0] if wrote else None
+
+
+@pytest.mark.parametrize(
+    ("size", "ways"), [(64, 1), (4096, 1), (4096, 4), (24 * 1024, 6), (32768, 16), (65536, 32)]
+)
+def test_every_access_equals_the_reference(size: int, ways: int) -> None:
+    rng = np.random.default_rng(ways)
+    addresses = (rng.zipf(1.2, 15_000) * 64 + rng.integers(0, 64, 15_000)) % (8 * size)
+    writes = rng.random(15_000) < 0.3
+    ours, reference = CCache(size, ways), Cache(size, ways)
+    for address, is_write in zip(addresses.tolist(), writes.tolist(), strict=True):
+        assert ours.access(address, is_write) == reference.access(address, is_write)
+
+
+@few_examples
+@given(
+    accesses=st.lists(st.tuples(st.integers(0, 2**40), st.booleans()), max_size=80),
+    ways=st.integers(1, 32),
+)
+def test_any_addresses_equal_the_reference(accesses: list[tuple[int, bool]], ways: int) -> None:
+    ours, reference = CCache(2 * 64 * ways, ways), Cache(2 * 64 * ways, ways)
+    for address, is_write in accesses:
+        assert ours.access(address, is_write) == reference.access(address, is_write)
+
+
+def test_clear_forgets_dirty_lines_too() -> None:
+    cache = CCache(128, 2)
+    cache.access(0, True)
+    lib.ms_cache_clear(cache.raw)
+    assert cache.access(0, False) == (True, None)
+    assert cache.access(64, False) == (True, None)
+    assert cache.access(128, False) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("size", "ways"), [(0, 1), (64, 0), (64 * 33, 33), (192, 1), (100, 1), (64, 2)]
+)
+def test_a_shape_that_cannot_be_is_refused(size: int, ways: int) -> None:
+    assert lib.ms_cache_create(size, ways) == ffi.NULL
+
+
+def test_the_address_limit_is_where_tags_end() -> None:
+    limit = lib.ms_cache_address_limit(CCache(8 << 20, 16).raw)
+    assert limit == 1 << (30 + 13 + 6)
+    cache = CCache(8 << 20, 16)
+    cache.access(limit - 64, True)
+    assert cache.access(limit - 64, False) == (False, None)
