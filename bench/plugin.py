@@ -164,11 +164,11 @@ def measure(rounds: int) -> dict[str, object]:
     """Boot both guests, measure, and describe: figures, by workload, all runs."""
     topology = load_topology("one-host", cpus=1)
     with ExitStack() as stack:
-        pods = [
-            stack.enter_context(boot(topology, time="icount", plugin=plugin))
-            for plugin in (False, True)
-        ]
-        plain, modelled = (Emulator(pod["a"]) for pod in pods)
+        without = stack.enter_context(boot(topology, time="icount", plugin=False))
+        plain = Emulator(without["a"])
+        with plain.stopped():
+            pod = stack.enter_context(boot(topology, time="icount", plugin=True))
+        modelled = Emulator(pod["a"])
         bar = stack.enter_context(HostBar(modelled.guest.bar_path))
         idle_runs = take_turns(plain, modelled, "idle", rounds)
         with plain.stopped():

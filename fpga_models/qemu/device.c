@@ -13,6 +13,7 @@
 #include "pac_file.h"
 #include "shared_file.h"
 #include "tiermem_hpt_regs.h"
+#include "trace_file.h"
 #include "trackers.h"
 
 enum { ALL_KINDS = (1 << TIERMEM_LIST_KINDS) - 1 };
@@ -24,6 +25,7 @@ struct device {
 	struct ms_memsys *memsys;
 	struct tm_trackers *trackers;
 	struct pac_file pac;
+	struct trace_file trace;
 	struct ms_range ranges[MS_RANGES_MAX];
 	uint32_t nr_ranges;
 	uint64_t track_base;
@@ -193,6 +195,14 @@ enum device_wish device_poll(struct device *d)
 	return wish;
 }
 
+/* QEMU may be killed later, without a chance to close files. */
+static void save_trace(struct device *d)
+{
+	if (trace_file_flush(&d->trace))
+		fprintf(stderr, "tiermem: the trace could not be written whole: %s\n",
+			strerror(errno));
+}
+
 void device_switch(struct device *d, bool armed)
 {
 	lock(d);
@@ -200,6 +210,8 @@ void device_switch(struct device *d, bool armed)
 	if (armed) {
 		ms_cool(d->memsys);
 		d->regs->rearms++;
+	} else {
+		save_trace(d);
 	}
 	d->clock->armed = armed;
 	__atomic_store_n(&d->regs->state, armed ? TIERMEM_STATE_ARMED : TIERMEM_STATE_IDLE,
@@ -233,6 +245,7 @@ void device_access(struct device *d, uint32_t vcpu, uint64_t address, bool is_wr
 	struct ms_outcome outcome;
 
 	lock(d);
+	trace_file_add(&d->trace, vcpu, address, is_write, instructions);
 	ms_access(d->memsys, vcpu, address, is_write, instructions, &outcome);
 	if (outcome.events & MS_FILL) {
 		pac_file_count(&d->pac, address);
@@ -288,11 +301,19 @@ static int open_files(struct device *d, const struct device_options *options,
 			 options->pac_path, strerror(errno));
 		return -1;
 	}
+	if (options->trace_path &&
+	    trace_file_open(&d->trace, options->trace_path, options->trace_records)) {
+		snprintf(error, error_bytes, "cannot create the trace %s: %s",
+			 options->trace_path, strerror(errno));
+		return -1;
+	}
 	return 0;
 }
 
 static void release(struct device *d)
 {
+	save_trace(d);
+	trace_file_close(&d->trace);
 	pac_file_close(&d->pac);
 	if (d->bar)
 		shared_file_unmap(d->bar, TIERMEM_BAR_BYTES);

@@ -25,6 +25,8 @@ struct device_options {
 	const char *bar_path;
 	const char *pac_path;		/* NULL: no export */
 	uint64_t pac_limit_bytes;	/* physical addresses below it have counters */
+	const char *trace_path;		/* NULL: no recording */
+	uint64_t trace_records;		/* at most */
 	uint64_t seed;			/* of the trackers' hashes */
 	uint32_t nr_vcpus;
 	struct ms_parameters parameters;

@@ -58,6 +58,11 @@ static int parse_one(struct device_options *options, const char *argument, char 
 		options->bar_path = value;
 	else if (!strcmp(name, "pac"))
 		options->pac_path = value;
+	else if (!strcmp(name, "trace"))
+		options->trace_path = value;
+	else if (!strcmp(name, "trace_records"))
+		return parse_number(name, value, &options->trace_records, error,
+				    error_bytes);
 	else if (!strcmp(name, "pac_limit_bytes"))
 		return parse_number(name, value, &options->pac_limit_bytes, error,
 				    error_bytes);
@@ -77,6 +82,7 @@ int options_parse(struct device_options *options, int argc, char **argv, char *e
 
 	memset(options, 0, sizeof(*options));
 	options->pac_limit_bytes = 64ULL << 30;
+	options->trace_records = 1ULL << 26;
 	options->seed = 1;
 	for (i = 0; i < argc; i++)
 		if (parse_one(options, argv[i], error, error_bytes))

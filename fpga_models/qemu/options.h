@@ -8,8 +8,8 @@
 #include "device.h"
 
 /*
- * bar=FILE is needed, pac=FILE is not; pac_limit_bytes (default 64 GiB) and
- * seed (default 1) are numbers. Strings point into argv. 0, or -1 with one
+ * bar=FILE is needed, pac=FILE and trace=FILE are not; pac_limit_bytes (default
+ * 64 GiB), trace_records (2^26) and seed (1) are numbers. Strings point into argv. 0, or -1 with one
  * sentence in error; nr_vcpus is left to the caller.
  */
 int options_parse(struct device_options *options, int argc, char **argv, char *error,

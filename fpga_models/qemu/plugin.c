@@ -11,7 +11,7 @@
  * every instruction that may touch memory beyond the stack calls back. Most
  * calls end at the vCPU's first-level filter.
  *
- *	-plugin libtiermem_cxl.so,bar=FILE[,pac=FILE],<every key of defaults.toml>=N
+ *	-plugin libtiermem_cxl.so,bar=FILE[,pac=FILE][,trace=FILE],<every key of defaults.toml>=N
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -27,6 +27,8 @@ class Options(ctypes.Structure):
         ("bar_path", ctypes.c_char_p),
         ("pac_path", ctypes.c_char_p),
         ("pac_limit_bytes", ctypes.c_uint64),
+        ("trace_path", ctypes.c_char_p),
+        ("trace_records", ctypes.c_uint64),
         ("seed", ctypes.c_uint64),
         ("nr_vcpus", ctypes.c_uint32),
         ("parameters", ctypes.c_uint64 * MEMSYS_WORDS),
@@ -70,14 +72,15 @@ def default_settings(folder: Path) -> dict[str, str]:
 class Device:
     """A device and its register page. Commands are served at once by `ring`."""
 
-    def __init__(self, library: ctypes.CDLL, folder: Path, nr_vcpus: int = 1) -> None:
+    def __init__(self, library: ctypes.CDLL, folder: Path, **changes: str) -> None:
         settings = default_settings(folder) | {
             "llc_bytes": str(LLC_BYTES),
             "pac_limit_bytes": str(1 << 30),
+            **changes,
         }
         options, refusal, self._words = parse_options(library, settings)
         assert options is not None, refusal
-        options.nr_vcpus = nr_vcpus
+        options.nr_vcpus = 1
         error = ctypes.create_string_buffer(512)
         self.library = library
         self.handle = ctypes.c_void_p(library.device_open(ctypes.byref(options), error, 512))

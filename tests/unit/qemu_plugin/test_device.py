@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
+
 import numpy as np
 from tiermem.native._uapi import lib
 
@@ -152,3 +155,23 @@ def test_closing_leaves_an_absent_device(device: Device) -> None:
     other.library.device_close(other.handle)
     assert device.regs.magic == 0
     assert device.regs.state == lib.TIERMEM_STATE_ABSENT
+
+
+def test_what_was_accessed_can_be_recorded_for_replay(library: ctypes.CDLL, tmp_path: Path) -> None:
+    device = Device(library, tmp_path, trace=str(tmp_path / "trace"), trace_records="5")
+    rng = np.random.default_rng(3)
+    addresses = rng.integers(0, 1 << 30, 3)
+    for address, write, instructions in zip(addresses, (0, 1, 0), (10, 30, 9000), strict=True):
+        device.access(int(address), write=bool(write), instructions=instructions)
+    device.access(0, instructions=9001)  # the fifth record
+    device.access(0, instructions=9002)  # no room
+    device.close()
+    header = np.fromfile(tmp_path / "trace", dtype="<u8", count=8)
+    records = np.fromfile(tmp_path / "trace", dtype="<u8", offset=64)
+    assert header[0] == int.from_bytes(b"TIERTRC1", "little")
+    assert list(header[2:4]) == [5, 1]
+    assert records.size == 5
+    # A gap of 8970 instructions does not fit a record: it has one of its own.
+    assert list(records >> 50) == [10 << 2, 20 << 2 | 2, 1, 0, 1 << 2]
+    low = records & ((1 << 50) - 1)
+    assert list(low) == [*addresses[:2], 8970, addresses[2], 0]
