@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from tiermem.probes.hooks import (
-    Hook,
-    HookKind,
     Part,
     around,
     entry,
@@ -24,19 +22,15 @@ PART = Part(
 
 
 def test_an_alternative_needs_all_of_its_targets() -> None:
-    symbols = {"numa_migrate_check": "numa_migrate_check"}
-    assert possible_alternatives(PART, symbols, set()) == []
-    assert possible_alternatives(PART, symbols, {"task:task_rename"}) == [PART.alternatives[1]]
+    assert possible_alternatives(PART, {"numa_migrate_check"}, set()) == []
+    assert possible_alternatives(PART, set(), {"task:task_rename"}) == []
+    both = possible_alternatives(PART, {"numa_migrate_check"}, {"task:task_rename"})
+    assert both == [PART.alternatives[1]]
 
 
-def test_the_best_comes_first_and_attaches_to_the_symbol_found() -> None:
-    symbols = {"do_numa_page": "do_numa_page.isra.0", "numa_migrate_check": "numa_migrate_check"}
-    first, second = possible_alternatives(PART, symbols, {"task:task_rename"})
-    assert first == (
-        Hook(HookKind.KPROBE, "do_numa_page.isra.0", "begin"),
-        Hook(HookKind.KRETPROBE, "do_numa_page.isra.0", "end"),
-    )
-    assert second == PART.alternatives[1]
+def test_the_best_comes_first() -> None:
+    functions = {"do_numa_page", "numa_migrate_check"}
+    assert possible_alternatives(PART, functions, {"task:task_rename"}) == list(PART.alternatives)
 
 
 def test_all_targets_of_all_alternatives_are_looked_up() -> None:

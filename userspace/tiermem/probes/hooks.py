@@ -6,7 +6,7 @@ each is a set of hooks that work together (entry and return of a function, say).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,32 +52,32 @@ def event(tracepoint: str, handler: str) -> Hook:
 
 def functions_of(parts: Iterable[Part]) -> set[str]:
     """Every kernel function that some alternative wants."""
-    return {hook.target for hook in _hooks(parts) if hook.kind != HookKind.RAW_TRACEPOINT}
+    return functions_of_hooks(_hooks(parts))
 
 
 def tracepoints_of(parts: Iterable[Part]) -> set[str]:
     """Every tracepoint, as "system:name", that some alternative wants."""
-    return {hook.target for hook in _hooks(parts) if hook.kind == HookKind.RAW_TRACEPOINT}
+    return tracepoints_of_hooks(_hooks(parts))
 
 
 def possible_alternatives(
-    part: Part, symbols: Mapping[str, str], tracepoints: Collection[str]
+    part: Part, functions: Collection[str], tracepoints: Collection[str]
 ) -> list[tuple[Hook, ...]]:
-    """The alternatives whose every target exists, best first, with functions' names
-    replaced by the symbols to attach to."""
-    possible = []
-    for alternative in part.alternatives:
-        if all(
-            hook.target in (tracepoints if hook.kind == HookKind.RAW_TRACEPOINT else symbols)
-            for hook in alternative
-        ):
-            possible.append(
-                tuple(
-                    Hook(hook.kind, symbols.get(hook.target, hook.target), hook.handler)
-                    for hook in alternative
-                )
-            )
-    return possible
+    """The alternatives whose every target this kernel has, best first."""
+    return [
+        alternative
+        for alternative in part.alternatives
+        if functions_of_hooks(alternative) <= set(functions)
+        and tracepoints_of_hooks(alternative) <= set(tracepoints)
+    ]
+
+
+def functions_of_hooks(hooks: Iterable[Hook]) -> set[str]:
+    return {hook.target for hook in hooks if hook.kind != HookKind.RAW_TRACEPOINT}
+
+
+def tracepoints_of_hooks(hooks: Iterable[Hook]) -> set[str]:
+    return {hook.target for hook in hooks if hook.kind == HookKind.RAW_TRACEPOINT}
 
 
 def _hooks(parts: Iterable[Part]) -> Iterable[Hook]:

@@ -16,7 +16,7 @@ import numpy as np
 from tiermem.probes.constants import FOLIO, Argument
 from tiermem.probes.histogram import LATENCY, Histogram
 from tiermem.probes.hooks import Part, entry, event
-from tiermem.probes.kernel_symbols import module_of_running
+from tiermem.probes.kernel_modules import module_of_running
 from tiermem.probes.loader import Program
 from tiermem.probes.question import Question, counted_since
 from tiermem.probes.table import (

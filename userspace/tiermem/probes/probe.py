@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -18,7 +18,6 @@ from tiermem.probes.hooks import (
     tracepoints_of,
 )
 from tiermem.probes.kernel_cpu import KernelCpuSnapshot, set_apart
-from tiermem.probes.kernel_symbols import read_functions
 from tiermem.probes.loader import ProbeError, Program, check_host, find_sources, import_bcc
 from tiermem.probes.migration import MigrationSnapshot
 from tiermem.probes.registry import QUESTIONS
@@ -57,9 +56,9 @@ class Probe(Generic[S]):
             raise ConfigError(f"probe {name!r}: allowed is one of {', '.join(QUESTIONS)}")
         check_host(name)
         import_bcc()
-        symbols = read_functions(functions_of(question.parts))
         tracepoints = _read_tracepoints(tracepoints_of(question.parts))
         types = read_kernel_types()
+        functions = {name for name in functions_of(question.parts) if types.has_function(name)}
         defines = {
             macro: constant.value(types, tracepoints)
             for macro, constant in question.constants.items()
@@ -70,7 +69,7 @@ class Probe(Generic[S]):
         self._program = Program(find_sources() / f"{name}.bpf.c", defines)
         try:
             for part in question.parts:
-                self._attach(part, symbols, tracepoints)
+                self._attach(part, functions, tracepoints)
             self._read = question.open_reader(self._program, tracepoints)
         except BaseException:
             self._program.close()
@@ -103,12 +102,10 @@ class Probe(Generic[S]):
     ) -> None:
         self.close()
 
-    def _attach(
-        self, part: Part, symbols: dict[str, str], tracepoints: dict[str, Tracepoint]
-    ) -> None:
+    def _attach(self, part: Part, functions: Collection[str], tracepoints: Collection[str]) -> None:
         """Attach the best alternative that works; whole or not at all."""
         refusal: ProbeError | None = None
-        for alternative in possible_alternatives(part, symbols, tracepoints):
+        for alternative in possible_alternatives(part, functions, tracepoints):
             done: list[Hook] = []
             try:
                 for hook in alternative:
