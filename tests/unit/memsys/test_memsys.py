@@ -77,7 +77,7 @@ def test_a_busy_tier_gets_slower() -> None:
         memsys = make(small(tier1_bandwidth_MBps=bandwidth))
         memsys.run(addresses, reads, gap=50)
         times.append(memsys.now_ps())
-    assert times[1] > 1.3 * times[0]
+    assert times[1] > 1.2 * times[0]
 
 
 @pytest.mark.parametrize(
