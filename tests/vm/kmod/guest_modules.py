@@ -1,0 +1,40 @@
+"""Loading the modules in a guest, and running the cases of `in_guest/` there."""
+
+from __future__ import annotations
+
+from tiermem.testbed import Completed, Guest
+
+MODULES = ("tiermem_hpt", "tiermem_promote")
+CASES = "/opt/tiermem/src/tests/vm/kmod/in_guest"
+ENVIRONMENT = {
+    "PYTHONPATH": f"/opt/tiermem/src/userspace:{CASES}",
+    "TIERMEM_NATIVE_PATH": "/opt/tiermem/artifacts/native",
+    "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
+}
+PYTEST = (
+    *("python3", "-m", "pytest", "-q", "--tb=short", "-c", "/dev/null", "-p", "no:cacheprovider"),
+    *("--import-mode=importlib", f"--rootdir={CASES}", f"--confcutdir={CASES}"),
+)
+
+
+def load(guest: Guest) -> None:
+    """insmod both, as built for the kernel that runs."""
+    release = guest.check(["uname", "-r"]).stdout.strip()
+    for module in MODULES:
+        guest.check(["insmod", f"/opt/tiermem/artifacts/modules/{release}/{module}.ko"])
+
+
+def unload(guest: Guest) -> None:
+    """rmmod both; nothing may hold them."""
+    guest.check(["rmmod", *MODULES])
+
+
+def run_cases(guest: Guest, file: str) -> None:
+    """Run one file of `in_guest/` under the guest's pytest; its report is the failure."""
+    done = guest.exec([*PYTEST, f"{CASES}/{file}"], env=ENVIRONMENT, timeout_s=280)
+    assert done.status == 0, f"{file} in guest {guest.name}:\n{done.stdout}\n{done.stderr}"
+
+
+def run_python(guest: Guest, code: str) -> Completed:
+    """Run a few lines of Python in the guest."""
+    return guest.check(["python3", "-c", code], env=ENVIRONMENT)
