@@ -16,11 +16,11 @@ Mode = Literal["full", "quick", "demo"]
 
 OUT = "/opt/tiermem/out"
 PROGRAMS = f"{OUT}/programs"
-GRAPH_SCALE = 22
+GRAPH_SCALE = 21
 GRAPH_DEGREE = 8
 SOCKET = "/run/bench.sock"
 
-DRAM = "512M"
+DRAM = "320M"
 CXL = "1G"
 
 
@@ -77,64 +77,64 @@ WORKLOADS: dict[str, Workload] = {
         Workload(
             "redis-b",
             "Redis, YCSB B (95% reads)",
-            _load("redis", 450_000, 95),
-            Units(400_000, 20_000, 200_000),
-            Units(250_000, 15_000, 120_000),
+            _load("redis", 270_000, 95),
+            Units(300_000, 15_000, 100_000),
+            Units(200_000, 10_000, 80_000),
             _REDIS,
             True,
         ),
         Workload(
             "redis-c",
             "Redis, YCSB C (reads only)",
-            _load("redis", 450_000, 100),
-            Units(400_000, 20_000, 200_000),
-            Units(250_000, 15_000, 120_000),
+            _load("redis", 270_000, 100),
+            Units(300_000, 15_000, 100_000),
+            Units(200_000, 10_000, 80_000),
             _REDIS,
             True,
         ),
         Workload(
             "memcached",
             "memcached, YCSB B (95% reads)",
-            _load("memcached", 450_000, 95),
-            Units(400_000, 20_000, 200_000),
-            Units(250_000, 15_000, 120_000),
+            _load("memcached", 270_000, 95),
+            Units(300_000, 15_000, 100_000),
+            Units(200_000, 10_000, 80_000),
             _MEMCACHED,
             True,
         ),
         Workload(
             "liblinear",
             "liblinear, SVM training",
-            (f"{PROGRAMS}/linear", "rows=400000", "features=2000000", "row_length=50"),
-            Units(3, 1, 2),
+            (f"{PROGRAMS}/linear", "rows=250000", "features=2000000", "row_length=50"),
             Units(2, 1, 1),
+            Units(1, 1, 1),
         ),
         Workload(
             "pagerank",
             "PageRank, Kronecker graph",
             (f"{PROGRAMS}/graphwork", "kernel=pagerank", f"graph={OUT}/graph.bin"),
-            Units(6, 1, 4),
-            Units(4, 1, 2),
+            Units(12, 1, 5),
+            Units(10, 1, 4),
         ),
         Workload(
             "bfs",
             "Breadth-first search, Kronecker graph",
             (f"{PROGRAMS}/graphwork", "kernel=bfs", f"graph={OUT}/graph.bin"),
-            Units(6, 1, 4),
-            Units(4, 1, 2),
+            Units(8, 1, 4),
+            Units(6, 1, 3),
         ),
         Workload(
             "hotset",
             "Hot set that moves half-way",
-            (f"{PROGRAMS}/hotset", "megabytes=560"),
-            Units(30_000_000, 1_000_000, 30_000_000),
-            Units(20_000_000, 1_000_000, 20_000_000),
+            (f"{PROGRAMS}/hotset", "megabytes=340"),
+            Units(30_000_000, 500_000, 12_000_000),
+            Units(25_000_000, 500_000, 8_000_000),
         ),
         Workload(
             "kvscan",
             "LLM decoding, KV scan",
-            (f"{PROGRAMS}/kvscan", "megabytes=560", "sequences=128", "batch=4"),
-            Units(300, 10, 200),
-            Units(200, 10, 120),
+            (f"{PROGRAMS}/kvscan", "megabytes=340", "sequences=128", "batch=4"),
+            Units(2000, 30, 700),
+            Units(1600, 30, 500),
             has_requests=True,
         ),
     )
@@ -161,6 +161,8 @@ def m5_config(policy: PolicyChoice, *, dry_run: bool) -> str:
     """The daemon's TOML: its defaults, but for where its files are and what it nominates by."""
     lines = [f"dry_run = {str(dry_run).lower()}"]
     lines += ['socket = "@FOLDER@/m5.sock"', 'state_file = "@FOLDER@/m5.json"']
+    if dry_run:
+        lines += ['record = "@FOLDER@/rounds.jsonl"']
     lines += [f'[tracker]\nkind = "{policy.tracker}"']
     lines += [f'[nominator]\nmode = "{policy.nominator}"']
     return "\n".join(lines) + "\n"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.guest.policies import COMMAND_S, Policy
+from bench.guest.policies import COMMAND_S, Moves, Policy
 from bench.guest.processes import RunError, spawn, stop, tail, wait_for
 from bench.guest.spec import RunSpec
+
+NOTED = ("reason", "totals", "costs", "tiers", "room", "promoter", "recent", "cpu")
 
 
 class M5Daemon(Policy):
@@ -26,7 +33,6 @@ class M5Daemon(Policy):
         """See Policy.start."""
         config = self.folder / "m5.toml"
         config.write_text(self.spec.m5_config.replace("@FOLDER@", str(self.folder)))
-        self._socket.unlink(missing_ok=True)
         self._process = spawn(("tiermem", "m5", "run", "--config", str(config)), self._log)
         wait_for(self._socket, self._process, self._log, COMMAND_S)
 
@@ -40,3 +46,36 @@ class M5Daemon(Policy):
     def daemon_pid(self) -> int | None:
         """See Policy.daemon_pid."""
         return self._process.pid if self._process is not None else None
+
+    def moves(self) -> Moves:
+        """See Policy.moves: promotions as the daemon got them from the promoter."""
+        if self._process is None:
+            return super().moves()
+        return Moves(self._status()["totals"]["moved_pages"], super().moves().down)
+
+    @contextmanager
+    def watch(self) -> Iterator[set[int]]:
+        """See Policy.watch: pages that the dry run would have moved."""
+        found: set[int] = set()
+        yield found
+        for line in (self.folder / "rounds.jsonl").read_text().splitlines():
+            found.update(json.loads(line)["promoted"])
+
+    def notes(self) -> dict[str, Any]:
+        """See Policy.notes."""
+        status = self._status()
+        return {"m5": {key: status.get(key) for key in NOTED}, "m5_log": tail(self._log)}
+
+    def _status(self) -> dict[str, Any]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(COMMAND_S)
+        connection.sock.connect(str(self._socket))
+        try:
+            connection.request("GET", "/v1/status")
+            status: dict[str, Any] = json.loads(connection.getresponse().read())
+            return status
+        except (OSError, ValueError) as error:
+            raise RunError(f"m5 does not tell its status: {error}: {tail(self._log)}") from None
+        finally:
+            connection.close()
