@@ -1,7 +1,7 @@
 """The QEMU CXL testbed: real cxl-type3 memory under an unmodified kernel, without hardware.
 
-    with boot(load_topology("one-host", dram="768M")) as pod:
-        print(pod["a"].check(["numactl", "--hardware"]).stdout)
+with boot(load_topology("one-host", dram="768M")) as pod:
+    print(pod["a"].check(["numactl", "--hardware"]).stdout)
 """
 
 from tiermem.testbed.guest import Completed, Guest

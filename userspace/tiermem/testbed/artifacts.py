@@ -23,7 +23,11 @@ PLUGIN_NAME = "libtiermem_cxl.so"
 _SOURCE_SUFFIXES = {".c", ".h", ".S", ".py", ".toml", ".mk"}
 _SOURCE_NAMES = {"Makefile", "Kbuild"}
 _MODELS = ("fpga_models", "kmod/uapi")
-_NATIVE = ("userspace/tiermem/native", "userspace/tiermem/errors.py", "userspace/tiermem/__init__.py")
+_NATIVE = (
+    "userspace/tiermem/__init__.py",
+    "userspace/tiermem/errors.py",
+    "userspace/tiermem/native",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +93,7 @@ class _Workbench:
     checkout: Path
     progress: Progress
 
-    def build(
-        self, title: str, stage: str, sources: Sequence[str], command: Sequence[str]
-    ) -> Path:
+    def build(self, title: str, stage: str, sources: Sequence[str], command: Sequence[str]) -> Path:
         """The folder of what `command` left in /mnt/out; it runs in /mnt/src, the copy."""
         files = list(_source_files(self.checkout, sources))
         content = cache.digest_of_files(self.checkout, files)

@@ -85,14 +85,16 @@ class Channel:
 
     def close(self) -> None:
         """Disconnect, whatever state the connection is in."""
-        with contextlib.suppress(QMPError, OSError, EOFError, BootError, asyncio.TimeoutError):
+        with contextlib.suppress(QMPError, OSError, EOFError, BootError, TimeoutError):
             self._run(self._client.disconnect(), 5.0, "disconnect")
 
     def _run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float, doing: str) -> T:
         try:
             return _wait(asyncio.wait_for(coroutine, timeout_s))
-        except (asyncio.TimeoutError, TimeoutError):
-            raise ChannelTimeoutError(f"{self._socket}: no answer to {doing} in {timeout_s:.0f} s")
+        except TimeoutError:
+            raise ChannelTimeoutError(
+                f"{self._socket}: no answer to {doing} in {timeout_s:.0f} s"
+            ) from None
         except ExecuteError as error:
             raise BootError(f"{self._socket}: {doing}: {error}") from error
         except (ConnectError, QMPError, OSError, EOFError) as error:

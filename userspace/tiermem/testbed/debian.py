@@ -118,7 +118,8 @@ def _mmdebstrap_command(packages: PackageList, listed: _Root) -> list[str]:
 
 def _unpack_while_making(command: list[str], root: Path, step: Step) -> None:
     unpack = ["tar", "--extract", "--exclude=./dev/*", "--directory", str(root)]
-    pipeline = f"set -o pipefail; {shlex.join(command)} | {shlex.join([*as_root_prefix(), *unpack])}"
+    unpack = [*as_root_prefix(), *unpack]
+    pipeline = f"set -o pipefail; {shlex.join(command)} | {shlex.join(unpack)}"
     run_logged(["bash", "-c", pipeline], step, "making a Debian root (is there a network?)")
 
 

@@ -7,12 +7,14 @@ import dataclasses
 import itertools
 import os
 import shlex
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tiermem.testbed.channel import Channel, ChannelClosedError, ChannelTimeoutError
 from tiermem.testbed.errors import (
+    BootError,
     CommandFailedError,
     CommandTimeoutError,
     GuestCrashedError,
@@ -52,15 +54,47 @@ class GuestFiles:
     pac_path: Path
 
 
+class PausedWhenIdle:
+    """Lets a guest run only while somebody waits for it.
+
+    Under icount an idle guest leaps from timer to timer and never sleeps, so it
+    would burn a core of the host, and its clock would race, between commands.
+    """
+
+    def __init__(self, monitor: Channel) -> None:
+        self._monitor = monitor
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._monitor.execute("cont")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock, contextlib.suppress(BootError):
+            self._users -= 1
+            if self._users == 0:
+                self._monitor.execute("stop")
+
+
 class Guest:
     """One host of a pod, as the outside sees it.
 
-    `alive` says whether its QEMU still runs. Several threads may use one guest.
+    `alive` says whether its QEMU still runs; `running` is entered around every command.
+    Several threads may use one guest.
     """
 
     _numbers = itertools.count()
 
-    def __init__(self, files: GuestFiles, agent: Channel, alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        files: GuestFiles,
+        agent: Channel,
+        alive: Callable[[], bool],
+        running: contextlib.AbstractContextManager[None] | None = None,
+    ) -> None:
         self.files = files
         self.name = files.name
         self.serial_log = files.serial_log
@@ -69,6 +103,7 @@ class Guest:
         self.pac_path = files.pac_path
         self._agent = agent
         self._alive = alive
+        self._running = running or contextlib.nullcontext()
 
     def exec(
         self,
@@ -91,8 +126,9 @@ class Guest:
         variables = {**_ENVIRONMENT, **(env or {})}
         words = [token, cwd, *(f"{key}={value}" for key, value in variables.items()), *command]
         try:
-            self._ask("guest-exec", {"path": "/usr/local/lib/tiermem/run", "arg": words})
-            status = self._wait_for(files, shlex.join(command), timeout_s)
+            with self._running:
+                self._ask("guest-exec", {"path": "/usr/local/lib/tiermem/run", "arg": words})
+                status = self._wait_for(files, shlex.join(command), timeout_s)
             return Completed(status, _text(files["out"]), _text(files["err"]))
         finally:
             for file in files.values():

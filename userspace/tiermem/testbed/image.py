@@ -11,9 +11,8 @@ import re
 import shlex
 from pathlib import Path
 
-from tiermem.testbed import cache
+from tiermem.testbed import cache, initrd
 from tiermem.testbed.errors import BuildError
-from tiermem.testbed.initrd import write_initrd
 from tiermem.testbed.namespace import as_root_prefix
 from tiermem.testbed.progress import Progress, run_logged
 
@@ -30,6 +29,7 @@ _ENABLED_UNITS = (
     "tiermem-shell.service",
 )
 # They cost boot time under TCG, or act by themselves in the middle of a measurement.
+# udev is among them: the kernel's own devtmpfs and a few modprobes do here.
 _MASKED_UNITS = (
     "apt-daily-upgrade.timer",
     "apt-daily.timer",
@@ -40,11 +40,13 @@ _MASKED_UNITS = (
     "e2scrub_all.timer",
     "fstrim.timer",
     "getty.target",
+    "kmod-static-nodes.service",
     "ldconfig.service",
     "memcached.service",
     "ndctl-monitor.service",
     "proc-sys-fs-binfmt_misc.automount",
     "redis-server.service",
+    "run-lock.mount",
     "serial-getty@ttyS0.service",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount",
@@ -63,17 +65,32 @@ _MASKED_UNITS = (
     "systemd-pcrphase.service",
     "systemd-pstore.service",
     "systemd-random-seed.service",
+    "systemd-remount-fs.service",
+    "systemd-sysctl.service",
+    "systemd-sysusers.service",
     "systemd-tmpfiles-clean.timer",
+    "systemd-tmpfiles-setup-dev-early.service",
+    "systemd-tmpfiles-setup-dev.service",
     "systemd-tpm2-setup-early.service",
     "systemd-tpm2-setup.service",
+    "systemd-udev-load-credentials.service",
     "systemd-udev-trigger.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udevd.service",
     "systemd-update-done.service",
     "systemd-update-utmp.service",
     "systemd-user-sessions.service",
+    "tmp.mount",
+)
+# Unpacked in the image, since the guest's processor is slow; with all that they need.
+_BOOT_MODULES = (
+    *("virtio_console", "virtio_net", "9p", "9pnet_virtio"),
+    *("cxl_acpi", "cxl_pci", "cxl_mem", "cxl_port", "dax_cxl", "device_dax", "kmem"),
 )
 _MAKE_IMAGE = r"""
 set -eu
-root=$1 files=$2 target=$3 size=$4 enabled=$5 masked=$6
+root=$1 files=$2 target=$3 size=$4 enabled=$5 masked=$6 modules=$7
 work=$(dirname "$root")/.image-$$
 trap 'rm -rf "$work"' EXIT
 cp -al "$root" "$work"
@@ -87,6 +104,12 @@ rm -f "$work/usr/lib/systemd/system/multi-user.target.wants/dbus.service"
 mkdir -p "$units/multi-user.target.wants"
 for unit in $masked; do rm -f "$units/$unit"; ln -s /dev/null "$units/$unit"; done
 for unit in $enabled; do ln -sf "../$unit" "$units/multi-user.target.wants/$unit"; done
+rm -f "$work/etc/modprobe.d/nvdimm-security.conf"
+for module in $modules; do
+    xz --decompress --stdout "$work/$module" > "$work/${module%.xz}"
+    rm "$work/$module"
+done
+for release in "$work"/usr/lib/modules/*; do chroot "$work" depmod "${release##*/}"; done
 mke2fs -q -t ext4 -L tiermem -O ^has_journal -E lazy_itable_init=1 -d "$work" "$target" "$size"
 """
 
@@ -112,11 +135,11 @@ class Image:
 def build_image(root: Path, progress: Progress) -> Image:
     """The image made of a guest root, from the cache if nothing changed."""
     files = [file for file in GUEST_FILES.rglob("*") if file.is_file()]
-    code = [Path(__file__), Path(__file__).parent / "initrd.py"]
     digest = cache.digest_of(
         root.parent.name,
         cache.digest_of_files(GUEST_FILES, files),
-        *(file.read_bytes() for file in code),
+        *(_MAKE_IMAGE, _IMAGE_SIZE, *_ENABLED_UNITS, *_MASKED_UNITS, *_BOOT_MODULES),
+        *(initrd.VERSION, initrd.INIT_SCRIPT, *initrd.ROOT_DISK_MODULES),
     )
 
     def build(folder: Path) -> None:
@@ -124,11 +147,12 @@ def build_image(root: Path, progress: Progress) -> Image:
             command = ["sh", "-c", _MAKE_IMAGE, "make-image", str(root), str(GUEST_FILES)]
             command += [str(folder / "disk.img"), _IMAGE_SIZE]
             command += [" ".join(_ENABLED_UNITS), " ".join(_MASKED_UNITS)]
+            command.append(" ".join(_packed_boot_modules(root)))
             run_logged([*as_root_prefix(), *command], step, "making the guest image")
             for release in kernel_releases(root).values():
                 source = root / "boot" / f"vmlinuz-{release}"
                 (folder / f"vmlinuz-{release}").write_bytes(source.read_bytes())
-                write_initrd(root, release, folder / f"initrd-{release}")
+                initrd.write_initrd(root, release, folder / f"initrd-{release}")
 
     folder = cache.stage("image", digest, build)
     kernels = {
@@ -138,8 +162,17 @@ def build_image(root: Path, progress: Progress) -> Image:
     return Image(folder / "disk.img", root, kernels)
 
 
+def _packed_boot_modules(root: Path) -> list[str]:
+    packed = []
+    for release in kernel_releases(root).values():
+        folder = root / "usr/lib/modules" / release
+        files = initrd.module_files(folder, _BOOT_MODULES)
+        packed += [str(file.relative_to(root)) for file in files if file.suffix == ".xz"]
+    return packed
+
+
 def kernel_releases(root: Path) -> dict[str, str]:
-    """"newest" and "lts": the releases of the kernels in a root; lts is Debian's own 6.12."""
+    """The releases of a root's kernels, "newest" and "lts", which is Debian's own 6.12."""
     releases = [folder.name for folder in (root / "usr/lib/modules").iterdir()]
     releases.sort(key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
     lts = [name for name in releases if name.startswith("6.12.")]

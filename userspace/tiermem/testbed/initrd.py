@@ -12,11 +12,14 @@ from pathlib import Path
 
 from tiermem.testbed.errors import BuildError
 
+# Part of the image's digest: to be raised when this module packs things differently.
+VERSION = "1"
+
 # 6.12's ext4 asks for crc32c by its algorithm's name, which no dependency shows.
 ROOT_DISK_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 _NOT_IN_EVERY_KERNEL = {"crc32c_generic"}
 
-_INIT = """#!/bin/busybox sh
+INIT_SCRIPT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 for module in {modules}; do
     /bin/busybox insmod /modules/$module
@@ -39,7 +42,7 @@ def write_initrd(root: Path, release: str, target: Path) -> None:
         name = file.name.removesuffix(".xz")
         names.append(name)
         entries.append((f"modules/{name}", _FILE, _uncompressed(file)))
-    entries.append(("init", _FILE, _INIT.format(modules=" ".join(names)).encode()))
+    entries.append(("init", _FILE, INIT_SCRIPT.format(modules=" ".join(names)).encode()))
     target.write_bytes(b"".join(_cpio(entries)))
 
 

@@ -149,6 +149,7 @@ class Machine:
 
     def _disk(self) -> list[str]:
         drive = f"file={_escape(self.image.disk)},format=raw,if=none,id=root,snapshot=on"
+        drive += ",cache=unsafe"
         return ["-drive", drive, "-device", "virtio-blk-pci,drive=root,bus=pcie.0"]
 
     def _channels(self) -> list[str]:

@@ -24,7 +24,7 @@ from tiermem.testbed.channel import (
 )
 from tiermem.testbed.debian import guest_root
 from tiermem.testbed.errors import BootError, GuestCrashedError
-from tiermem.testbed.guest import Guest, GuestFiles
+from tiermem.testbed.guest import Guest, GuestFiles, PausedWhenIdle
 from tiermem.testbed.image import Image, build_image
 from tiermem.testbed.machine import TRACKER_BAR_BYTES, Machine, Plugin, Shares, Time
 from tiermem.testbed.progress import Progress
@@ -101,8 +101,9 @@ def boot(
     time "icount" counts 1 ns an instruction and allows one CPU a host. plugin loads the
     hardware model (idle); plugin_parameters change its defaults. Guests share
     out_dir (with several hosts: a folder in it by host name) as /opt/tiermem/out; left
-    out, it is a folder that ends with the pod. BootError or GuestCrashedError, naming
-    the serial log (then kept), if a guest does not come up.
+    out, it is a folder that ends with the pod. An icount guest runs only while a command
+    of `exec` does: whatever that leaves in the background stands still. BootError or
+    GuestCrashedError, naming the serial log (then kept), if a guest does not come up.
     """
     if time == "icount" and any(host.cpus > 1 for host in topology.hosts.values()):
         raise ConfigError('time "icount" needs cpus = 1: one instruction stream, one clock')
@@ -160,6 +161,7 @@ class _Booting:
     out_dir: Path | None
     run_dir: Path
     processes: dict[str, subprocess.Popen[bytes]] = dataclasses.field(default_factory=dict)
+    monitors: dict[str, Channel] = dataclasses.field(default_factory=dict)
     channels: list[Channel] = dataclasses.field(default_factory=list)
     shared_cxl: Path | None = None
 
@@ -189,7 +191,9 @@ class _Booting:
 
     def _machine(self, name: str) -> Machine:
         folder = self.run_dir / name
-        shares = Shares(self.testbed.checkout, folder / "artifacts", self._out_folder(name), folder / "exec")
+        shares = Shares(
+            self.testbed.checkout, folder / "artifacts", self._out_folder(name), folder / "exec"
+        )
         for path in (shares.artifacts, shares.out, shares.exec):
             path.mkdir(parents=True, exist_ok=True)
         self.testbed.artifacts.install(shares.artifacts)
@@ -235,9 +239,9 @@ class _Booting:
         log = machine.run_dir / "qemu.log"
         arguments = machine.arguments()
         self.processes[name] = in_background(lambda: start(self.testbed.qemu, arguments, log))
-        self._connect_monitor(name, machine)
+        self.monitors[name] = self._connect_monitor(name, machine)
 
-    def _connect_monitor(self, name: str, machine: Machine) -> None:
+    def _connect_monitor(self, name: str, machine: Machine) -> Channel:
         monitor = Channel(f"{name}-qmp", machine.qmp_socket, agent=False)
         deadline = clock.monotonic() + _CONNECT_S
         while True:
@@ -250,6 +254,7 @@ class _Booting:
                     raise BootError(f"guest {name}: QEMU did not start: {said}") from None
             clock.sleep(0.05)
         self.channels.append(monitor)
+        return monitor
 
     def _ready_guest(self, machine: Machine, deadline: float) -> Guest:
         agent = Channel(f"{machine.name}-agent", machine.agent_socket, agent=True)
@@ -277,7 +282,8 @@ class _Booting:
             machine.bar_path,
             machine.pac_path,
         )
-        guest = Guest(files, agent, lambda: process.poll() is None)
+        running = PausedWhenIdle(self.monitors[machine.name]) if self.time == "icount" else None
+        guest = Guest(files, agent, lambda: process.poll() is None, running)
         _check_ready(guest)
         return guest
 
@@ -286,7 +292,8 @@ class _Booting:
         if network is None:
             return
         for number, guest in enumerate(pod.values()):
-            script = 'modprobe virtio_net; link=$(ls /sys/class/net | grep -v lo); ip link set "$link" up; '
+            script = "modprobe virtio_net; link=$(ls /sys/class/net | grep -v lo); "
+            script += 'ip link set "$link" up; '
             script += f'ip address add {network.address_of(number)} dev "$link"'
             guest.check(["sh", "-ec", script])
 

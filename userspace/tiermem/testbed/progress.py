@@ -48,9 +48,7 @@ class Progress:
         self._console.print(f"testbed: {title}: {time.monotonic() - begin:.0f} s", markup=False)
 
 
-def run_logged(
-    command: Sequence[str], step: Step, doing: str, *, log: Path | None = None
-) -> None:
+def run_logged(command: Sequence[str], step: Step, doing: str, *, log: Path | None = None) -> None:
     """Run a command, its output shown as the step's detail; BuildError with its last lines.
 
     log: where to keep the whole output, if anywhere.
