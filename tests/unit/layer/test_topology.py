@@ -246,3 +246,25 @@ def test_the_recorded_testbed(tmp_path: Path) -> None:
     assert cxl.total_bytes == 2 << 30
     assert cxl.access is None
     assert topology.switches.damon == DamonState(kdamonds=0, running=())
+
+
+def test_a_recorded_machine_with_hmat(tmp_path: Path) -> None:
+    """QEMU with an HMAT: DRAM of 100 ns, boot-time memory of 250 ns, and CXL memory.
+
+    The kernel puts the slower boot-time memory into the tier of the CXL memory,
+    whose node the HMAT does not mention.
+    """
+    topology = _read(recorded("hmat"), tmp_path)
+    assert topology.tiers == (Tier(4, (0,)), Tier(22, (1, 2)))
+    dram, slow, cxl = topology.nodes
+    assert dram.access is not None
+    assert slow.access is not None
+    assert (dram.access.read_latency_ns, slow.access.read_latency_ns) == (100, 250)
+    assert (dram.access.read_bandwidth_Bps, slow.access.write_bandwidth_Bps) == (
+        61_440_000_000,
+        30_720_000_000,
+    )
+    assert slow.access.initiators == (0,)
+    assert cxl.access is None
+    assert (slow.is_cxl, cxl.is_cxl) == (False, True)
+    assert topology.demotion.targets == {0: (1, 2)}

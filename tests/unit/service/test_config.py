@@ -77,6 +77,7 @@ def test_a_loaded_config_cannot_be_changed_in_place(tmp_path: Path) -> None:
         ("elector = 1", "elector = 1: must be a table for Elector"),
         ("rate_MBps = 13", "rate_MBps = 13: 13 is not allowed"),
         ("rate_Mbps = 3", "rate_Mbps: is not a key; did you mean rate_MBps?"),
+        ('"list[x]" = 3', "list[x]: is not a key; allowed here: dry_run, elector"),
         ("[elector]\npowr = 1", "elector.powr: is not a key; did you mean power?"),
         ("[elector]\nzzz = 1", "elector.zzz: is not a key; allowed here: mode, power"),
         ("[scope]\npwer = 1", "scope.pwer: is not a key; did you mean power?"),

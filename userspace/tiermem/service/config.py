@@ -90,13 +90,24 @@ def parse_value(text: str) -> Any:
 
 
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    location = [part for part in detail["loc"] if not _is_tag(part)]
+    location = _location(detail)
     key = _printable(".".join(str(part) for part in location)) if location else "(whole file)"
     if detail["type"] == "extra_forbidden":
         return f"{key}: {_unknown_key(location, model)}"
     if detail["type"] == "missing":
         return f"{key}: is missing and has no default"
     return f"{key} = {_shown(detail['input'])}: {_allowed(detail)}"
+
+
+def _location(detail: ErrorDetails) -> list[int | str]:
+    """Where the mistake is, without pydantic's tags. An unknown key is never a tag."""
+    parts = detail["loc"]
+    is_own_last = detail["type"] == "extra_forbidden"
+    return [
+        part
+        for place, part in enumerate(parts, start=1)
+        if not _is_tag(part) or (is_own_last and place == len(parts))
+    ]
 
 
 def _is_tag(part: int | str) -> bool:

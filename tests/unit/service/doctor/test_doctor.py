@@ -175,6 +175,21 @@ CASES: list[tuple[str, Status, str, Any]] = [
         ),
     ),
     (
+        "zone",
+        Status.WARN,
+        "specific purpose",
+        lambda f: _with(
+            _with_topology(
+                f,
+                nodes=(
+                    f.topology.nodes[0],
+                    dataclasses.replace(f.topology.nodes[1], zones=("Normal",)),
+                ),
+            ),
+            dax_devices=(),
+        ),
+    ),
+    (
         "room",
         Status.WARN,
         "swapon",

@@ -9,6 +9,12 @@ from tiermem.service.doctor.registry import Finding, Status, check
 ROOM_MIN = 0.02
 """Share of the slow tier that should be free where there is no swap."""
 
+FIRMWARE_FIX = (
+    "set this memory to `specific purpose` in the firmware's set-up; after the reboot: "
+    "daxctl reconfigure-device --mode=system-ram dax0.0"
+)
+"""For memory that is there from boot on: only firmware can leave it to the dax driver."""
+
 
 @check("slow-memory")
 def _slow_memory(facts: Facts) -> Finding:
@@ -85,10 +91,7 @@ def _one_tier(facts: Facts) -> tuple[str, str]:
             f"remove {arguments[0]} from GRUB_CMDLINE_LINUX in /etc/default/grub, "
             "then update-grub && reboot"
         )
-    return why, (
-        "set CXL memory to `specific purpose` in the firmware's set-up; after the reboot: "
-        "daxctl reconfigure-device --mode=system-ram dax0.0"
-    )
+    return why, FIRMWARE_FIX
 
 
 @check("speed")
@@ -110,15 +113,21 @@ def _zone(facts: Facts) -> Finding:
     mixed = [node for node in slow if not node.is_movable_only]
     if not mixed:
         return Finding("zone", Status.OK, "slow memory is all movable" if slow else "none to judge")
-    devices = [d.name for d in facts.dax_devices if d.target_node in {node.id for node in mixed}]
+    node = mixed[0]
+    device = next((d.name for d in facts.dax_devices if d.target_node == node.id), None)
+    fix = FIRMWARE_FIX
+    if device is not None:
+        fix = (
+            "echo online_movable > /sys/devices/system/memory/auto_online_blocks; "
+            f"daxctl reconfigure-device --force --mode=devdax {device}; "
+            f"daxctl reconfigure-device --mode=system-ram {device}"
+        )
     return Finding(
         "zone",
         Status.WARN,
-        f"node {mixed[0].id} has zones {', '.join(mixed[0].zones) or 'unknown'}",
+        f"node {node.id} has zones {', '.join(node.zones) or 'unknown'}",
         "outside ZONE_MOVABLE the kernel puts its own, unmovable and slow, pages there",
-        "echo online_movable > /sys/devices/system/memory/auto_online_blocks; "
-        f"daxctl reconfigure-device --force --mode=devdax {_or(devices, 'DEVICE')}; "
-        f"daxctl reconfigure-device --mode=system-ram {_or(devices, 'DEVICE')}",
+        fix,
     )
 
 
@@ -165,7 +174,3 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 def _gib(size_bytes: int) -> str:
     return f"{size_bytes / 2**30:.1f} GiB"
-
-
-def _or(names: list[str], default: str) -> str:
-    return names[0] if names else default
