@@ -48,6 +48,8 @@ class GuestFiles:
     name: str
     serial_log: Path
     agent_socket: Path
+    control_socket: Path
+    console_socket: Path
     exec_dir: Path
     out_dir: Path
     bar_path: Path

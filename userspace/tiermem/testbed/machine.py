@@ -15,8 +15,6 @@ from tiermem.testbed.topology import Host
 Time = Literal["wall", "icount"]
 
 TRACKER_BAR_BYTES = 2 << 20
-_WINDOW_GRAIN = 256 << 20
-# QEMU puts hot-plugged and CXL windows above RAM; the window only has to hold the device.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +41,8 @@ class Machine:
 
     run_dir: sockets, logs and the memory files of this guest.
     cxl_file: backing of CXL memory that is shared with other guests.
-    network_group: UDP multicast-free network, as (own socket, peer socket), or None.
+    network: a link to another guest, as (own socket, peer's socket).
+    number: the host's place in its topology, from 0.
     """
 
     name: str
@@ -67,6 +66,11 @@ class Machine:
     def qmp_socket(self) -> Path:
         """QEMU's monitor."""
         return self.run_dir / "qmp.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        """QEMU's monitor again, for a process other than the one that booted."""
+        return self.run_dir / "control.sock"
 
     @property
     def agent_socket(self) -> Path:
@@ -101,7 +105,6 @@ class Machine:
         ]
 
     def _base(self) -> list[str]:
-        window = _round_up(self.host.cxl, _WINDOW_GRAIN)
         time = ["-accel", "tcg,thread=multi"]
         if self.time == "icount":
             time = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
@@ -110,7 +113,7 @@ class Machine:
             *("-name", f"tiermem-{self.name}", "-nodefaults", "-no-user-config"),
             *("-display", "none", "-no-reboot"),
             "-machine",
-            f"q35,sata=off,vmport=off,cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={window}",
+            f"q35,sata=off,vmport=off,cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size={self.host.cxl}",
             *("-cpu", "max,hypervisor=off,svm=off"),
             *time,
             *("-smp", str(self.host.cpus), "-m", f"{self.host.dram >> 20}M"),
@@ -159,8 +162,8 @@ class Machine:
         return [
             *("-chardev", f"file,id=serial,path={_escape(self.serial_log)}"),
             *("-serial", "chardev:serial"),
-            *server("qmp", self.qmp_socket),
-            *("-mon", "chardev=qmp,mode=control"),
+            *("-qmp", f"unix:{_escape(self.qmp_socket)},server=on,wait=off"),
+            *("-qmp", f"unix:{_escape(self.control_socket)},server=on,wait=off"),
             *("-device", "virtio-serial-pci,bus=pcie.0"),
             *server("agent", self.agent_socket),
             *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
@@ -201,10 +204,6 @@ class Machine:
         dgram += f",remote.type=unix,remote.path={_escape(peer)}"
         device = f"virtio-net-pci,netdev=net0,bus=pcie.0,mac=52:54:00:77:00:{self.number + 1:02x}"
         return ["-netdev", dgram, "-device", f"{device},romfile="]
-
-
-def _round_up(value: int, grain: int) -> int:
-    return -(-value // grain) * grain
 
 
 def _escape(value: object) -> str:

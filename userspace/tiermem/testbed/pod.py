@@ -277,6 +277,8 @@ class _Booting:
             machine.name,
             machine.serial_log,
             machine.agent_socket,
+            machine.control_socket,
+            machine.console_socket,
             machine.shares.exec,
             machine.shares.out,
             machine.bar_path,

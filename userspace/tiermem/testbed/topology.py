@@ -85,6 +85,8 @@ class Topology(_Model):
         for name in self.hosts:
             if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", name):
                 raise ValueError(f"host name {name!r}: small letters, digits and '-', 16 at most")
+        if self.network is not None and len(self.hosts) != 2:
+            raise ValueError(f"a network joins two hosts, and there are {len(self.hosts)}")
         if self.shared_cxl:
             if len({host.cxl for host in self.hosts.values()}) > 1:
                 raise ValueError("hosts that share one CXL memory must give it the same size")
