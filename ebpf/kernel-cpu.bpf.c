@@ -71,6 +71,13 @@ static __always_inline void charge(struct account *account, u64 now)
 	account->since_ns = now;
 }
 
+static __always_inline void pop(struct account *account, u32 task)
+{
+	account->activities >>= 4;
+	if (!account->activities && account->who <= WHO_APART)
+		accounts.delete(&task);
+}
+
 /* sched_switch(preempt, prev, next, ...) */
 int on_switch(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -82,6 +89,12 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 	if (account) {
 		charge(account, bpf_ktime_get_ns());
 		account->since_ns = 0;
+		/*
+		 * A hint fault that another thread has resolved may end unseen;
+		 * forget it here, at the price of the rest of one that goes on.
+		 */
+		if ((account->activities & 0xf) == ACTIVITY_HINT_FAULT)
+			pop(account, from);
 	}
 	bpf_probe_read_kernel(&to, sizeof(to), next + TASK_PID_OFFSET);
 	account = to ? accounts.lookup(&to) : NULL;
@@ -125,9 +138,7 @@ static __always_inline int leave(u64 activity)
 	if (!account || (account->activities & 0xf) != activity)
 		return 0;
 	charge(account, bpf_ktime_get_ns());
-	account->activities >>= 4;
-	if (!account->activities && account->who <= WHO_APART)
-		accounts.delete(&task);
+	pop(account, task);
 	return 0;
 }
 

@@ -139,20 +139,18 @@ QUESTION = Question(
     asks="How many NUMA hint faults are there, what comes of them, how long do they take?",
     parts=(
         Part(
-            "hint faults on base pages",
+            "hint faults",
             (
-                around("do_numa_page", "on_hint_fault", "on_fault_end"),
+                (
+                    *around("do_numa_page", "on_hint_fault", "on_fault_end"),
+                    *around("do_huge_pmd_numa_page", "on_hint_fault", "on_fault_end"),
+                ),
                 (
                     entry("handle_mm_fault", "on_any_fault"),
                     entry("numa_migrate_check", "on_hint_check"),
                     Hook(HookKind.KRETPROBE, "handle_mm_fault", "on_fault_end"),
                 ),
             ),
-        ),
-        Part(
-            "hint faults on huge pages",
-            (around("do_huge_pmd_numa_page", "on_hint_fault", "on_fault_end"),),
-            needed=False,
         ),
         Part("node and outcome", ((entry("task_numa_fault", "on_numa_fault"),),)),
     ),

@@ -8,7 +8,10 @@ direct reclaim, and, for the kernel threads, everything else they do.
 
 Nothing is counted twice: each nanosecond is in the cell of the innermost
 activity, so migration inside a hint fault is migration, and kdamond's migration
-is in its row. Time off the CPU is in no cell. Interrupts that arrive meanwhile
+is in its row. Time off the CPU is in no cell. Where the kernel's compiler has
+inlined do_numa_page(), a hint fault's time runs from numa_migrate_check() to
+task_numa_fault(), which leaves out a few hundred instructions of it, rather
+than burden every page fault with a hook. Interrupts that arrive meanwhile
 are charged to whom they interrupt, as the kernel's own accounting does by
 default.
 """
@@ -23,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from tiermem.probes.constants import FieldOffset
-from tiermem.probes.hooks import Hook, HookKind, Part, around, event
+from tiermem.probes.hooks import Part, around, entry, event
 from tiermem.probes.loader import Program
 from tiermem.probes.question import Question, counted_since
 from tiermem.probes.table import Table, milliseconds
@@ -168,19 +171,18 @@ QUESTION = Question(
             needed=False,
         ),
         Part(
-            "hint faults on base pages",
+            "hint faults",
             (
-                around("do_numa_page", "on_hint_fault", "on_hint_fault_end"),
                 (
-                    Hook(HookKind.KPROBE, "numa_migrate_check", "on_hint_fault"),
-                    Hook(HookKind.KRETPROBE, "handle_mm_fault", "on_hint_fault_end"),
+                    *around("do_numa_page", "on_hint_fault", "on_hint_fault_end"),
+                    *around("do_huge_pmd_numa_page", "on_hint_fault", "on_hint_fault_end"),
+                ),
+                # Both call these two, soon after they begin and last of all.
+                (
+                    entry("numa_migrate_check", "on_hint_fault"),
+                    entry("task_numa_fault", "on_hint_fault_end"),
                 ),
             ),
-        ),
-        Part(
-            "hint faults on huge pages",
-            (around("do_huge_pmd_numa_page", "on_hint_fault", "on_hint_fault_end"),),
-            needed=False,
         ),
         Part(
             "the NUMA balancing scan",

@@ -1,0 +1,33 @@
+"""One run of all scenarios in a guest of each kernel; the tests judge what it reports."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+FOLDER = "/opt/tiermem/src/tests/vm/probes"
+QUESTIONS = ("migration", "fault_latency", "hint_faults", "kernel_cpu")
+Reports = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="session", params=["guest", "guest_lts"])
+def reports(request: pytest.FixtureRequest) -> Reports:
+    guest = request.getfixturevalue(request.param)
+    done = guest.check(
+        ["python3", f"{FOLDER}/scenarios.py", *QUESTIONS],
+        timeout_s=600,
+        env={
+            "PYTHONPATH": f"/opt/tiermem/src/userspace:{FOLDER}",
+            "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
+        },
+    )
+    reports: Reports = json.loads(done.stdout)
+    return reports
+
+
+def report_of(reports: Reports, question: str) -> dict[str, Any]:
+    report = reports[question]
+    assert "error" not in report, report["error"]
+    return report
