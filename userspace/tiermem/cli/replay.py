@@ -24,6 +24,7 @@ from tiermem.service.config import load
 
 app = typer.Typer(add_completion=False)
 _DEFAULTS = PatternSettings()
+_DEFAULT_PATTERN = "zipf"
 _TABLE_WIDTH = 110  # a narrower terminal folds lines rather than numbers
 _PATTERN, _MACHINE, _SWEEP = "Synthetic trace", "Machine", "Policies"
 
@@ -42,11 +43,10 @@ def _parameters(options: list[str]) -> dict[str, int]:
 
 
 def _open(recording: Path | None, synthetic: str | None, settings: PatternSettings) -> Trace:
-    if (recording is None) == (synthetic is None):
-        raise ConfigError("replay: give either a TRACE file or --synthetic PATTERN")
+    if recording is None:
+        return Pattern(synthetic or _DEFAULT_PATTERN, settings)
     if synthetic is not None:
-        return Pattern(synthetic, settings)
-    assert recording is not None
+        raise ConfigError("replay: give either a TRACE file or --synthetic PATTERN, not both")
     return open_recording(recording)
 
 
@@ -55,7 +55,10 @@ def replay(  # noqa: PLR0917 (a command line)
     trace: Annotated[Path | None, typer.Argument(help="A recording (docs/replay.md).")] = None,
     synthetic: Annotated[
         str | None,
-        typer.Option(help=f"A made-up trace: {', '.join(PATTERNS)}.", rich_help_panel=_PATTERN),
+        typer.Option(
+            help=f"A made-up trace: {', '.join(PATTERNS)}; {_DEFAULT_PATTERN} without a TRACE.",
+            rich_help_panel=_PATTERN,
+        ),
     ] = None,
     records: Annotated[
         int, typer.Option(help="Accesses.", rich_help_panel=_PATTERN)

@@ -62,8 +62,14 @@ def _optional(value: float | None, shape: str) -> str:
 
 
 def to_json(outcomes: list[Outcome], trace: Trace, machine: MachineSettings) -> dict[str, Any]:
-    """Everything in the table and what it was run with."""
+    """Everything in the table and what it was run with.
+
+    replay_accesses_per_s is the speed of the slowest run that read device lists,
+    so one with trackers on; None where there was none.
+    """
+    tracked = [result.accesses_per_s for job, result in outcomes if job.contender.lists]
     return {
+        "replay_accesses_per_s": min(tracked, default=None),
         "trace": {"name": trace.name, "records": trace.records, "pages": trace.pages},
         "machine": {**asdict(machine), "dram_pages": machine.fast_frames(trace.pages)},
         "runs": [

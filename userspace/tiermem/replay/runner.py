@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tiermem.errors import TiermemError
+from tiermem.errors import ConfigError, TiermemError
 from tiermem.m5.rate_limit import RateLimiter
 from tiermem.m5.settings import M5Settings
 from tiermem.native.models import FOREVER_NS, U64, MemorySystem, ReplayMachine, Stop, Trackers
@@ -17,6 +17,7 @@ from tiermem.replay.rounds import Rounds
 from tiermem.replay.trace import Trace
 
 PAGE_BYTES = 4096
+_FRAMES_MAX = 1 << 28
 Progress = Callable[[int], None]
 """Called with the records done so far."""
 
@@ -36,6 +37,18 @@ class MachineSettings:
     copy_instructions: int = 12_000
     warmup: float = 0.25
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"replay: warm-up {self.warmup}: 0 up to below 1 is allowed")
+        if not 0 < self.dram_share <= 1:
+            raise ConfigError(f"replay: DRAM share {self.dram_share}: above 0, up to 1 is allowed")
+        if self.dram_pages is not None and not 1 <= self.dram_pages <= _FRAMES_MAX:
+            raise ConfigError(
+                f"replay: DRAM of {self.dram_pages} pages: 1..{_FRAMES_MAX} is allowed"
+            )
+        if self.copy_instructions < 0:
+            raise ConfigError("replay: instructions of a copy: 0 and up is allowed")
 
     def fast_frames(self, pages: int) -> int:
         """Frames of the fast tier for a trace of so many pages."""
