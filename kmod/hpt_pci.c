@@ -20,10 +20,7 @@ static DEFINE_IDA(hpt_ids);
 
 static void free_device(struct kref *ref)
 {
-	struct hpt_device *hpt = container_of(ref, struct hpt_device, ref);
-
-	ida_free(&hpt_ids, hpt->id);
-	kfree(hpt);
+	kfree(container_of(ref, struct hpt_device, ref));
 }
 
 void hpt_put(struct hpt_device *hpt)
@@ -114,6 +111,7 @@ static void hpt_remove(struct pci_dev *pci)
 	hpt_unmap_files(hpt);
 	writeq(0, hpt->bar + offsetof(struct tiermem_regs, bar_phys));
 	unmap_bar(hpt, pci);
+	ida_free(&hpt_ids, hpt->id);
 	hpt_put(hpt);
 }
 

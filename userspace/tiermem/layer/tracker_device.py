@@ -147,8 +147,8 @@ class TrackerDevice(DeviceFile):
     ) -> HotList:
         """The list of `kind` now; its counters are cleared unless `keep`.
 
-        KernelError EINVAL for max_entries outside 1..ENTRIES_MAX, ETIMEDOUT when
-        the device does not answer.
+        KernelError EINVAL for max_entries outside 1..ENTRIES_MAX, EBUSY for a kind
+        that the configuration leaves off, ETIMEDOUT when the device does not answer.
         """
         entries = np.empty(max(0, min(max_entries, ENTRIES_MAX)), dtype=ENTRY_DTYPE)
         argument = ffi.new("struct tiermem_hpt_query *")

@@ -216,7 +216,7 @@ def test_every_file_reads_at_its_own_pace_and_only_its_kinds(
     with TrackerDevice() as other, TrackerDevice() as deaf:
         deaf.select_kinds([])
         other.select_kinds([ListKind.HPT])
-        with_period(device, 400_000)
+        with_period(device, 100_000)
         device.arm()
         read_all(memory)
         device.disarm()
