@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def default_guests() -> int:
     return max(1, min(2, os.cpu_count() or 1))
 
 
-def run_all(specs: Sequence[RunSpec], folder: Path, guests: int) -> Campaign:
+def run_all(
+    specs: Sequence[RunSpec], folder: Path, guests: int, *, probe: bool = False
+) -> Campaign:
     """Do all runs; returns when every spec was measured or has failed."""
     waiting: queue.SimpleQueue[RunSpec] = queue.SimpleQueue()
     for spec in specs:
@@ -65,7 +68,9 @@ def run_all(specs: Sequence[RunSpec], folder: Path, guests: int) -> Campaign:
 
         workers = [
             threading.Thread(
-                target=_work, args=(waiting, folder, campaign, say, done), name=f"guest-{number}"
+                target=_work,
+                args=(waiting, lambda: session(folder, probe=probe), campaign, say, done),
+                name=f"guest-{number}",
             )
             for number in range(min(guests, len(specs)))
         ]
@@ -87,7 +92,7 @@ def _drain(waiting: queue.SimpleQueue[RunSpec]) -> None:
 
 def _work(
     waiting: queue.SimpleQueue[RunSpec],
-    folder: Path,
+    open_session: Callable[[], AbstractContextManager[Session]],
     campaign: Campaign,
     say: Report,
     done: Callable[[], None],
@@ -95,7 +100,7 @@ def _work(
     """Boot a guest and serve specs until none waits; boot anew after a failed one."""
     while not waiting.empty():
         try:
-            with session(folder) as opened:
+            with open_session() as opened:
                 campaign.kernel_release = opened.kernel_release()
                 while _serve_one(opened, waiting, campaign, say, done):
                     pass

@@ -138,7 +138,7 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
     build_programs(WORK, Progress())
     if any("graph.bin" in word for spec in specs for word in spec.program):
         build_graph(WORK, Progress())
-    campaign = run_all(specs, WORK, options.guests)
+    campaign = run_all(specs, WORK, options.guests, probe=mode == "full")
     rows = summarise(campaign.measured)
     found: dict[str, float | None] = dict(figures(rows))
     if not options.no_costs:

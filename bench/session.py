@@ -47,6 +47,7 @@ class Session:
         self.guest = guest
         self.folder = folder
         self._number = 0
+        self._preloaded = False
 
     def kernel_release(self) -> str:
         """The guest kernel's release."""
@@ -62,8 +63,36 @@ class Session:
         )
         self.guest.check(["bash", "-c", script], timeout_s=300)
 
+    def attach_probe(self) -> None:
+        """Have the kernel's tiering costs counted from now on; takes a while."""
+        self._serve("kernel_cost")
+
+    def preload_daemon(self) -> None:
+        """Have a process ready that starts the daemon at once."""
+        self._serve("preloaded")
+
+    def _serve(self, module: str) -> None:
+        """Start a helper of bench.guest as a service and wait for its socket."""
+        name = f"bench-{module.replace('_', '-')}"
+        script = (
+            f"systemd-run --quiet --unit={name} --working-directory=/root "
+            "--setenv=PYTHONPATH=/opt/tiermem/src:/opt/tiermem/src/userspace "
+            "--setenv=TIERMEM_NATIVE_PATH=/opt/tiermem/artifacts/native "
+            f"--setenv=PYTHONPYCACHEPREFIX={COMPILED} --setenv=HOME=/root "
+            f"python3 -m bench.guest.{module}; "
+            f"until test -S /run/{name}.sock; do "
+            f"systemctl is-active --quiet {name} || exit 1; sleep 0.5; done"
+        )
+        done = self.guest.exec(["bash", "-c", script], timeout_s=RUN_TIMEOUT_S)
+        if done.status != 0:
+            log = self.guest.exec(["journalctl", "-u", name, "-n", "5", "-o", "cat"])
+            raise BenchError(f"{name} does not run: {log.stdout.strip() or done.stderr}")
+
     def run(self, spec: RunSpec, *, with_pac: bool = False) -> Measured:
         """Do one run. BenchError naming workload and policy when it fails."""
+        if spec.m5_config and not self._preloaded:
+            self.preload_daemon()
+            self._preloaded = True
         self._number += 1
         name = f"{self.guest.name}-{self._number}-{spec.workload}-{spec.policy}-{spec.purpose}"
         answer = self.folder / f"{name}.result.json"
@@ -88,10 +117,15 @@ class Session:
 
 
 @contextmanager
-def session(folder: Path) -> Iterator[Session]:
-    """Boot a guest that shares `folder` and prepare it; it ends with the block."""
+def session(folder: Path, *, probe: bool = False) -> Iterator[Session]:
+    """Boot a guest that shares `folder` and prepare it; it ends with the block.
+
+    probe: count what tiering costs in the kernel, in every context.
+    """
     topology = load_topology("one-host", cpus=1, dram=DRAM, cxl=CXL)
     with boot(topology, time="icount", plugin=True, out_dir=folder) as pod:
         opened = Session(pod["a"], folder)
         opened.prepare()
+        if probe:
+            opened.attach_probe()
         yield opened

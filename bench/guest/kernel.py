@@ -10,6 +10,10 @@ NUMA_BALANCING = Path("/proc/sys/kernel/numa_balancing")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+WATERMARK_SCALE = Path("/proc/sys/vm/watermark_scale_factor")
+# In 1/10000 of a node. The kernel's own memory cannot go to the CXL node, so the
+# small DRAM node needs a margin that user pages leave alone.
+WATERMARK_MARGIN = "400"
 TIERING_THREADS = ("kswapd", "kcompactd", "kdamond", "khugepaged", "migration/")
 
 
@@ -87,5 +91,6 @@ def quiet() -> None:
     write(NUMA_BALANCING, "0")
     write(DEMOTION, "0")
     write(HUGE_PAGES, "never")
+    write(WATERMARK_SCALE, WATERMARK_MARGIN)
     os.sync()
     write(DROP_CACHES, "3")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import socket
-import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.guest.policies import COMMAND_S, Moves, Policy
-from bench.guest.processes import RunError, spawn, stop, tail, wait_for
+from bench.guest.preloaded import start_m5
+from bench.guest.processes import STOP_S, RunError, tail
 from bench.guest.spec import RunSpec
 
 NOTED = ("reason", "totals", "costs", "tiers", "room", "promoter", "recent", "cpu")
@@ -27,29 +30,41 @@ class M5Daemon(Policy):
         super().__init__(spec, folder)
         self._log = folder / "m5.log"
         self._socket = folder / "m5.sock"
-        self._process: subprocess.Popen[Any] | None = None
+        self._pid: int | None = None
 
     def start(self) -> None:
         """See Policy.start."""
         config = self.folder / "m5.toml"
         config.write_text(self.spec.m5_config.replace("@FOLDER@", str(self.folder)))
-        self._process = spawn(("tiermem", "m5", "run", "--config", str(config)), self._log)
-        wait_for(self._socket, self._process, self._log, COMMAND_S)
+        self._pid = start_m5(config, self._log)
+        self._wait(self._socket.exists, COMMAND_S, "did not open its socket")
 
     def stop(self) -> None:
         """See Policy.stop."""
-        if self._process is not None:
-            stop(self._process)
-            if self._process.returncode not in (0, -15):
-                raise RunError(f"m5 ended with {self._process.returncode}: {tail(self._log)}")
+        if self._pid is None or not self._is_running():
+            return
+        os.kill(self._pid, signal.SIGTERM)
+        self._wait(lambda: not self._is_running(), STOP_S, "did not end")
+
+    def _is_running(self) -> bool:
+        return Path(f"/proc/{self._pid}").exists()
+
+    def _wait(self, condition: Callable[[], bool], timeout_s: float, trouble: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if not self._is_running():
+                raise RunError(f"m5 has ended: {tail(self._log)}")
+            if time.monotonic() > deadline:
+                raise RunError(f"m5 {trouble} within {timeout_s:.0f} s: {tail(self._log)}")
+            time.sleep(0.02)
 
     def daemon_pid(self) -> int | None:
         """See Policy.daemon_pid."""
-        return self._process.pid if self._process is not None else None
+        return self._pid
 
     def moves(self) -> Moves:
         """See Policy.moves: promotions as the daemon got them from the promoter."""
-        if self._process is None:
+        if self._pid is None:
             return super().moves()
         return Moves(self._status()["totals"]["moved_pages"], super().moves().down)
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.guest import kernel
+from bench.guest import kernel, kernel_cost
 from bench.guest.m5 import M5Daemon
 from bench.guest.policies import Damon, NumaBalancing, Policy
 from bench.guest.processes import Program, RunError, spawn, stop, wait_for
@@ -75,12 +75,15 @@ def measure(spec: RunSpec, folder: Path) -> RunResult:
         initial = kernel.pages_by_node(pids)
         free = kernel.free_pages()
         policy.start()
+        daemon = policy.daemon_pid()
+        if daemon and kernel_cost.is_running():
+            kernel_cost.ask(f"apart {daemon}")
         try:
             result = _phases(spec, policy, program, pids)
         finally:
             policy.stop()
-            if not policy.arms_model:
-                program.command("disarm", spec.phase_s)
+        if not policy.arms_model:
+            program.command("disarm", spec.phase_s)
     base, length = cxl_range()
     result.placement["initial"] = initial
     result.placement["free"] = free
@@ -125,7 +128,7 @@ def _phases(spec: RunSpec, policy: Policy, program: Program, pids: list[int]) ->
         daemon_cpu_ns=after.daemon_ns - before.daemon_ns,
         vmstat=kernel.difference(after.vmstat, before.vmstat),
         hot_pfns=sorted(hot),
-        notes=policy.notes(),
+        notes=policy.notes() | _tiering_cost(before, after),
     )
 
 
@@ -139,11 +142,25 @@ def _arm(program: Program, spec: RunSpec) -> None:
     program.command(f"arm {base} {length}", spec.phase_s)
 
 
+def _tiering_cost(before: _Counters, after: _Counters) -> dict[str, Any]:
+    """The probe's account of the phase, where it is attached."""
+    if before.probe is None or after.probe is None:
+        return {}
+    cells = kernel.difference(_cells(after.probe), _cells(before.probe))
+    total = after.probe["total_ns"] - before.probe["total_ns"]
+    return {"tiering_cpu_ns": total, "tiering_cpu": cells}
+
+
+def _cells(probe: dict[str, Any]) -> dict[str, int]:
+    return {f"{cell['who']}: {cell['activity']}": cell["ns"] for cell in probe["cells"]}
+
+
 class _Counters:
     """The kernel's counters at one moment."""
 
     def __init__(self, policy: Policy) -> None:
         daemon = policy.daemon_pid()
+        self.probe = kernel_cost.ask("read") if kernel_cost.is_running() else None
         self.vmstat = kernel.vmstat()
         self.threads = kernel.thread_cpu_ns()
         self.system_ns = kernel.system_cpu_ns()
