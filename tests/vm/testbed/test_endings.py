@@ -1,0 +1,93 @@
+"""How guests end: a panic, a killed parent, a pod in the background."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiermem.testbed import boot, load_topology
+from tiermem.testbed.errors import GuestCrashedError
+
+SMALL = {"cpus": 1, "dram": "512M", "cxl": "256M"}
+PARENT = f"""
+import time
+from tiermem.testbed import boot, load_topology
+with boot(load_topology("one-host", **{SMALL!r}), kernel="lts") as pod:
+    print(pod.run_dir, flush=True)
+    time.sleep(1000)
+"""
+
+
+def qemus_of(run_dir: str) -> list[int]:
+    """Processes other than this one that have the pod's folder in their arguments."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if run_dir.encode() in command:
+                found.append(int(folder.name))
+    return found
+
+
+def wait_until_gone(run_dir: str) -> None:
+    """Fails if a QEMU of the pod is there after ten seconds."""
+    deadline = time.monotonic() + 10
+    while qemus_of(run_dir):
+        assert time.monotonic() < deadline, f"QEMU still runs: {qemus_of(run_dir)}"
+        time.sleep(0.1)
+
+
+def test_a_panic_is_an_error_that_names_the_serial_log() -> None:
+    with (
+        pytest.raises(GuestCrashedError, match="sysrq triggered crash") as caught,
+        boot(load_topology("one-host", **SMALL), kernel="lts") as pod,
+    ):
+        pod["a"].exec(["sh", "-c", "echo c > /proc/sysrq-trigger; sleep 100"])
+    assert "Kernel panic" in caught.value.serial_log.read_text()
+    assert str(caught.value.serial_log) in str(caught.value)
+    wait_until_gone(str(pod.run_dir))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_a_parent_that_ends_leaves_no_qemu(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        run_dir = parent.stdout.readline().strip()
+        assert len(qemus_of(run_dir)) == 1
+        parent.send_signal(number)
+    wait_until_gone(run_dir)
+
+
+def test_a_pod_in_the_background() -> None:
+    def testbed(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from tiermem.cli.main import main; main()", "testbed"]
+        return subprocess.run([*command, *words], capture_output=True, text=True, input=stdin)
+
+    pod = f"test-{os.getpid()}"
+    sizes = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    up = testbed("up", "one-host", "--pod", pod, "--kernel", "lts", "--no-plugin", *sizes)
+    assert up.returncode == 0, up.stderr
+    try:
+        assert pod in testbed("status").stdout
+        ran = testbed("exec", "--pod", pod, "--", "sh", "-c", "cat; echo e >&2; exit 3", stdin="in")
+        assert (ran.returncode, ran.stdout, ran.stderr) == (3, "in", "e\n")
+        again = testbed("up", "--pod", pod)
+        assert again.returncode == 2
+        assert "is up already" in again.stderr
+    finally:
+        down = testbed("down", "--pod", pod)
+    assert down.returncode == 0, down.stderr
+    assert pod not in testbed("status").stdout
+    gone = testbed("exec", "--pod", pod, "--", "true")
+    assert gone.returncode == 2
+    assert "is not up" in gone.stderr
