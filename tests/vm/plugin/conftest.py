@@ -53,7 +53,7 @@ class Device:
     bar: HostBar
     cxl: tuple[int, int] = field(default=(0, 0))
 
-    def configure(self, **trackers: Any) -> int:
+    def fill_in_config(self, **trackers: Any) -> None:
         """CXL range as tier 1 and tracked; keyword hpt=, hwt= set a tracker's fields."""
         config = self.bar.regs.config
         base, size = self.cxl
@@ -67,6 +67,10 @@ class Device:
             values |= {"counter_bits": 14, "entries": 25, "period_reads": 0, "period_ns": 0}
             for key, value in (values | trackers.get(name, {})).items():
                 setattr(tracker, key, value)
+
+    def configure(self, **trackers: Any) -> int:
+        """Fill in and take the configuration; the command's error."""
+        self.fill_in_config(**trackers)
         return self.bar.command(lib.TIERMEM_CMD_CONFIGURE)
 
     def arm(self) -> None:
@@ -136,6 +140,7 @@ def device(programs: Guest) -> Iterator[Device]:
     """A configured, idle device; left idle."""
     with HostBar(programs.bar_path) as bar:
         made = Device(programs, bar, _cxl_range(programs))
+        made.disarm()
         assert made.configure() == lib.TIERMEM_HWERR_NONE
         try:
             yield made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +45,15 @@ def _no_entries(config: Any) -> None:
     config.hpt.entries = 0
 
 
-@pytest.mark.parametrize(
-    "spoil", [_overlap, _wrap, _unknown_tier, _too_many, _columns, _counter, _no_entries]
-)
-def test_a_bad_configuration_is_refused_and_the_old_one_stays(
-    device: Device, spoil: Callable[[Any], None]
-) -> None:
-    spoil(device.bar.regs.config)
-    answer = device.bar.command(lib.TIERMEM_CMD_CONFIGURE)
-    assert answer == lib.TIERMEM_HWERR_CONFIG
+SPOILERS = (_overlap, _wrap, _unknown_tier, _too_many, _columns, _counter, _no_entries)
+
+
+def test_bad_configurations_are_refused_and_the_good_one_stays(device: Device) -> None:
+    for spoil in SPOILERS:
+        spoil(device.bar.regs.config)
+        answer = device.bar.command(lib.TIERMEM_CMD_CONFIGURE)
+        assert answer == lib.TIERMEM_HWERR_CONFIG, spoil.__name__
+        device.fill_in_config()
     device.sweep(Sweep(1024))
     entries = device.query(lib.TIERMEM_LIST_HPT)
     assert entries, "the old trackers no longer count"
