@@ -57,16 +57,16 @@ class Nominator:
             settings.table_pages, round(settings.half_life_ms * _MS), settings.mask_lists
         )
         self._round = 0
-        self._first_ns: int | None = None
+        self._window_ns = 0.0
+        self._last_ns = 0
 
     def nominate(self, lists: tuple[HotList, ...], now_ns: int) -> Nominees:
         """Take one round's lists in and judge every page they name."""
         self._round += 1
         page_lists = [one for one in lists if one.unit is Unit.PAGE]
         line_lists = [one for one in lists if one.unit is Unit.LINE]
-        if self._first_ns is None:
-            longest = max((one.interval_ns for one in lists), default=0)
-            self._first_ns = now_ns - longest
+        interval_ns = max((one.interval_ns for one in lists), default=0)
+        self._age_window(now_ns, interval_ns)
         mode = self.settings.mode
         line_pages, masks, line_counts = _group_lines(line_lists)
         if mode == "hwt":
@@ -78,16 +78,18 @@ class Nominator:
             self._table.add_masks(line_pages, masks, line_counts, now_ns, self._round)
         # A newcomer of the line list may have taken a page's slot meanwhile.
         held = (slots >= 0) & (self._table.pages[slots] == pages)
-        return self._judge(pages[held], counts[held], slots[held], now_ns)
+        found = _Found(pages[held], counts[held], slots[held], interval_ns)
+        return self._judge(found, now_ns)
 
     def settle(self, outcome: Outcome) -> None:
         """Forget pages that left the slow tier, back off from those that could not be moved."""
         self._table.vacate(outcome.moved, outcome.now_ns)
         self._table.vacate(outcome.refused, outcome.now_ns)
 
-    def _judge(self, pages: U64, counts: F64, slots: npt.NDArray[np.intp], now_ns: int) -> Nominees:
+    def _judge(self, found: _Found, now_ns: int) -> Nominees:
         table, settings = self._table, self.settings
-        rates = table.heat[slots] / self._window_s(now_ns)
+        pages, counts, slots = found.pages, found.counts, found.slots
+        rates = self._rates(found)
         verdicts = np.full(pages.size, Verdict.PROMOTE, dtype=np.uint8)
         one_off = (table.lists_seen(slots, self._round) < settings.min_lists) & (
             counts < settings.sure_count
@@ -106,16 +108,34 @@ class Nominator:
         order = np.argsort(-weight, kind="stable")
         return Nominees(pages[order], rates[order], hot_lines[order], verdicts[order])
 
-    def _window_s(self, now_ns: int) -> float:
-        """Seconds of reads that a steady page's decayed count stands for.
+    def _age_window(self, now_ns: int, interval_ns: int) -> None:
+        """Time observed, decayed as heat is: what a page's heat is to be divided by."""
+        age_ns = max(0, now_ns - self._last_ns)
+        decay = 2.0 ** (-age_ns / (self.settings.half_life_ms * _MS))
+        self._window_ns = self._window_ns * decay + interval_ns
+        self._last_ns = now_ns
 
-        The integral of 2^(-t/half life) over the time observed so far, so that
-        a young table does not underestimate.
+    def _rates(self, found: _Found) -> F64:
+        """Reads a second of pages that are in the present list.
+
+        A page is looked at just after it was read, so its heat is at a peak:
+        one that a scan visits every second would seem twice as hot as it is.
+        Counting the present list half, and half its time, takes the mean of
+        the heat before and after it.
         """
-        half_life_s = self.settings.half_life_ms / 1e3
-        observed_s = max(now_ns - (self._first_ns or 0), _MS) / 1e9
-        tau_s = half_life_s / np.log(2.0)
-        return float(tau_s * (1.0 - np.exp2(-observed_s / half_life_s)))
+        heat = self._table.heat[found.slots] - found.counts / 2
+        window_s = max(self._window_ns - found.interval_ns / 2, _MS) / 1e9
+        return np.asarray(heat / window_s, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Pages of the present list and the table's slots that hold them."""
+
+    pages: U64
+    counts: F64
+    slots: npt.NDArray[np.intp]
+    interval_ns: int
 
 
 def _merge_pages(lists: list[HotList]) -> tuple[U64, F64]:
