@@ -61,6 +61,14 @@ install_service() {
 	install -m 644 userspace/systemd/modules-load.conf "$lib/modules-load.d/tiermem.conf"
 }
 
+install_shared() {
+	say "probes and man page in /usr/local/share"
+	share=$destdir/usr/local/share
+	install -d "$share/tiermem/ebpf" "$share/man/man1"
+	install -m 644 ebpf/*.c ebpf/*.h "$share/tiermem/ebpf"
+	"$destdir$prefix/bin/python" -m tiermem.cli.man_page >"$share/man/man1/tiermem.1"
+}
+
 install_config() {
 	install -d "$destdir/etc/tiermem"
 	for sample in userspace/etc/*.toml; do
@@ -102,6 +110,7 @@ start_what_was_installed() {
 
 install_package
 install_service
+install_shared
 install_config
 install_modules
 [ -n "$destdir" ] || start_what_was_installed

@@ -50,6 +50,14 @@ def test_an_error_is_one_line_and_its_exit_code() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_verb_that_lacks_a_module_says_which(tmp_path: Path) -> None:
+    (tmp_path / "prometheus_client.py").write_text("import no_such_module\n")
+    result = tiermem("m5", "run", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 3
+    assert "needs the Python module no_such_module" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_an_unknown_verb_is_refused() -> None:
     result = tiermem("prob")
     assert result.returncode == 2

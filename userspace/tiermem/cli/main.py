@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tiermem.errors import TiermemError
+from tiermem.errors import MissingError, TiermemError
 
 VERBS: dict[str, str] = {
     "testbed": "Build, boot and use the QEMU CXL machine.",
@@ -29,8 +29,20 @@ COMPLETION_OPTIONS = ("install_completion", "show_completion")
 
 
 def load_verb(name: str) -> Any:
-    """The click command of one verb, its module imported."""
-    command = typer.main.get_command(importlib.import_module(f"tiermem.cli.{name}").app)
+    """The click command of one verb, its module imported.
+
+    MissingError where this installation lacks a module that the verb needs.
+    """
+    try:
+        module = importlib.import_module(f"tiermem.cli.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("tiermem."):
+            raise
+        raise MissingError(
+            f"`tiermem {name}` needs the Python module {error.name}; "
+            "install it, or tiermem with its extras: tiermem[testbed,bench]"
+        ) from error
+    command = typer.main.get_command(module.app)
     command.name = name
     command.help = command.help or VERBS[name]
     command.params = [p for p in command.params if p.name not in COMPLETION_OPTIONS]
