@@ -22,6 +22,8 @@ PLUGIN_NAME = "libtiermem_cxl.so"
 
 _SOURCE_SUFFIXES = {".c", ".h", ".S", ".py", ".toml", ".mk"}
 _SOURCE_NAMES = {"Makefile", "Kbuild"}
+# Options of the plugin that have no default: record a trace for `tiermem replay`.
+_RECORDING = {"trace", "trace_records"}
 _MODELS = ("fpga_models", "kmod/uapi")
 _NATIVE = (
     "userspace/tiermem/__init__.py",
@@ -75,7 +77,7 @@ def plugin_parameters(checkout: Path, changes: dict[str, object]) -> dict[str, s
     file = checkout / "fpga_models/memsys/defaults.toml"
     parameters = {key: _plain(value) for key, value in tomllib.loads(file.read_text()).items()}
     for key, value in changes.items():
-        if key not in parameters:
+        if key not in parameters and key not in _RECORDING:
             raise ConfigError(f"the hardware model has no parameter {key!r}; {file} lists them")
         parameters[key] = _plain(value)
     return parameters
