@@ -18,6 +18,7 @@ from bench.guest.processes import RunError
 from bench.guest.spec import IDENTIFY, RunSpec
 
 KDAMONDS = Path("/sys/kernel/mm/damon/admin/kdamonds")
+DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 COMMAND_S = 120.0
 PAGE_BYTES = 4096
 
@@ -126,7 +127,9 @@ class Damon(Policy):
     """DAMON's self-tuned tiering, set up by the `damo` command."""
 
     def start(self) -> None:
-        """See Policy.start."""
+        """See Policy.start. DAMON's statistics module would hold on to the monitor."""
+        if DAMON_STAT.exists():
+            kernel.write(DAMON_STAT, "N")
         command("damo", "start", *damo_arguments(self.spec.purpose == IDENTIFY))
 
     def stop(self) -> None:
