@@ -1,0 +1,139 @@
+"""A process whose memory begins on the slow node: a few pages hot, most cold, and the daemon.
+
+    python3 hot_and_cold.py SECONDS [--kill] [KEY=VALUE…]
+
+Starts `tiermem m5 run` with the given keys, reads the hot pages for SECONDS,
+ends the daemon with SIGTERM, and prints what it saw as JSON: nodes of hot and
+cold pages before and after, kernel switches before, while and after, the
+daemon's own status, its explanation of this process, its share of a CPU in the
+second half. With --kill the daemon is killed and started again half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tiermem.layer.placement import Policy, query_pages, set_policy
+from tiermem.m5.switches import DEMOTION, NUMA_BALANCING
+from tiermem.service.client import LocalClient
+
+PAGE = 4096
+PAGES = 24_000
+HOT = 6_000  # three times the modelled cache
+LINES = 64
+START_S = 120.0
+
+
+class Memory:
+    """Pages on the slow node, in an order that no prefetcher follows."""
+
+    def __init__(self, slow_node: int) -> None:
+        set_policy(Policy.BIND, [slow_node])
+        self.bytes = np.empty((PAGES + 1) * PAGE, dtype=np.uint8)
+        start = -self.bytes.ctypes.data % PAGE
+        self.words = self.bytes[start : start + PAGES * PAGE].view(np.uint64).reshape(PAGES, 512)
+        self.words[:] = 1
+        set_policy(Policy.DEFAULT)
+        order = np.random.default_rng(7).permutation(PAGES)
+        self.hot, self.cold = np.sort(order[:HOT]), np.sort(order[HOT:])
+        self.draw = np.random.default_rng(8)
+        self.sum = 0
+
+    def read_hot(self) -> None:
+        """Some ten thousand reads of random lines of hot pages."""
+        pages = self.hot[self.draw.integers(0, HOT, 20_000)]
+        self.sum += int(self.words[pages, self.draw.integers(0, LINES, 20_000) * 8].sum())
+
+    def nodes(self, pages: np.ndarray) -> dict[str, int]:
+        """How many of `pages` lie on which node."""
+        base = self.words.ctypes.data
+        where = query_pages(0, (base + pages * PAGE).astype(np.uint64))
+        nodes, counts = np.unique(where, return_counts=True)
+        return dict(zip(map(str, nodes.tolist()), counts.tolist(), strict=True))
+
+
+class Daemon:
+    """`tiermem m5 run` in a folder of its own."""
+
+    def __init__(self, folder: Path, keys: list[str]) -> None:
+        self.socket = folder / "m5.sock"
+        self.log = folder / "m5.log"
+        keys = [f"socket={self.socket}", f"state_file={folder / 'm5.json'}", *keys]
+        self.command = ["tiermem", "m5", "run", *(f"--set={key}" for key in keys)]
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(self.command, stderr=log, stdout=log)
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(Exception):
+                LocalClient(self.socket).get("/v1/status")
+                return
+            time.sleep(0.1)
+        raise SystemExit(f"the daemon did not come up: {self.log.read_text()[-2000:]}")
+
+    def cpu_s(self) -> float:
+        """User and system time so far, by the scheduler's own account."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    def end(self, how: signal.Signals) -> int:
+        """Signal it and wait; its exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+def switches() -> dict[str, str]:
+    """The kernel's switches that the daemon may touch."""
+    return {path: Path(path).read_text().strip() for path in (DEMOTION, NUMA_BALANCING)}
+
+
+def read_for(memory: Memory, seconds: float) -> None:
+    """Read hot pages for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        memory.read_hot()
+
+
+def main() -> None:
+    """See the module."""
+    seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if word != "--kill"]
+    seen: dict[str, Any] = {"switches_before": switches()}
+    memory = Memory(slow_node=1)
+    seen["before"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
+    with tempfile.TemporaryDirectory(prefix="m5-", dir="/run") as folder:
+        daemon = Daemon(Path(folder), keys)
+        seen["switches_while"] = switches()
+        read_for(memory, seconds / 2)
+        if "--kill" in sys.argv:
+            daemon.end(signal.SIGKILL)
+            seen["switches_killed"] = switches()
+            daemon.start()
+        began_s, cpu_s = time.monotonic(), daemon.cpu_s()
+        read_for(memory, seconds / 2)
+        seen["cpu_share"] = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began_s)
+        client = LocalClient(daemon.socket)
+        seen["status"] = client.get("/v1/status")
+        seen["explained"] = client.get("/v1/explain", {"pid": str(os.getpid()), "wait_s": "0"})
+        seen["metrics"] = client.metrics()
+        seen["exit"] = daemon.end(signal.SIGTERM)
+        seen["socket_left"] = daemon.socket.exists()
+        seen["log"] = daemon.log.read_text()
+    seen["switches_after"] = switches()
+    seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()

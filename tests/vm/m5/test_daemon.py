@@ -1,0 +1,127 @@
+"""The daemon in a real guest: what it moves, what it leaves alone, what it gives back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tiermem.testbed import Guest
+
+from tests.vm.guest_python import ENVIRONMENT, run_json
+from tests.vm.kmod.guest_modules import load, unload
+
+SCENARIO = "tests/vm/m5/in_guest/hot_and_cold.py"
+HOT = 6_000
+FAST, SLOW = "0", "1"
+
+
+def run(guest: Guest, *arguments: str) -> Any:
+    return run_json(guest, SCENARIO, *arguments, timeout_s=540)
+
+
+def promoted(seen: Any) -> int:
+    return int(seen["after"]["hot"].get(FAST, 0))
+
+
+@pytest.fixture(scope="module")
+def default_run(tracked: Guest) -> Any:
+    """Twelve seconds with the default configuration."""
+    return run(tracked, "12")
+
+
+def test_hot_pages_go_up_and_cold_pages_stay(default_run: Any) -> None:
+    assert default_run["before"]["hot"] == {SLOW: HOT}
+    assert promoted(default_run) >= 0.8 * HOT, default_run["status"]
+    cold = default_run["after"]["cold"]
+    assert cold.get(FAST, 0) <= 0.02 * sum(cold.values())
+
+
+def test_moves_are_counted_as_they_happened(default_run: Any) -> None:
+    totals = default_run["status"]["totals"]
+    assert totals["moved_pages"] >= promoted(default_run)
+    assert totals["results"]["moved"] <= totals["moved_pages"]
+    assert (
+        f"tiermem_m5_promoted_pages_total {float(totals['moved_pages'])}"
+        in (default_run["metrics"])
+    )
+
+
+def test_it_explains_where_the_memory_lies_and_why(default_run: Any) -> None:
+    explained = default_run["explained"]
+    assert explained["bytes_by_node"][FAST] >= 0.8 * HOT * 4096
+    assert all(page["why"] for page in explained["pages"])
+
+
+def test_sigterm_leaves_the_system_as_it_was_found(default_run: Any) -> None:
+    assert default_run["switches_while"] != default_run["switches_before"]
+    assert default_run["switches_after"] == default_run["switches_before"]
+    assert default_run["exit"] == 0
+    assert not default_run["socket_left"]
+
+
+def test_nothing_went_wrong_meanwhile(default_run: Any) -> None:
+    assert "ERROR" not in default_run["log"], default_run["log"]
+    assert "Traceback" not in default_run["log"], default_run["log"]
+    assert default_run["status"]["warnings"] == []
+
+
+def test_a_dry_run_decides_and_moves_nothing(tracked: Guest) -> None:
+    seen = run(tracked, "6", "dry_run=true")
+    assert seen["status"]["totals"]["verdicts"]["promote"] > 0
+    assert seen["after"] == seen["before"]
+    assert seen["switches_while"] == seen["switches_before"]
+
+
+def test_killed_and_started_again_it_gives_back_what_it_first_found(tracked: Guest) -> None:
+    seen = run(tracked, "8", "--kill")
+    assert seen["switches_killed"] != seen["switches_before"]
+    assert seen["switches_after"] == seen["switches_before"]
+    assert promoted(seen) >= 0.5 * HOT
+
+
+def test_without_the_promoter_module_pages_move_by_address(tracked: Guest) -> None:
+    tracked.check(["rmmod", "tiermem_promote"])
+    try:
+        seen = run(tracked, "10")
+    finally:
+        unload_rest_and_load(tracked)
+    assert seen["status"]["promoter"]["name"] == "move-pages"
+    assert promoted(seen) >= 0.5 * HOT, seen["status"]
+
+
+def unload_rest_and_load(guest: Guest) -> None:
+    guest.check(["rmmod", "tiermem_hpt"])
+    load(guest)
+
+
+def test_without_a_device_damon_finds_the_hot_pages(tracked: Guest) -> None:
+    unload(tracked)
+    try:
+        seen = run(tracked, "14", "tracker.kind=damon")
+    finally:
+        load(tracked)
+    assert seen["status"]["tracker"]["name"] == "damon"
+    assert seen["status"]["unavailable"] == []
+    assert promoted(seen) > 0.2 * HOT, seen["status"]
+    left = tracked.check(["cat", "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"])
+    assert left.stdout.strip() == "0"
+
+
+def test_without_a_device_it_says_what_is_missing(guest: Guest) -> None:
+    done = guest.exec(
+        ["tiermem", "m5", "run", "--set", "tracker.device=/dev/absent"], env=ENVIRONMENT
+    )
+    assert done.status == 3
+    assert "/dev/absent" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_its_cpu_share_is_below_one_percent(icount_guest: Guest) -> None:
+    load(icount_guest)
+    try:
+        seen = run(icount_guest, "16")
+    finally:
+        unload(icount_guest)
+    assert promoted(seen) >= 0.8 * HOT, json.dumps(seen["status"])
+    assert seen["cpu_share"] < 0.01
