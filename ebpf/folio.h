@@ -10,10 +10,11 @@
 #ifndef TIERMEM_FOLIO_H
 #define TIERMEM_FOLIO_H
 
-#include <linux/page-flags-layout.h>
-
-#define FOLIO_NODE_SHIFT (BITS_PER_LONG - SECTIONS_WIDTH - NODES_WIDTH)
-#define FOLIO_NODE_MASK ((1UL << NODES_WIDTH) - 1)
+/* include/linux/page-flags-layout.h: the node is in the top bits of the flags. */
+#ifndef CONFIG_SPARSEMEM_VMEMMAP
+#error "page flags may begin with a section: CONFIG_SPARSEMEM_VMEMMAP is needed"
+#endif
+#define FOLIO_NODE_SHIFT (64 - CONFIG_NODES_SHIFT)
 
 static __always_inline u64 folio_flags_word(const void *folio)
 {
@@ -25,7 +26,7 @@ static __always_inline u64 folio_flags_word(const void *folio)
 
 static __always_inline u32 folio_node(const void *folio)
 {
-	return (folio_flags_word(folio) >> FOLIO_NODE_SHIFT) & FOLIO_NODE_MASK;
+	return folio_flags_word(folio) >> FOLIO_NODE_SHIFT;
 }
 
 static __always_inline u64 folio_pages(const void *folio)

@@ -17,13 +17,15 @@ def reports(request: pytest.FixtureRequest) -> Reports:
     guest = request.getfixturevalue(request.param)
     done = guest.check(
         ["python3", f"{FOLDER}/scenarios.py", *QUESTIONS],
-        timeout_s=600,
+        timeout_s=800,
         env={
             "PYTHONPATH": f"/opt/tiermem/src/userspace:{FOLDER}",
             "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
         },
     )
-    reports: Reports = json.loads(done.stdout)
+    reports: Reports = {}
+    for line in done.stdout.splitlines():
+        reports.update(json.loads(line))
     return reports
 
 

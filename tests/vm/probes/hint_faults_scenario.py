@@ -38,9 +38,8 @@ def run() -> dict[str, Any]:
             (SCAN / "scan_period_min_ms").write_text(period)
         pages.touch()  # resolves what is still unmapped
         seen, kernel_after = probe.read().minus(before), vmstat(COUNTERS)
-        report = {
+        return {
             "attached": [f"{hook.kind} {hook.target}" for hook in probe.attached],
             "seen": seen.as_dict(),
             "kernel": grown(kernel, kernel_after),
         }
-    return report

@@ -1,6 +1,7 @@
 """Runs in the guest: all scenarios in one process, since numpy, bcc and clang take their time.
 
-Prints one JSON object: for each question what its scenario saw, or its error.
+Prints one JSON object a line, as each ends: a question and what its scenario
+saw, or its error.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ import traceback
 
 
 def main() -> None:
-    reports = {}
     for name in sys.argv[1:]:
         started = time.monotonic()
         try:
-            reports[name] = importlib.import_module(f"{name}_scenario").run()
+            report = importlib.import_module(f"{name}_scenario").run()
         except Exception:  # one scenario's failure must not hide the others' results
-            reports[name] = {"error": traceback.format_exc()}
+            report = {"error": traceback.format_exc()}
         print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr)
-    print(json.dumps(reports))
+        print(json.dumps({name: report}), flush=True)
 
 
 main()

@@ -1,9 +1,12 @@
 """The only place that knows bcc: compile, attach, read maps, detach.
 
 Quirks of bcc kept here:
-- It is a Debian package, not on PyPI, and importing it costs a second: it is
-  imported when a program is loaded.
-- It compiles against the headers of the running kernel and writes clang's and
+- It is a package of the distribution, not on PyPI, and importing it costs a
+  second: it is imported when a program is loaded, and from the distribution's
+  folder where tiermem runs in an environment of its own (bcc is plain Python
+  over ctypes and works with any version).
+- It compiles against the headers of the running kernel, parses all that is
+  included three times (so the programs include next to nothing), and writes clang's and
   the verifier's complaints to file descriptor 2; they are caught and end up in
   the error.
 - Kernels from 6.19 on need -fms-extensions, and warn a lot.
@@ -16,8 +19,10 @@ Quirks of bcc kept here:
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +43,8 @@ COMPILER_FLAGS = (
     "-Wno-duplicate-decl-specifier",
     "-Wno-address-of-packed-member",
 )
+DISTRIBUTION_PACKAGES = Path("/usr/lib/python3/dist-packages")
+KERNEL_HEADERS_ARCHIVE = Path("/sys/kernel/kheaders.tar.xz")
 INSTALLED_SOURCES = (Path("/usr/local/share/tiermem/ebpf"), Path("/usr/share/tiermem/ebpf"))
 
 Result = TypeVar("Result")
@@ -65,7 +72,7 @@ def check_host(probe: str) -> None:
         raise MissingError(f"probe {probe} needs root; run it with sudo")
     release = platform.release()
     build = Path("/lib/modules") / release / "build"
-    if not build.exists() and not Path("/sys/kernel/kheaders.tar.xz").exists():
+    if not build.exists() and not KERNEL_HEADERS_ARCHIVE.exists():
         raise MissingError(
             f"probe {probe} needs the headers of kernel {release}; "
             f"install the package linux-headers-{release}"
@@ -74,14 +81,15 @@ def check_host(probe: str) -> None:
 
 def import_bcc() -> Any:
     """The bcc module. MissingError naming the package where it is absent."""
+    sys.path.append(str(DISTRIBUTION_PACKAGES))
     try:
-        import bcc
+        return importlib.import_module("bcc")
     except ImportError as error:
         raise MissingError(
-            "probes need bcc's Python module; install the package python3-bpfcc "
-            "(and run with the distribution's Python, it is not on PyPI)"
+            "probes need bcc's Python module; install the package python3-bpfcc"
         ) from error
-    return bcc
+    finally:
+        sys.path.remove(str(DISTRIBUTION_PACKAGES))
 
 
 class Program:
