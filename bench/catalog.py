@@ -67,7 +67,7 @@ def _load(protocol: str, records: int, read_percent: int) -> tuple[str, ...]:
     return (
         f"{PROGRAMS}/loadgen",
         *(f"protocol={protocol}", f"socket={SOCKET}"),
-        *(f"records={records}", f"read_percent={read_percent}"),
+        *(f"records={records}", f"read_percent={read_percent}", "keys=16"),
     )
 
 
@@ -78,8 +78,8 @@ WORKLOADS: dict[str, Workload] = {
             "redis-b",
             "Redis, YCSB B (95% reads)",
             _load("redis", 270_000, 95),
-            Units(300_000, 15_000, 100_000),
-            Units(200_000, 10_000, 80_000),
+            Units(56_000, 2_400, 20_000),
+            Units(48_000, 2_400, 16_000),
             _REDIS,
             True,
         ),
@@ -87,8 +87,8 @@ WORKLOADS: dict[str, Workload] = {
             "redis-c",
             "Redis, YCSB C (reads only)",
             _load("redis", 270_000, 100),
-            Units(300_000, 15_000, 100_000),
-            Units(200_000, 10_000, 80_000),
+            Units(56_000, 2_400, 20_000),
+            Units(48_000, 2_400, 16_000),
             _REDIS,
             True,
         ),
@@ -96,8 +96,8 @@ WORKLOADS: dict[str, Workload] = {
             "memcached",
             "memcached, YCSB B (95% reads)",
             _load("memcached", 270_000, 95),
-            Units(300_000, 15_000, 100_000),
-            Units(200_000, 10_000, 80_000),
+            Units(56_000, 2_400, 20_000),
+            Units(48_000, 2_400, 16_000),
             _MEMCACHED,
             True,
         ),

@@ -20,18 +20,19 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tiermem.errors import TiermemError
 from tiermem.native._uapi import lib
-from tiermem.testbed import Guest, boot, load_topology
+from tiermem.testbed import Guest, Pod, Topology, boot, load_topology
 
 from bench.host_bar import HostBar
 
 OUT = Path(__file__).parent / "out" / "plugin.json"
 LIMITS = {"plugin_idle_ratio": 1.05, "plugin_armed_ratio": 2.5}
+BOOT_TIMEOUT_S = 900.0
 TIMEOUT_S = 600.0
 
 _COMPILE = r"""
@@ -160,14 +161,18 @@ def ratio(runs: list[Run], mode: str) -> tuple[float, dict[str, float]]:
     return round(math.exp(sum(logs) / len(logs)), 3), by_workload
 
 
+def _boot(topology: Topology, *, plugin: bool) -> AbstractContextManager[Pod]:
+    return boot(topology, time="icount", plugin=plugin, boot_timeout_s=BOOT_TIMEOUT_S)
+
+
 def measure(rounds: int) -> dict[str, object]:
     """Boot both guests, measure, and describe: figures, by workload, all runs."""
     topology = load_topology("one-host", cpus=1)
     with ExitStack() as stack:
-        without = stack.enter_context(boot(topology, time="icount", plugin=False))
+        without = stack.enter_context(_boot(topology, plugin=False))
         plain = Emulator(without["a"])
         with plain.stopped():
-            pod = stack.enter_context(boot(topology, time="icount", plugin=True))
+            pod = stack.enter_context(_boot(topology, plugin=True))
         modelled = Emulator(pod["a"])
         bar = stack.enter_context(HostBar(modelled.guest.bar_path))
         idle_runs = take_turns(plain, modelled, "idle", rounds)

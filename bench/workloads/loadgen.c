@@ -2,11 +2,13 @@
 /*
  * YCSB's core workload against Redis or memcached over a Unix socket: records
  * drawn by a scrambled Zipf (0.99), read_percent of the requests read, the
- * others overwrite with a value of the same size. A few connections, one
- * request in flight on each (no pipelining); a request's latency is modelled
- * time from its first byte sent to its last byte received. A unit is a request.
+ * others overwrite with a value of the same size. A read fetches `keys` records
+ * at once (a multi-get), each drawn by itself. A few connections, one request in
+ * flight on each (no pipelining); a request's latency is modelled time from its
+ * first byte sent to its last byte received. A unit is a request.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +22,14 @@
 #include "protocol.h"
 
 #define CONNECTIONS_MAX 32
-#define VERIFY_BYTES (REQUEST_BYTES + 256)
+#define ANSWER_BYTES (KEYS_MAX * (VALUE_BYTES_MAX + 64))
 
 struct load {
 	const struct protocol *protocol;
 	int sockets[CONNECTIONS_MAX];
 	uint64_t sent_ns[CONNECTIONS_MAX];
-	uint32_t connections, read_percent, value_bytes;
+	size_t expected_bytes[CONNECTIONS_MAX];	/* of values, at least */
+	uint32_t connections, read_percent, value_bytes, keys;
 	uint64_t records, salt;
 	struct zipf zipf;
 	struct draw draw;
@@ -62,14 +65,19 @@ static uint64_t draw_key(struct load *load)
 
 static void send_request(struct load *load, uint32_t connection)
 {
+	bool reads = draw_below(&load->draw, 100) < load->read_percent;
+	uint32_t nr_keys = reads ? load->keys : 1;
 	char request[REQUEST_BYTES];
-	uint64_t key = draw_key(load);
+	uint64_t keys[KEYS_MAX];
 	size_t length;
 
-	if (draw_below(&load->draw, 100) < load->read_percent)
-		length = load->protocol->get(request, key);
+	for (uint32_t i = 0; i < nr_keys; i++)
+		keys[i] = draw_key(load);
+	if (reads)
+		length = load->protocol->get(request, keys, nr_keys);
 	else
-		length = load->protocol->set(request, key, load->value, load->value_bytes);
+		length = load->protocol->set(request, keys[0], load->value, load->value_bytes);
+	load->expected_bytes[connection] = reads ? (size_t)nr_keys * load->value_bytes : 0;
 	load->sent_ns[connection] = clock_now_ns();
 	if (send_fully(load->sockets[connection], request, length) != 0) {
 		perror("send");
@@ -79,7 +87,7 @@ static void send_request(struct load *load, uint32_t connection)
 
 static void receive_answer(struct load *load, uint32_t connection)
 {
-	static char answer[VERIFY_BYTES];
+	static char answer[ANSWER_BYTES];
 	size_t length = 0;
 	int done = 0;
 
@@ -97,7 +105,7 @@ static void receive_answer(struct load *load, uint32_t connection)
 		answer[length] = '\0';
 		done = load->protocol->complete(answer, length);
 	}
-	if (done < 0) {
+	if (done < 0 || length < load->expected_bytes[connection]) {
 		fprintf(stderr, "the server answered %.60s\n", answer);
 		exit(1);
 	}
@@ -138,6 +146,7 @@ int main(int argc, char **argv)
 	load.records = params_number(&params, "records", 400000, 2, UINT32_MAX);
 	load.value_bytes = params_number(&params, "value_bytes", 1000, 1, VALUE_BYTES_MAX);
 	load.read_percent = params_number(&params, "read_percent", 95, 0, 100);
+	load.keys = params_number(&params, "keys", 1, 1, KEYS_MAX);
 	load.connections = params_number(&params, "connections", 8, 1, CONNECTIONS_MAX);
 	params_done(&params);
 	clock_open(options.clock);

@@ -42,10 +42,14 @@ static size_t append_value(char *out, size_t at, const char *value, size_t bytes
 	return at + bytes + 2;
 }
 
-static size_t redis_get(char *out, uint64_t key)
+static size_t redis_get(char *out, const uint64_t *keys, uint32_t nr_keys)
 {
-	return (size_t)snprintf(out, REQUEST_BYTES, "*2\r\n$3\r\nGET\r\n$%d\r\nkey:%" PRIu64 "\r\n",
-				4 + key_digits(key), key);
+	int at = snprintf(out, REQUEST_BYTES, "*%u\r\n$4\r\nMGET\r\n", nr_keys + 1);
+
+	for (uint32_t i = 0; i < nr_keys; i++)
+		at += snprintf(out + at, REQUEST_BYTES - at, "$%d\r\nkey:%" PRIu64 "\r\n",
+			       4 + key_digits(keys[i]), keys[i]);
+	return (size_t)at;
 }
 
 static size_t redis_set(char *out, uint64_t key, const char *value, size_t bytes)
@@ -57,24 +61,42 @@ static size_t redis_set(char *out, uint64_t key, const char *value, size_t bytes
 	return append_value(out, (size_t)head, value, bytes);
 }
 
+/* The end of the line at *at, which then is the next line's start; NULL: not here yet. */
+static const char *next_line(const char **at, const char *end)
+{
+	const char *line = *at;
+	const char *newline = memchr(line, '\n', (size_t)(end - line));
+
+	if (!newline)
+		return NULL;
+	*at = newline + 1;
+	return line;
+}
+
 static int redis_complete(const char *answer, size_t length)
 {
-	const char *end;
-	long bytes;
+	const char *at = answer, *end = answer + length;
+	const char *line = next_line(&at, end);
+	long values;
 
-	if (!length)
+	if (!line)
 		return 0;
-	if (answer[0] == '-')
-		return -1;
-	end = memchr(answer, '\n', length);
-	if (!end)
-		return 0;
-	if (answer[0] != '$')
-		return answer[0] == '+' ? 1 : -1;
-	bytes = strtol(answer + 1, NULL, 10);
-	if (bytes < 0)
-		return -1;
-	return length >= (size_t)(end - answer) + 1 + (size_t)bytes + 2;
+	if (line[0] != '*')
+		return line[0] == '+' ? 1 : -1;
+	for (values = strtol(line + 1, NULL, 10); values > 0; values--) {
+		long bytes;
+
+		line = next_line(&at, end);
+		if (!line)
+			return 0;
+		bytes = line[0] == '$' ? strtol(line + 1, NULL, 10) : -1;
+		if (bytes < 0)
+			return -1;
+		if (end - at < bytes + 2)
+			return 0;
+		at += bytes + 2;
+	}
+	return 1;
 }
 
 static int wait_for_answer(int socket, int (*complete)(const char *, size_t))
@@ -118,9 +140,14 @@ static int redis_populate(int socket, uint64_t records, const char *value, size_
 	return wait_for_answer(socket, redis_complete);
 }
 
-static size_t memcached_get(char *out, uint64_t key)
+static size_t memcached_get(char *out, const uint64_t *keys, uint32_t nr_keys)
 {
-	return (size_t)snprintf(out, REQUEST_BYTES, "get key:%" PRIu64 "\r\n", key);
+	int at = snprintf(out, REQUEST_BYTES, "get");
+
+	for (uint32_t i = 0; i < nr_keys; i++)
+		at += snprintf(out + at, REQUEST_BYTES - at, " key:%" PRIu64, keys[i]);
+	memcpy(out + at, "\r\n", 2);
+	return (size_t)at + 2;
 }
 
 static size_t memcached_set(char *out, uint64_t key, const char *value, size_t bytes)

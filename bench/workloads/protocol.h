@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 #define REQUEST_BYTES 8192
+#define KEYS_MAX 32
 #define VALUE_BYTES_MAX (REQUEST_BYTES - 256)
 
 struct protocol {
 	const char *name;
 	/* Each writes one request to out (REQUEST_BYTES long); returns its length. */
-	size_t (*get)(char *out, uint64_t key);
+	size_t (*get)(char *out, const uint64_t *keys, uint32_t nr_keys);
 	size_t (*set)(char *out, uint64_t key, const char *value, size_t bytes);
 	/*
 	 * Does the answer so far (length bytes) end one request? 1 yes, 0 more

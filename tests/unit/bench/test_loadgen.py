@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ class Server:
             waiting += data
             reply, waiting = self._answer(self, waiting)
             if reply:
-                connection.sendall(reply)
+                with suppress(BrokenPipeError):  # the client may have given up
+                    connection.sendall(reply)
 
 
 def answer_redis(server: Server, waiting: bytes) -> tuple[bytes, bytes]:
@@ -63,9 +65,10 @@ def answer_redis(server: Server, waiting: bytes) -> tuple[bytes, bytes]:
         if words[0] == b"DEBUG":
             server.records = int(words[2])
             reply += b"+OK\r\n"
-        elif words[0] == b"GET":
-            server.gets[int(words[1][4:])] += 1
-            reply += b"$%d\r\n%s\r\n" % (VALUE_BYTES, b"x" * VALUE_BYTES)
+        elif words[0] == b"MGET":
+            server.gets.update(int(word[4:]) for word in words[1:])
+            reply += b"*%d\r\n" % (len(words) - 1)
+            reply += b"$%d\r\n%s\r\n" % (VALUE_BYTES, b"x" * VALUE_BYTES) * (len(words) - 1)
         else:
             assert words[0] == b"SET"
             assert len(words[2]) == VALUE_BYTES
@@ -82,9 +85,11 @@ def answer_memcached(server: Server, waiting: bytes) -> tuple[bytes, bytes]:
         if words[0] == b"version":
             reply += b"VERSION 1\r\n"
         elif words[0] == b"get":
-            server.gets[int(words[1][4:])] += 1
+            server.gets.update(int(word[4:]) for word in words[1:])
             value = b"x" * VALUE_BYTES
-            reply += b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (words[1], VALUE_BYTES, value)
+            for word in words[1:]:
+                reply += b"VALUE %s 0 %d\r\n%s\r\n" % (word, VALUE_BYTES, value)
+            reply += b"END\r\n"
         else:
             if len(rest) < VALUE_BYTES + 2:
                 break
@@ -127,6 +132,26 @@ def test_a_zipfian_mix_of_reads_and_updates(programs: Path, tmp_path: Path, prot
     # Zipf 0.99 over 1000 records: the first takes 1 / zeta(1000, 0.99) = 13 %.
     assert 0.09 < asked.most_common(1)[0][1] / 4000 < 0.18
     assert 0 < answer["p50_ns"] <= answer["p99_ns"]
+
+
+@pytest.mark.parametrize("protocol", ["redis", "memcached"])
+def test_a_read_fetches_several_records(programs: Path, tmp_path: Path, protocol: str) -> None:
+    server = Server(tmp_path / "socket", ANSWERS[protocol])
+    arguments = (f"protocol={protocol}", "records=1000", "read_percent=50", "keys=16")
+    result(load(programs, tmp_path / "socket", *arguments))
+    assert server.gets.total() + 16 * server.sets.total() == 16 * 4000
+    assert 1800 < server.sets.total() < 2200
+
+
+def test_a_missing_record_is_an_error(programs: Path, tmp_path: Path) -> None:
+    def miss(server: Server, waiting: bytes) -> tuple[bytes, bytes]:
+        reply, waiting = answer_memcached(server, waiting)
+        return (b"END\r\n" if reply.endswith(b"END\r\n") else reply), waiting
+
+    Server(tmp_path / "socket", miss)
+    done = load(programs, tmp_path / "socket", "protocol=memcached", "records=10", "keys=2")
+    assert done.returncode == 1
+    assert "the server answered END" in done.stderr
 
 
 def test_popular_records_are_not_neighbours(programs: Path, tmp_path: Path) -> None:
