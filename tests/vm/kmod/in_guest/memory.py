@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ PAGE = 4096
 THP_PAGES = 512
 THP_BYTES = THP_PAGES * PAGE
 DRAM, CXL = 0, 1
+MADV_POPULATE_WRITE = 23
 
 U64 = npt.NDArray[np.uint64]
 
@@ -111,13 +112,16 @@ def of_file(path: Path, pages: int, node: int) -> Iterator[Memory]:
 
 @contextmanager
 def all_but(free_pages: int, node: int) -> Iterator[None]:
-    """Takes the memory of `node` until about `free_pages` are left."""
-    size = (node_free_pages(node) - free_pages) // THP_PAGES * THP_BYTES
-    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
-        area.madvise(mmap.MADV_HUGEPAGE)
-        bind(address_of(area), size, nodes=[node])
-        for start in range(0, size, THP_BYTES):
-            area[start] = 1
+    """Takes the memory of `node` until at most `free_pages` and one large page are left."""
+    with ExitStack() as taken:
+        # Pages that were freed a moment ago may be counted late: look again.
+        while (surplus := node_free_pages(node) - free_pages) >= THP_PAGES:
+            size = surplus // THP_PAGES * THP_BYTES
+            area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            taken.callback(area.close)
+            area.madvise(mmap.MADV_HUGEPAGE)
+            bind(address_of(area), size, nodes=[node])
+            area.madvise(MADV_POPULATE_WRITE)
         yield
 
 

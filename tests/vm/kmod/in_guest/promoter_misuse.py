@@ -22,7 +22,7 @@ from tiermem.native._uapi import ffi, lib
 
 NODE = Path("/dev/tiermem_promote")
 SEED = 20251122
-FUZZ_CALLS = 3000
+FUZZ_CALLS = 1500
 KERNEL_ADDRESS = 0xFFFF_8880_0000_0000
 
 
