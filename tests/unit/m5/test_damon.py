@@ -1,0 +1,104 @@
+"""The DAMON tracker: what it writes to sysfs, and what it makes of the regions there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiermem.errors import MissingError, TiermemError
+from tiermem.layer.sysfs import Tree
+from tiermem.layer.topology import read_topology
+from tiermem.m5.layout import choose_layout
+from tiermem.m5.settings import TierSettings, TrackerSettings
+from tiermem.m5.trackers import TrackerPlace
+from tiermem.m5.trackers.damon import ADMIN, DamonTracker
+
+from tests.unit.m5.trees import BLOCK_BYTES, make_tree, write
+
+CONTEXT = "0/contexts/0"
+FILES = (
+    *("0/state", "0/contexts/nr_contexts", f"{CONTEXT}/operations"),
+    *(f"{CONTEXT}/monitoring_attrs/intervals/{name}_us" for name in ("sample", "aggr", "update")),
+    *(f"{CONTEXT}/monitoring_attrs/nr_regions/{name}" for name in ("min", "max")),
+    *(f"{CONTEXT}/targets/nr_targets", f"{CONTEXT}/targets/0/regions/nr_regions"),
+    *(f"{CONTEXT}/targets/0/regions/{n}/{end}" for n in (0, 1) for end in ("start", "end")),
+    *(f"{CONTEXT}/schemes/nr_schemes", f"{CONTEXT}/schemes/0/action"),
+    *(
+        f"{CONTEXT}/schemes/0/access_pattern/{key}/{end}"
+        for key in ("sz", "nr_accesses", "age")
+        for end in ("min", "max")
+    ),
+)
+
+
+def tracker(tree: Tree) -> DamonTracker:
+    layout = choose_layout(TierSettings(), read_topology(tree.sysfs, tree.proc))
+    place = TrackerPlace(TrackerSettings(kind="damon"), layout, True, False, tree.sysfs)
+    return DamonTracker(place)
+
+
+def with_damon(root: Path, kdamonds: int = 0) -> tuple[Tree, Path]:
+    tree = make_tree(root)
+    admin = tree.sysfs / ADMIN
+    write(admin / "nr_kdamonds", f"{kdamonds}\n")
+    for name in FILES:
+        write(admin / name, "")
+    return tree, admin
+
+
+def region(admin: Path, number: int, start: int, pages: int, hits: int) -> None:
+    folder = admin / f"{CONTEXT}/schemes/0/tried_regions/{number}"
+    for name, value in (("start", start), ("end", start + pages * 4096), ("nr_accesses", hits)):
+        write(folder / name, f"{value}\n")
+
+
+def test_it_watches_both_nodes_and_only_takes_statistics(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    tracker(tree).start()
+    assert (admin / f"{CONTEXT}/operations").read_text() == "paddr"
+    assert (admin / f"{CONTEXT}/schemes/0/action").read_text() == "stat"
+    assert (admin / f"{CONTEXT}/targets/0/regions/1/start").read_text() == str(BLOCK_BYTES)
+    assert (admin / "0/state").read_text() == "on"
+
+
+def test_hot_regions_of_slow_memory_become_pages_hottest_first(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    watch = tracker(tree)
+    watch.start()
+    region(admin, 0, 4096, 10, 20)  # fast memory
+    region(admin, 1, BLOCK_BYTES, 2, 3)
+    region(admin, 2, BLOCK_BYTES + 8 * 4096, 3, 9)
+    [listed] = watch.lists(0)
+    first = BLOCK_BYTES // 4096
+    assert listed.pages.tolist() == [first + 8, first + 9, first + 10, first, first + 1]
+    assert listed.counts.tolist() == [9, 9, 9, 3, 3]
+    # 0.1 s of aggregation: 10 pages hit 20 times, and 3 x 9 + 2 x 3 hits, of 64 B each.
+    assert watch.read_Bps_estimate == pytest.approx((200 * 640, 33 * 640))
+
+
+def test_a_list_is_no_longer_than_the_device_s(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    watch = tracker(tree)
+    watch.start()
+    region(admin, 1, BLOCK_BYTES, 30_000, 3)
+    assert watch.lists(0)[0].pages.size == 4096
+
+
+def test_it_does_not_take_damon_from_somebody_else(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path, kdamonds=2)
+    with pytest.raises(TiermemError, match="damo stop"):
+        tracker(tree).start()
+    assert (admin / "nr_kdamonds").read_text() == "2\n"
+
+
+def test_it_takes_its_kdamond_away(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    watch = tracker(tree)
+    watch.start()
+    watch.stop()
+    assert (admin / "nr_kdamonds").read_text() == "0"
+
+
+def test_a_kernel_without_damon_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="CONFIG_DAMON_SYSFS"):
+        tracker(make_tree(tmp_path)).start()
