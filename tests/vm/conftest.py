@@ -1,7 +1,7 @@
-"""Guests that tests share. Each boots when its first test comes and ends after its last.
+"""Guests that tests share. Each boots when its first test comes, and runs only during its tests.
 
-Tests are put in the order of the guest they need, so that one pod runs at a time
-(and tests that boot a pod of their own come last, when no other runs).
+Tests are put in the order of the guest they need, so that one pod runs at a time;
+tests that boot a pod of their own come last.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from tiermem.testbed import Guest, Pod, boot, load_topology
 SHARED_GUESTS = ("guest", "guest_lts", "icount_guest", "two_hosts")
 BOOT_AND_TEST_S = 900
 
+running: dict[str, list[Guest]] = {}
+
 
 @pytest.fixture(scope="session")
 def guest() -> Iterator[Guest]:
     """One host on the newest kernel in wall time; hardware model idle, modules not loaded."""
     with boot(load_topology("one-host"), kernel="newest", plugin=True) as pod:
+        running["guest"] = list(pod.values())
         yield pod["a"]
 
 
@@ -26,6 +29,7 @@ def guest() -> Iterator[Guest]:
 def guest_lts() -> Iterator[Guest]:
     """The same on Debian's 6.12."""
     with boot(load_topology("one-host"), kernel="lts", plugin=True) as pod:
+        running["guest_lts"] = list(pod.values())
         yield pod["a"]
 
 
@@ -33,6 +37,7 @@ def guest_lts() -> Iterator[Guest]:
 def icount_guest() -> Iterator[Guest]:
     """One host with one CPU whose clock counts instructions; hardware model idle."""
     with boot(load_topology("one-host", cpus=1), time="icount", plugin=True) as pod:
+        running["icount_guest"] = list(pod.values())
         yield pod["a"]
 
 
@@ -40,6 +45,7 @@ def icount_guest() -> Iterator[Guest]:
 def two_hosts() -> Iterator[Pod]:
     """Two hosts, a and b, that share one CXL memory and a network."""
     with boot(load_topology("two-hosts"), kernel="lts") as pod:
+        running["two_hosts"] = list(pod.values())
         yield pod
 
 
@@ -68,13 +74,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(BOOT_AND_TEST_S))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End every shared guest that no test still to come needs."""
-    items = item.session.items
-    rest = items[items.index(item) + 1 :] if nextitem is not None else []
-    wanted = set().union(*(needed_guests(later) for later in rest))
-    for name in set(SHARED_GUESTS) - wanted:
-        for fixture in item.session._fixturemanager._arg2fixturedefs.get(name, ()):
-            if fixture.cached_result is not None:
-                fixture.finish(item._request)  # type: ignore[attr-defined]
+def resume_all() -> None:
+    """Let every guest run, so that fixtures of any of them may be set up or taken down."""
+    for guests in running.values():
+        for guest in guests:
+            if guest.crashed() is None:
+                guest.resume()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    resume_all()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Pause the guests that this test does not need, since they would take its CPU time."""
+    for name in set(running) - needed_guests(item):
+        for guest in running[name]:
+            if guest.crashed() is None:
+                guest.pause()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    resume_all()

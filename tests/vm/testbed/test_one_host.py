@@ -89,8 +89,8 @@ def test_exec_passes_input_environment_and_arguments_as_they_are(guest: Guest) -
 
 
 def test_exec_loses_nothing_of_a_large_output(guest: Guest) -> None:
-    done = guest.exec(["sh", "-c", "head -c 40000000 /dev/zero | tr '\\0' x"], timeout_s=240)
-    assert len(done.stdout) == 40_000_000
+    script = "head -c 17000000 /dev/zero | tr '\\0' x | dd bs=1M iflag=fullblock status=none"
+    assert guest.check(["sh", "-c", script], timeout_s=240).stdout == "x" * 17_000_000
 
 
 def test_exec_tells_death_by_a_signal(guest: Guest) -> None:
@@ -157,7 +157,7 @@ for device in glob.glob("/sys/bus/pci/devices/*"):
 
 
 def test_tiermem_runs_in_the_guest(guest: Guest) -> None:
-    done = guest.check(["bash", "-c", "tiermem --help"], timeout_s=120)
+    done = guest.check(["bash", "-c", "tiermem --help"], timeout_s=400)
     assert "A CXL memory layer for Linux" in done.stdout
 
 
@@ -167,4 +167,4 @@ def test_modules_built_for_each_kernel_are_there(either_guest: Guest) -> None:
 
 
 def test_damo_is_there(guest: Guest) -> None:
-    assert guest.check(["damo", "version"], timeout_s=120).stdout.strip()[0].isdigit()
+    assert guest.check(["damo", "version"], timeout_s=400).stdout.strip()[0].isdigit()

@@ -78,7 +78,7 @@ class Channel:
         self._run(self._client.connect(str(self._socket)), timeout_s, "connect")
 
     def execute(
-        self, command: str, arguments: dict[str, object] | None = None, *, timeout_s: float = 60.0
+        self, command: str, arguments: dict[str, object] | None = None, *, timeout_s: float = 120.0
     ) -> Any:
         """Run one command and return its answer; errors of the other side are BootError."""
         return self._run(self._client.execute(command, arguments), timeout_s, command)

@@ -1,15 +1,17 @@
 """Debian roots: one to run QEMU from, one that is the guest and builds its modules.
 
 mmdebstrap makes a root as a tar archive, as root or not; it is unpacked in the
-namespace where the files get their owners. The mirror is the one that
-mmdebstrap knows; nothing here names a server.
+namespace where the files get their owners. The mirror is the one that the
+host's apt uses, or else mmdebstrap's own; nothing here names a server.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tiermem.errors import MissingError
 from tiermem.testbed import cache
+from tiermem.testbed.errors import BuildError
 from tiermem.testbed.namespace import as_root_prefix
 from tiermem.testbed.progress import Progress, Step, run_logged
 
@@ -33,6 +36,12 @@ _DPKG_OPTIONS = (
     "path-exclude=/etc/kernel/postinst.d/initramfs-tools",
 )
 _APT_OPTIONS = ('Acquire::Languages "none"', 'APT::Install-Recommends "false"')
+_UNREACHABLE = re.compile(
+    r".*(Could not resolve|Temporary failure resolving|Could not connect|Network is unreachable|"
+    r"Connection timed out|Connection refused).*"
+)
+# Part of the roots' digest: to be raised when this module makes them differently.
+_VERSION = "1"
 _QEMU_ROOT_BYTES = 700 << 20
 _GUEST_ROOT_BYTES = 6 << 30
 
@@ -72,15 +81,17 @@ def guest_root(progress: Progress) -> Path:
 def _root(kind: str, title: str, needed_bytes: int, progress: Progress) -> Path:
     packages = read_packages()
     listed: _Root = getattr(packages, kind)
-    command = _mmdebstrap_command(packages, listed)
-    digest = cache.digest_of(json.dumps(command), *listed.pypi)
+    content = [packages.suite, packages.backports, listed.model_dump()]
+    digest = cache.digest_of(
+        _VERSION, json.dumps(content, sort_keys=True), *_DPKG_OPTIONS, *_APT_OPTIONS
+    )
 
     def build(folder: Path) -> None:
         _check_host(needed_bytes)
         with progress.step(title) as step:
             root = folder / "root"
             root.mkdir()
-            _unpack_while_making(command, root, step)
+            _unpack_while_making(_mmdebstrap_command(packages, listed), root, step)
             if listed.pypi:
                 _install_pypi(listed.pypi, folder, root, step)
 
@@ -101,8 +112,9 @@ def _check_host(needed_bytes: int) -> None:
 
 def _mmdebstrap_command(packages: PackageList, listed: _Root) -> list[str]:
     backports = (
-        f'sed -n "s/ {packages.suite} main/ {packages.backports} main/p" '
-        '"$1/etc/apt/sources.list" > "$1/etc/apt/sources.list.d/backports.list"'
+        'cd "$1/etc/apt" && cat sources.list sources.list.d/*.list 2> /dev/null | '
+        f'sed -n "s/ {packages.suite} main/ {packages.backports} main/p" > backports.part; '
+        "mv backports.part sources.list.d/backports.list"
     )
     command = ["mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=tar"]
     command += [f"--aptopt={option}" for option in _APT_OPTIONS]
@@ -113,14 +125,44 @@ def _mmdebstrap_command(packages: PackageList, listed: _Root) -> list[str]:
         command.append(
             f'--customize-hook=chroot "$1" apt-get install --yes --no-install-recommends {names}'
         )
-    return [*command, packages.suite, "-"]
+    return [*command, packages.suite, "-", *_mirrors(packages.suite)]
+
+
+def _mirrors(suite: str) -> list[str]:
+    """Lines of sources.list for the servers of the host's apt; none where it is not Debian's."""
+    asked = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
+    try:
+        listed = subprocess.run(
+            ["apt-get", "indextargets", "--format", asked, "Created-By: Packages"],
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()
+    except OSError:
+        return []
+    servers = {line.rpartition("|")[0]: line.rpartition("|")[2] for line in listed}
+    archive, security = servers.get("Debian|Debian"), servers.get("Debian|Debian-Security")
+    if archive is None or not archive.startswith("http"):
+        return []
+    lines = [f"deb {archive} {name} main" for name in (suite, f"{suite}-updates")]
+    if security is not None:
+        lines.append(f"deb {security} {suite}-security main")
+    return lines
 
 
 def _unpack_while_making(command: list[str], root: Path, step: Step) -> None:
     unpack = ["tar", "--extract", "--exclude=./dev/*", "--directory", str(root)]
     unpack = [*as_root_prefix(), *unpack]
     pipeline = f"set -o pipefail; {shlex.join(command)} | {shlex.join(unpack)}"
-    run_logged(["bash", "-c", pipeline], step, "making a Debian root (is there a network?)")
+    try:
+        run_logged(["bash", "-c", pipeline], step, "making a Debian root")
+    except BuildError as error:
+        unreachable = _UNREACHABLE.search(str(error))
+        if unreachable is None:
+            raise
+        raise MissingError(
+            "no network: the first build fetches packages from Debian, and apt said: "
+            f"{unreachable[0].strip()}"
+        ) from error
 
 
 def _install_pypi(names: list[str], folder: Path, root: Path, step: Step) -> None:

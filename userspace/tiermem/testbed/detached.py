@@ -23,9 +23,10 @@ from tiermem.errors import ConfigError
 from tiermem.testbed.cache import locked
 from tiermem.testbed.channel import Channel
 from tiermem.testbed.errors import BootError
-from tiermem.testbed.guest import Guest, GuestFiles, PausedWhenIdle
+from tiermem.testbed.guest import Guest, GuestFiles
 from tiermem.testbed.machine import Time
 from tiermem.testbed.pod import Kernel, runtime_root
+from tiermem.testbed.run_control import RunControl
 
 _STOP_S = 20.0
 _CONNECT_S = 10.0
@@ -159,12 +160,10 @@ def attach(state: State, name: str | None = None) -> Iterator[Guest]:
     files = guest_files(state, name)
     with locked(files.agent_socket.with_suffix(".lock")), contextlib.ExitStack() as stack:
         agent = Channel(f"{files.name}-agent", files.agent_socket, agent=True)
-        running = None
-        if state.order.time == "icount":
-            monitor = Channel(f"{files.name}-control", files.control_socket, agent=False)
-            monitor.connect(_CONNECT_S)
-            stack.callback(monitor.close)
-            running = PausedWhenIdle(monitor)
+        monitor = Channel(f"{files.name}-control", files.control_socket, agent=False)
+        monitor.connect(_CONNECT_S)
+        stack.callback(monitor.close)
+        running = RunControl(monitor, only_in_use=state.order.time == "icount")
         agent.connect(_CONNECT_S)
         stack.callback(agent.close)
         yield Guest(files, agent, lambda: state.alive, running)

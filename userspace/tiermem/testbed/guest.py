@@ -7,19 +7,18 @@ import dataclasses
 import itertools
 import os
 import shlex
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tiermem.testbed.channel import Channel, ChannelClosedError, ChannelTimeoutError
 from tiermem.testbed.errors import (
-    BootError,
     CommandFailedError,
     CommandTimeoutError,
     GuestCrashedError,
     GuestHungError,
 )
+from tiermem.testbed.run_control import RunControl
 from tiermem.testbed.serial import last_words
 
 _ENVIRONMENT = {
@@ -56,36 +55,10 @@ class GuestFiles:
     pac_path: Path
 
 
-class PausedWhenIdle:
-    """Lets a guest run only while somebody waits for it.
-
-    Under icount an idle guest leaps from timer to timer and never sleeps, so it
-    would burn a core of the host, and its clock would race, between commands.
-    """
-
-    def __init__(self, monitor: Channel) -> None:
-        self._monitor = monitor
-        self._lock = threading.Lock()
-        self._users = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._monitor.execute("cont")
-            self._users += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock, contextlib.suppress(BootError):
-            self._users -= 1
-            if self._users == 0:
-                self._monitor.execute("stop")
-
-
 class Guest:
     """One host of a pod, as the outside sees it.
 
-    `alive` says whether its QEMU still runs; `running` is entered around every command.
-    Several threads may use one guest.
+    `alive` says whether its QEMU still runs. Several threads may use one guest.
     """
 
     _numbers = itertools.count()
@@ -95,7 +68,7 @@ class Guest:
         files: GuestFiles,
         agent: Channel,
         alive: Callable[[], bool],
-        running: contextlib.AbstractContextManager[None] | None = None,
+        running: RunControl,
     ) -> None:
         self.files = files
         self.name = files.name
@@ -105,7 +78,7 @@ class Guest:
         self.pac_path = files.pac_path
         self._agent = agent
         self._alive = alive
-        self._running = running or contextlib.nullcontext()
+        self._running = running
 
     def exec(
         self,
@@ -153,6 +126,14 @@ class Guest:
                 f"guest {self.name}: {shlex.join(command)}: status {done.status}: {output}"
             )
         return done
+
+    def pause(self) -> None:
+        """Stop the guest's processors and its clock; commands wait until `resume`."""
+        self._running.hold()
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._running.release()
 
     def crashed(self) -> GuestCrashedError | None:
         """What happened, if the guest's kernel or QEMU has ended."""

@@ -24,11 +24,12 @@ from tiermem.testbed.channel import (
 )
 from tiermem.testbed.debian import guest_root
 from tiermem.testbed.errors import BootError, GuestCrashedError
-from tiermem.testbed.guest import Guest, GuestFiles, PausedWhenIdle
+from tiermem.testbed.guest import Guest, GuestFiles
 from tiermem.testbed.image import Image, build_image
 from tiermem.testbed.machine import TRACKER_BAR_BYTES, Machine, Plugin, Shares, Time
 from tiermem.testbed.progress import Progress
 from tiermem.testbed.qemu import Qemu, find_qemu, start
+from tiermem.testbed.run_control import RunControl
 from tiermem.testbed.serial import last_words
 from tiermem.testbed.topology import Topology
 
@@ -37,6 +38,7 @@ Kernel = Literal["newest", "lts"]
 _OWN_CHECKOUT = Path(__file__).resolve().parents[3]
 _CONNECT_S = 20.0
 _STOP_S = 10.0
+_READY_S = 300.0
 _KEEP_LOGS_S = 86400.0
 
 
@@ -93,7 +95,7 @@ def boot(
     plugin_parameters: Mapping[str, object] | None = None,
     out_dir: Path | None = None,
     checkout: Path | None = None,
-    boot_timeout_s: float = 300.0,
+    boot_timeout_s: float = 600.0,
     progress: Progress | None = None,
 ) -> Iterator[Pod]:
     """Boot a topology, wait until its guests are ready, and stop them at the end.
@@ -170,6 +172,9 @@ class _Booting:
         machines = {name: self._machine(name) for name in self.topology.hosts}
         for name, machine in machines.items():
             self._start(name, machine)
+        if self.shared_cxl is not None:
+            # Every QEMU has it open now; without a name it cannot outlive them.
+            self.shared_cxl.unlink()
         deadline = clock.monotonic() + timeout_s
         guests = {}
         for name, machine in machines.items():
@@ -284,7 +289,7 @@ class _Booting:
             machine.bar_path,
             machine.pac_path,
         )
-        running = PausedWhenIdle(self.monitors[machine.name]) if self.time == "icount" else None
+        running = RunControl(self.monitors[machine.name], only_in_use=self.time == "icount")
         guest = Guest(files, agent, lambda: process.poll() is None, running)
         _check_ready(guest)
         return guest
@@ -302,7 +307,7 @@ class _Booting:
 
 def _check_ready(guest: Guest) -> None:
     """Every unit of the guest has started; BootError names those that have not."""
-    state = guest.exec(["systemctl", "is-system-running", "--wait"], timeout_s=120)
+    state = guest.exec(["systemctl", "is-system-running", "--wait"], timeout_s=_READY_S)
     if state.stdout.strip() != "running":
         failed = guest.exec(["systemctl", "--failed", "--plain", "--no-legend"]).stdout.split("\n")
         names = ", ".join(line.split()[0] for line in failed if line.strip())

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
+from tiermem.errors import MissingError
 from tiermem.testbed.errors import BuildError
 
 _FAILURE_LINES = 40
@@ -69,5 +70,7 @@ def run_logged(command: Sequence[str], step: Step, doing: str, *, log: Path | No
     if log is not None:
         log.write_text("\n".join(lines) + "\n")
     if process.returncode != 0:
+        if any("No space left on device" in line for line in lines):
+            raise MissingError(f"{doing} failed: no space left on the disk")
         tail = "\n  ".join(lines[-_FAILURE_LINES:])
         raise BuildError(f"{doing} failed (status {process.returncode}):\n  {tail}")
