@@ -41,8 +41,10 @@ def test_answers_are_in_the_order_of_the_question() -> None:
         shuffled = np.concatenate([pfns, pfns[:5], np.array([1 << 40], dtype=np.uint64)])
         np.random.default_rng(7).shuffle(shuffled)
         together = read_flags(shuffled)
-        one_by_one = [int(read_flags(np.array([pfn]))[0]) for pfn in shuffled]
-    assert together.tolist() == one_by_one
+        one_by_one = np.array([read_flags(np.array([pfn]))[0] for pfn in shuffled])
+    # Reclaim may move a page between the LRU lists from one reading to the next.
+    steady = np.uint64(PageFlag.ANON | PageFlag.MMAP | PageFlag.SWAPBACKED | PageFlag.NOPAGE)
+    assert ((together & steady) == (one_by_one & steady)).all()
 
 
 @needs_root
