@@ -51,8 +51,12 @@ def test_a_pod_whose_supervisor_is_another_process_is_not_up() -> None:
 
 
 def test_a_pod_whose_supervisor_runs_is_up() -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(60)", "tiermem.testbed.supervisor"]
-    with subprocess.Popen(command) as supervisor:
+    script = "import sys; print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, "tiermem.testbed.supervisor"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as supervisor:
+        assert supervisor.stdout is not None
+        supervisor.stdout.readline()
         state = publish(supervisor.pid)
         assert detached.pods_up() == [state]
         assert detached.find("mine") == state
