@@ -13,6 +13,8 @@ import pytest
 from tiermem.testbed import boot, load_topology
 from tiermem.testbed.errors import GuestCrashedError
 
+from tests.vm.testbed.qemu_processes import qemus_of
+
 SMALL = {"cpus": 1, "dram": "512M", "cxl": "256M"}
 PARENT = f"""
 import time
@@ -23,21 +25,7 @@ with boot(load_topology("one-host", **{SMALL!r}), kernel="lts") as pod:
 """
 
 
-def qemus_of(run_dir: str) -> list[int]:
-    """Processes other than this one that have the pod's folder in their arguments."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                command = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if run_dir.encode() in command:
-                found.append(int(folder.name))
-    return found
-
-
-def wait_until_gone(run_dir: str) -> None:
+def wait_until_gone(run_dir: Path) -> None:
     """Fails if a QEMU of the pod is there after ten seconds."""
     deadline = time.monotonic() + 10
     while qemus_of(run_dir):
@@ -53,7 +41,7 @@ def test_a_panic_is_an_error_that_names_the_serial_log() -> None:
         pod["a"].exec(["sh", "-c", "echo c > /proc/sysrq-trigger; sleep 100"])
     assert "Kernel panic" in caught.value.serial_log.read_text()
     assert str(caught.value.serial_log) in str(caught.value)
-    wait_until_gone(str(pod.run_dir))
+    wait_until_gone(pod.run_dir)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
@@ -62,7 +50,7 @@ def test_a_parent_that_ends_leaves_no_qemu(number: signal.Signals) -> None:
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as parent:
         assert parent.stdout is not None
-        run_dir = parent.stdout.readline().strip()
+        run_dir = Path(parent.stdout.readline().strip())
         assert len(qemus_of(run_dir)) == 1
         parent.send_signal(number)
     wait_until_gone(run_dir)

@@ -127,6 +127,19 @@ def test_commands_run_side_by_side(guest: Guest) -> None:
     assert seen == ["seen\n"]
 
 
+def test_a_paused_guests_clock_stands_still(guest: Guest) -> None:
+    def guest_and_host_s() -> tuple[float, float]:
+        uptime = guest.check(["cat", "/proc/uptime"]).stdout.split()[0]
+        return float(uptime), time.monotonic()
+
+    guest_before, host_before = guest_and_host_s()
+    guest.pause()
+    time.sleep(5)
+    guest.resume()
+    guest_after, host_after = guest_and_host_s()
+    assert guest_after - guest_before < host_after - host_before - 4
+
+
 def test_the_checkout_is_there_read_only(guest: Guest) -> None:
     guest.check(["test", "-f", "/opt/tiermem/src/pyproject.toml"])
     assert guest.exec(["touch", "/opt/tiermem/src/x"]).status != 0

@@ -135,6 +135,10 @@ class Guest:
         """Undo `pause`."""
         self._running.release()
 
+    def detach(self) -> None:
+        """Leave the agent to another process; this one can run no more commands."""
+        self._agent.close()
+
     def crashed(self) -> GuestCrashedError | None:
         """What happened, if the guest's kernel or QEMU has ended."""
         if self._alive():

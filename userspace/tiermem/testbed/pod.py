@@ -37,7 +37,7 @@ Kernel = Literal["newest", "lts"]
 
 _OWN_CHECKOUT = Path(__file__).resolve().parents[3]
 _CONNECT_S = 20.0
-_STOP_S = 10.0
+_STOP_S = 60.0
 _READY_S = 300.0
 _KEEP_LOGS_S = 86400.0
 

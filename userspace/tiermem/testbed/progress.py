@@ -64,9 +64,13 @@ def run_logged(command: Sequence[str], step: Step, doing: str, *, log: Path | No
         errors="replace",
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            step.detail(lines[-1])
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                step.detail(lines[-1])
+        except BaseException:
+            process.terminate()
+            raise
     if log is not None:
         log.write_text("\n".join(lines) + "\n")
     if process.returncode != 0:

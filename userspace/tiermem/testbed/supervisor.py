@@ -29,6 +29,8 @@ def supervise(order: Order) -> None:
         plugin_parameters=order.plugin_parameters,
         out_dir=order.out_dir,
     ) as pod:
+        for guest in pod.values():
+            guest.detach()
         _publish(order, pod)
         try:
             while True:
