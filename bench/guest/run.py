@@ -46,7 +46,7 @@ def workload(spec: RunSpec, folder: Path) -> Iterator[tuple[Program, list[int]]]
             for name in spec.server_files:
                 wait_for(Path(name), server, log, SERVER_READY_S)
         program = Program(spec.program, folder / "program.log")
-        program.wait_ready(spec.ready_s)
+        program.wait_ready()
         yield program, [server.pid if server else program.pid]
     finally:
         if program is not None:
@@ -83,7 +83,7 @@ def measure(spec: RunSpec, folder: Path) -> RunResult:
         finally:
             policy.stop()
         if not policy.arms_model:
-            program.command("disarm", spec.phase_s)
+            program.command("disarm")
     base, length = cxl_range()
     result.placement["initial"] = initial
     result.placement["free"] = free
@@ -98,17 +98,17 @@ def _phases(spec: RunSpec, policy: Policy, program: Program, pids: list[int]) ->
     if spec.purpose == IDENTIFY and not policy.arms_model:
         _arm(program, spec)
     if spec.units.warm:
-        phases["warm"] = program.run("warm", spec.units.warm, spec.phase_s)
+        phases["warm"] = program.run("warm", spec.units.warm)
     if spec.purpose != IDENTIFY and not policy.arms_model:
         _arm(program, spec)
     if spec.units.settle:
-        phases["settle"] = program.run("settle", spec.units.settle, spec.phase_s)
+        phases["settle"] = program.run("settle", spec.units.settle)
     placement = {"start": kernel.pages_by_node(pids)}
     warm = policy.moves()
     before = _Counters(policy)
     with policy.watch() if spec.purpose == IDENTIFY else _nothing() as hot:
         label = "identify" if spec.purpose == IDENTIFY else "measure"
-        phases["measure"] = program.run(label, spec.units.measure, spec.phase_s)
+        phases["measure"] = program.run(label, spec.units.measure)
     after = _Counters(policy)
     moved = policy.moves()
     placement["end"] = kernel.pages_by_node(pids)
@@ -139,7 +139,7 @@ def _nothing() -> Iterator[set[int]]:
 
 def _arm(program: Program, spec: RunSpec) -> None:
     base, length = cxl_range()
-    program.command(f"arm {base} {length}", spec.phase_s)
+    program.command(f"arm {base} {length}")
 
 
 def _tiering_cost(before: _Counters, after: _Counters) -> dict[str, Any]:

@@ -28,9 +28,7 @@ class RunSpec:
     """One workload under one policy with one seed.
 
     server: command line of the server that the program loads, or empty.
-    program: the driven program's command line (bench/workloads); `ready_s` is how
-    long it may take to set itself up, `phase_s` how long a phase may take, both
-    in the guest's own time.
+    program: the driven program's command line (bench/workloads).
     m5_config: the daemon's TOML, for policies that are a daemon's.
     purpose: "measure", or "identify": pages stay where they are, and what the
     policy would call hot is recorded.
@@ -44,8 +42,6 @@ class RunSpec:
     server: tuple[str, ...] = ()
     m5_config: str = ""
     purpose: str = MEASURE
-    ready_s: float = 600.0
-    phase_s: float = 600.0
     server_files: tuple[str, ...] = ()
 
     def to_json(self) -> str:

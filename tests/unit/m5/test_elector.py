@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tiermem.m5.elector import Election, Elector, ElectorSettings, density_ratio
+from tiermem.m5.elector import (
+    Election,
+    Elector,
+    ElectorSettings,
+    density_ratio,
+    read_skew,
+)
 from tiermem.m5.observation import MoveCosts
 
 from tests.unit.m5.lists import load, seen
@@ -75,7 +81,7 @@ def test_a_busier_fast_tier_never_lets_more_pages_in(
 
 
 def test_it_stops_when_nobody_gains_and_nothing_moves_from_then_on() -> None:
-    elector = Elector(ElectorSettings(stop_rounds=3, stop_below_pages=2, restart_margin=1.5))
+    elector = Elector(ElectorSettings(payback_s=5, stop_rounds=3, stop_below_pages=2))
     for _ in range(3):
         election = elect(elector, [1.0] * 10)
     assert not election.migrating
@@ -84,7 +90,7 @@ def test_it_stops_when_nobody_gains_and_nothing_moves_from_then_on() -> None:
 
 
 def test_it_starts_again_when_pages_gain_clearly() -> None:
-    elector = Elector(ElectorSettings(stop_rounds=1, stop_below_pages=2))
+    elector = Elector(ElectorSettings(payback_s=5, stop_rounds=1, stop_below_pages=2))
     assert not elect(elector, []).migrating
     assert elect(elector, [31.0] * 2).wins.all()
 
@@ -105,3 +111,17 @@ def test_a_stopped_elector_still_looks() -> None:
 def test_min_hz_above_max_hz_is_an_error() -> None:
     with pytest.raises(ValidationError, match="min_hz"):
         ElectorSettings(min_hz=5, max_hz=1)
+
+
+def test_skewed_reads_push_out_pages_far_below_the_average() -> None:
+    slow = load(10)
+    assert read_skew(np.array([10.0] * 4), slow) == 1.0
+    assert read_skew(np.array([200.0] * 4), slow) == pytest.approx(10)
+    assert read_skew(np.array([]), slow) == read_skew(np.array([9.0]), load(None)) == 1.0
+
+
+def test_many_winners_quicken_the_pace_whatever_the_density() -> None:
+    elector = Elector(ElectorSettings(base_hz=10, min_hz=1, max_hz=10, busy_pages=512))
+    assert elector.pace_hz(0.1, 0) == pytest.approx(1)
+    assert elector.pace_hz(0.1, 256) == pytest.approx(5.5)
+    assert elector.pace_hz(0.1, 5000) == elector.pace_hz(9.0, 0) == pytest.approx(10)

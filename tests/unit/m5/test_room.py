@@ -16,7 +16,7 @@ from tests.unit.m5.trees import make_tree
 def test_a_kernel_with_per_node_reclaim_is_asked_for_what_is_needed(tmp_path: Path) -> None:
     tree = make_tree(tmp_path)
     switches = Switches(tree)
-    room = make_room_maker(DemotionSettings(), (0,), switches)
+    room = make_room_maker(DemotionSettings(method="reclaim"), (0,), switches)
     assert room.method == "reclaim"
     assert switches.read(DEMOTION) == "1"
     assert switches.read(WATERMARK_SCALE) == "10"

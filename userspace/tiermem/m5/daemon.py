@@ -35,6 +35,9 @@ NS_PER_S = 1_000_000_000
 _RETRY_S = 2.0
 _CHECK_S = 5.0
 _SAVE_S = 60.0
+# Between rounds, the traffic is looked at this often; a jump brings the next forward.
+_LOOK_S = 0.1
+_JUMP_FACTOR, _JUMP_SHARE = 1.5, 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +96,22 @@ class Daemon:
         gc.freeze()
         self._next_save_ns = time.monotonic_ns() + round(_SAVE_S * NS_PER_S)
         while True:
-            await asyncio.sleep(self.step())
+            await self._pause(self.step())
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep until the next round, or until the slow tier's share of reads jumps."""
+        monitor = self.engine.parts.monitor
+        end_s = time.monotonic() + seconds
+        monitor.look()
+        usual: float | None = None
+        while (left_s := end_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, _LOOK_S))
+            share = monitor.look()
+            if share is None:
+                continue
+            if usual is not None and share > usual * _JUMP_FACTOR + _JUMP_SHARE:
+                return
+            usual = share if usual is None else min(usual, share)
 
     def step(self) -> float:
         """One round, or one try to get the tracker back; seconds until the next."""

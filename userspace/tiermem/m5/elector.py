@@ -1,7 +1,9 @@
 """Elector: whether moving pages pays now, which ones, and how often to look again.
 
 Two rules work together. The paper's: migration frequency follows the ratio of
-the tiers' bandwidth densities, to a power. Ours: a page goes up only when the
+the tiers' bandwidth densities, to a power; where many pages would win, it is
+raised, since a density ratio below 1 does not mean that nothing is left to
+gain. Ours: a page goes up only when the
 reads expected of it, beyond those of the page it pushes out, save more time
 than both moves cost; when for some rounds nobody passes, migration stops, and
 it starts again only for candidates that pass by a clear margin.
@@ -27,8 +29,9 @@ class ElectorSettings(Settings):
     min_hz: float = Field(default=1.0, gt=0, le=1000)
     max_hz: float = Field(default=10.0, gt=0, le=1000)
     power: float = Field(default=3.0, ge=0, le=16)
-    payback_s: float = Field(default=5.0, gt=0, le=3600)
+    payback_s: float = Field(default=20.0, gt=0, le=3600)
     victim_weight: float = Field(default=1.0, ge=0, le=16)
+    busy_pages: int = Field(default=512, ge=1, le=1 << 20)
     stop_rounds: int = Field(default=3, ge=1, le=1000)
     stop_below_pages: int = Field(default=8, ge=1, le=1 << 20)
     restart_margin: float = Field(default=1.5, ge=1, le=100)
@@ -60,6 +63,18 @@ def density_ratio(slow: TierLoad, fast: TierLoad) -> float | None:
     return slow.density / fast.density if fast.density > 0.0 else float("inf")
 
 
+def read_skew(reads_per_s: F64, slow: TierLoad) -> float:
+    """How far the candidates' reads lie above the slow tier's average page, 1 at least.
+
+    1 means that all pages are alike, as in a scan: then nothing is gained by
+    swapping two. Halved, so that only a clear lead counts.
+    """
+    average = slow.page_reads_per_s
+    if not average or not reads_per_s.size:
+        return 1.0
+    return max(1.0, float(reads_per_s.mean()) / average / 2)
+
+
 class Elector:
     """Holds one bit of state, migrating or stopped, and how long nobody has won."""
 
@@ -75,19 +90,27 @@ class Elector:
         gain = 1.0 if ratio is None else min(ratio, 1e6) ** settings.power
         return float(min(max(settings.base_hz * gain, settings.min_hz), settings.max_hz))
 
-    def threshold_reads_per_s(self, seen: Observation, room_left: bool) -> float:
+    def threshold_reads_per_s(self, seen: Observation, room_left: bool, skew: float = 1.0) -> float:
         """Read rate above which a page's move pays back within `payback_s`.
 
         With room left nothing is pushed out: only the promotion must be paid.
         Otherwise the page pushed out is taken to be read like the fast tier's
-        average active page, times `victim_weight`.
+        average active page, times `victim_weight`, over the `skew` of the reads:
+        where few pages take most reads, the LRU's coldest are far below average.
         """
         costs = seen.costs
         saved_ns_per_read = max(costs.gain_ns, 1e-3) * self.settings.payback_s
         if room_left:
             return costs.promote_ns / saved_ns_per_read
         victim = (seen.fast.page_reads_per_s or 0.0) * self.settings.victim_weight
-        return victim + (costs.promote_ns + costs.demote_ns) / saved_ns_per_read
+        return victim / skew + (costs.promote_ns + costs.demote_ns) / saved_ns_per_read
+
+    def pace_hz(self, ratio: float | None, passing: int) -> float:
+        """Rounds a second: by density, or faster where many pages would win."""
+        settings = self.settings
+        share = min(1.0, passing / settings.busy_pages)
+        eager = settings.min_hz + share * (settings.base_hz - settings.min_hz)
+        return min(max(self.frequency_hz(ratio), eager), settings.max_hz)
 
     def elect(
         self, reads_per_s: F64, eligible: npt.NDArray[np.bool_], seen: Observation
@@ -95,7 +118,8 @@ class Elector:
         """Judge nominees (best first) by their expected reads a second."""
         into_room = np.cumsum(eligible) <= seen.room_pages
         roomy = self.threshold_reads_per_s(seen, room_left=True)
-        full = self.threshold_reads_per_s(seen, room_left=False)
+        skew = read_skew(reads_per_s[eligible], seen.slow)
+        full = self.threshold_reads_per_s(seen, room_left=False, skew=skew)
         threshold = np.where(into_room, roomy, full)
         passing = eligible & (reads_per_s > threshold)
         clearly = eligible & (reads_per_s > threshold * self.settings.restart_margin)
@@ -113,7 +137,7 @@ class Elector:
         return Election(
             passing,
             True,
-            self.frequency_hz(ratio),
+            self.pace_hz(ratio, int(passing.sum())),
             full,
             f"migrating: density ratio {shown}, {int(passing.sum())} of {passing.size} pay back",
         )

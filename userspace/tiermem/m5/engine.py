@@ -13,17 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from tiermem.errors import TiermemError
+from tiermem.layer.promote_device import PromoteCode
 from tiermem.m5.hotlist import PAGE_BYTES, U64
 from tiermem.m5.layout import Layout
 from tiermem.m5.monitor import Monitor, Sample
 from tiermem.m5.observation import Decision, Observation, Outcome, TierLoad, Verdict
 from tiermem.m5.policy import Policy
-from tiermem.m5.promoter import ARRIVED, LASTING, Promoter, is_any_of
+from tiermem.m5.promoter import ARRIVED, LASTING, Moves, Promoter, is_any_of
 from tiermem.m5.rate_limit import RateLimiter
 from tiermem.m5.room import NoRoom, RoomMaker
 from tiermem.m5.rounds import NOT_ASKED, Round, Rounds
 from tiermem.m5.scope import Everybody, Scope, keep_in_scope
 from tiermem.m5.trackers import Tracker
+
+PORTION_PAGES = 512
+# kswapd demotes some hundred pages in this time; a round waits so often at most.
+KSWAPD_TURN_S = 0.005
+MOST_WAITS = 16
 
 
 @dataclass
@@ -144,16 +150,36 @@ class Engine:
     def _promote(
         self, pages: U64, chosen: npt.NDArray[np.intp], results: npt.NDArray[np.uint8]
     ) -> int:
-        """Fill `results` at `chosen`; returns base pages moved."""
-        parts = self.parts
-        moved_pages = 0
-        for node, here in parts.layout.by_target(pages):
-            before_ns = self._clock_ns()
-            moves = parts.promoter.promote(pages[here], node)
-            parts.monitor.moved_up(moves.moved_pages, self._clock_ns() - before_ns)
-            results[chosen[here]] = moves.results
-            moved_pages += moves.moved_pages
+        """Fill `results` at `chosen`; returns base pages moved.
+
+        In portions, so that kswapd, whom an allocation wakes, can demote while the
+        rest waits; what finds no memory is tried again once kswapd had its turn.
+        """
+        moved_pages = waits = 0
+        for node, here in self.parts.layout.by_target(pages):
+            waiting = np.flatnonzero(here) if here.dtype == np.bool_ else here
+            while waiting.size:
+                portion, waiting = waiting[:PORTION_PAGES], waiting[PORTION_PAGES:]
+                moves = self._promote_portion(pages[portion], node)
+                results[chosen[portion]] = moves.results
+                moved_pages += moves.moved_pages
+                refused = portion[moves.results == PromoteCode.NO_MEMORY]
+                if refused.size and self.parts.room.method == "kswapd":
+                    if waits == MOST_WAITS:
+                        break
+                    waits += 1
+                    time.sleep(KSWAPD_TURN_S)
+                    waiting = np.concatenate((refused, waiting))
+            results[chosen[waiting]] = PromoteCode.NO_MEMORY
         return moved_pages
+
+    def _promote_portion(self, pages: U64, node: int) -> Moves:
+        parts = self.parts
+        before_ns = self._clock_ns()
+        moves = parts.promoter.promote(pages, node)
+        if not np.any(moves.results == PromoteCode.NO_MEMORY):
+            parts.monitor.moved_up(moves.moved_pages, self._clock_ns() - before_ns)
+        return moves
 
     def _clock_ns(self) -> int:
         """Modelled time where there is a model, so that stalls count as costs."""

@@ -94,6 +94,7 @@ class Monitor:
         self._high_bytes = high_watermark_bytes(fast_nodes, tree)
         self._last_traffic: tuple[int, Traffic] | None = None
         self._read_Bps: tuple[float | None, float | None] = (None, None)
+        self._looked_at: Traffic | None = None
         self._memory: tuple[NodeMemory, NodeMemory] | None = None
         self._memory_ns = 0
         self._gain_ns: float | None = None
@@ -117,6 +118,19 @@ class Monitor:
             self.costs,
             max(0, fast.free_bytes - self._high_bytes),
         )
+
+    def look(self) -> float | None:
+        """Share of the reads that the slow tier served since the last look; a few loads.
+
+        None where it is not counted, or too few reads were seen to tell.
+        """
+        before, after = self._looked_at, self._source.read_traffic()
+        self._looked_at = after
+        if before is None or after is None:
+            return None
+        slow = after.slow.reads - before.slow.reads
+        reads = slow + after.fast.reads - before.fast.reads
+        return slow / reads if reads >= _FEW_READS and slow >= 0 else None
 
     def fresh_room_bytes(self) -> int:
         """Free bytes of the fast tier above the high watermark, now."""

@@ -1,12 +1,15 @@
 """Room in the fast tier: has the kernel push cold pages down before hot ones go up.
 
 The kernel's LRU knows which pages of the fast tier are cold; nothing here
-picks one. Two ways to ask it, chosen by what the kernel has:
+picks one. Two ways to ask it:
 
+- `kswapd`, the default: raise vm.watermark_scale_factor, so that kswapd keeps a
+  margin free in the background. Promotions wake it; those that find no room
+  wait for it (engine.py).
 - `reclaim`: write to /sys/devices/system/node/nodeN/reclaim (Linux 6.17 and
-  newer). Exactly as much as is needed, at a moment of our choosing.
-- `kswapd`: raise vm.watermark_scale_factor, so that kswapd keeps a margin free
-  in the background and promotions that find none wait for a later round.
+  newer). Exactly as much as is needed, at a moment of our choosing; but on
+  Linux 7.3 it was measured to demote nothing and answer EAGAIN, which is why it
+  must be asked for by name.
 """
 
 from __future__ import annotations
@@ -90,14 +93,14 @@ def make_room_maker(
         )
     if not is_demotion_on(switches.read(DEMOTION)):
         switches.set(DEMOTION, "1")
-    has_reclaim = all(_reclaim_file(node, switches.tree.sysfs).exists() for node in nodes)
-    if settings.method == "reclaim" and not has_reclaim:
-        raise MissingError(
-            f"{_reclaim_file(nodes[0], switches.tree.sysfs)}: not there "
-            "(Linux 6.17 and newer have it); "
-            'set demotion.method = "kswapd" or "auto"'
-        )
-    if settings.method != "kswapd" and has_reclaim:
+    if settings.method == "reclaim":
+        for node in nodes:
+            file = _reclaim_file(node, switches.tree.sysfs)
+            if not file.exists():
+                raise MissingError(
+                    f"{file}: not there (Linux 6.17 and newer have it); "
+                    'set demotion.method = "kswapd" or "auto"'
+                )
         return NodeReclaim(nodes, switches.tree.sysfs)
     before = int(switches.read(WATERMARK_SCALE) or 0)
     if before < settings.watermark_scale_factor:
