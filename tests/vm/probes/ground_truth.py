@@ -79,6 +79,23 @@ class Pages:
         )
         return list(status)
 
+    def nodes(self, first: int, count: int) -> list[int]:
+        """Where pages lie."""
+        addresses = (ctypes.c_void_p * count)(
+            *(self.address + (first + page) * PAGE for page in range(count))
+        )
+        status = (ctypes.c_int * count)()
+        syscall(
+            SYS_MOVE_PAGES,
+            ctypes.c_int(0),
+            ctypes.c_ulong(count),
+            addresses,
+            None,
+            status,
+            ctypes.c_int(0),
+        )
+        return list(status)
+
     @contextmanager
     def pinned(self, first: int, count: int) -> Iterator[None]:
         """Meanwhile a pipe holds references to these pages, so that they cannot move."""

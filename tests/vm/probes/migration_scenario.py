@@ -48,4 +48,5 @@ def run() -> dict[str, Any]:
         }
         with pages.pinned(0, 8):
             report["pinned"] = observed(probe, lambda: pages.move(CXL, count=16))
+            report["pinned"]["result"] = pages.nodes(0, 16)
     return report
