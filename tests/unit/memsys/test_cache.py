@@ -10,7 +10,7 @@ from tiermem.native._models import ffi, lib
 
 from .reference import Cache
 
-few_examples = settings(max_examples=40, deadline=None)
+few_examples = settings(max_examples=25, deadline=None)
 
 
 class CCache:

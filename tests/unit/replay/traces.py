@@ -47,7 +47,7 @@ def machine(**changes: object) -> MachineSettings:
 
 
 def pattern(name: str, **changes: object) -> Pattern:
-    base = {"pages": 4096, "records": 1_200_000, "gap": 100}
+    base = {"pages": 4096, "records": 600_000, "gap": 100}
     return Pattern(name, PatternSettings(**{**base, **changes}))  # type: ignore[arg-type]
 
 

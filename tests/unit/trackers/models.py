@@ -15,8 +15,8 @@ BASE = 0x39_0000_0000
 BYTES = 64 << 20
 OFF = TrackerConfig(enabled=False)
 
-few_examples = settings(max_examples=40, deadline=None)
-"""An example asks the C hundreds of times; forty of them are plenty."""
+few_examples = settings(max_examples=25, deadline=None)
+"""An example asks the C hundreds of times; a few of them are plenty."""
 
 
 def raw_config(config: DeviceConfig) -> bytes:
