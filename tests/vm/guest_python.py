@@ -15,7 +15,7 @@ ENVIRONMENT = {
 }
 
 
-def run_json(guest: Guest, script: str, *arguments: str, timeout_s: float = 180) -> Any:
+def run_json(guest: Guest, script: str, *arguments: str, timeout_s: float = 600) -> Any:
     """What the file `script` (a path in the checkout) prints, as JSON."""
     command = ["python3", f"{SOURCE}/{script}", *arguments]
     return json.loads(guest.check(command, env=ENVIRONMENT, timeout_s=timeout_s).stdout)

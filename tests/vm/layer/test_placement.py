@@ -15,9 +15,10 @@ UNTOUCHED = 8
 DUPLICATES = 5
 
 
-@pytest.fixture(scope="module")
-def seen(guest: Guest) -> dict[str, Any]:
-    """What in_guest/move_real_process.py saw."""
+@pytest.fixture(scope="module", params=["guest", "guest_lts"])
+def seen(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What in_guest/move_real_process.py saw, on the newest kernel and on 6.12."""
+    guest: Guest = request.getfixturevalue(request.param)
     seen: dict[str, Any] = run_json(guest, f"{IN_GUEST}/move_real_process.py")
     return seen
 

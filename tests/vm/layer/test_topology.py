@@ -70,7 +70,7 @@ def test_without_hmat_no_speed_is_made_up(guest: Guest, topology: Topology) -> N
 
 
 def test_doctor_names_what_the_guest_lacks(guest: Guest) -> None:
-    done = guest.exec(["tiermem", "doctor", "--json"], timeout_s=120)
+    done = guest.exec(["tiermem", "doctor", "--json"], timeout_s=600)
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
     assert {name for name, f in findings.items() if f["status"] == "fail"} == set()
     for name in ("rights", "kernel", "slow-memory", "tiers", "zone", "cgroup", "native"):
@@ -84,7 +84,7 @@ def test_doctors_command_for_demotion_does_what_it_says(guest: Guest) -> None:
     before = guest.check(["cat", switch]).stdout.strip()
     try:
         guest.check(["sh", "-c", f"echo 0 > {switch}"])
-        done = guest.exec(["tiermem", "doctor", "--json"], timeout_s=120)
+        done = guest.exec(["tiermem", "doctor", "--json"], timeout_s=600)
         (off,) = [f for f in json.loads(done.stdout) if f["name"] == "demotion"]
         assert off["status"] == "warn"
         guest.check(["sh", "-c", off["fix"]])

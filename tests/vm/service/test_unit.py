@@ -54,7 +54,7 @@ ASK = (
 def unit(guest: Guest) -> Iterator[Guest]:
     """A guest in which the unit runs."""
     guest.check(["bash", "-ec", INSTALL])
-    guest.check(["bash", "-ec", START], timeout_s=120)
+    guest.check(["bash", "-ec", START], timeout_s=600)
     yield guest
     guest.exec(["bash", "-c", STOP], timeout_s=60)
 
@@ -62,7 +62,7 @@ def unit(guest: Guest) -> Iterator[Guest]:
 @pytest.fixture(scope="module")
 def answer(unit: Guest) -> dict[str, Any]:
     """What the service tells root over its socket."""
-    done = unit.check(["python3", "-c", ASK], env=ENVIRONMENT, timeout_s=120)
+    done = unit.check(["python3", "-c", ASK], env=ENVIRONMENT, timeout_s=600)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
@@ -116,7 +116,7 @@ def test_who_may_read_and_who_may_change(
         "except TiermemError as error: print(error)\n"
     )
     command = ["setpriv", "--reuid", "1000", "--regid", "1000", *groups.split()]
-    done = unit.check([*command, "python3", "-c", ask], env=ENVIRONMENT, timeout_s=120)
+    done = unit.check([*command, "python3", "-c", ask], env=ENVIRONMENT, timeout_s=600)
     assert expected in done.stdout
 
 
