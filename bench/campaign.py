@@ -43,7 +43,10 @@ def default_guests() -> int:
 def run_all(
     specs: Sequence[RunSpec], folder: Path, guests: int, *, probe: bool = False
 ) -> Campaign:
-    """Do all runs; returns when every spec was measured or has failed."""
+    """Do all runs; returns when every spec was measured or has failed.
+
+    A KeyboardInterrupt ends it early, with what was measured until then.
+    """
     waiting: queue.SimpleQueue[RunSpec] = queue.SimpleQueue()
     for spec in specs:
         waiting.put(spec)
@@ -80,14 +83,20 @@ def run_all(
             for worker in workers:
                 worker.join()
         except KeyboardInterrupt:
-            _drain(waiting)
-            raise
+            left = _drain(waiting)
+            campaign.failures.append(f"interrupted: {left} runs were not begun")
+            say("interrupted: the runs under way are finished first")
+            for worker in workers:
+                worker.join()
     return campaign
 
 
-def _drain(waiting: queue.SimpleQueue[RunSpec]) -> None:
+def _drain(waiting: queue.SimpleQueue[RunSpec]) -> int:
+    left = 0
     while not waiting.empty():
         waiting.get_nowait()
+        left += 1
+    return left
 
 
 def _work(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -113,6 +114,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """See the module's docstring."""
     options = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     mode: catalog.Mode = "quick" if os.environ.get("QUICK", "0") not in ("", "0") else "full"
     quick = mode == "quick"
     workloads = _names(options.workloads, list(catalog.WORKLOADS), "workload") or list(

@@ -37,7 +37,7 @@ class M5Daemon(Policy):
         config = self.folder / "m5.toml"
         config.write_text(self.spec.m5_config.replace("@FOLDER@", str(self.folder)))
         self._pid = start_m5(config, self._log)
-        self._wait(self._socket.exists, COMMAND_S, "did not open its socket")
+        self._wait(self._answers, COMMAND_S, "did not answer")
 
     def stop(self) -> None:
         """See Policy.stop."""
@@ -45,6 +45,10 @@ class M5Daemon(Policy):
             return
         os.kill(self._pid, signal.SIGTERM)
         self._wait(lambda: not self._is_running(), STOP_S, "did not end")
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._socket)) == 0
 
     def _is_running(self) -> bool:
         return Path(f"/proc/{self._pid}").exists()
