@@ -46,7 +46,6 @@ class Session:
     def __init__(self, guest: Guest, folder: Path) -> None:
         self.guest = guest
         self.folder = folder
-        self._number = 0
         self._preloaded = False
 
     def kernel_release(self) -> str:
@@ -97,9 +96,10 @@ class Session:
         if spec.m5_config and not self._preloaded:
             self.preload_daemon()
             self._preloaded = True
-        self._number += 1
-        name = f"{self.guest.name}-{self._number}-{spec.workload}-{spec.policy}-{spec.purpose}"
+        # Guests share the folder; within a campaign no two runs have the same name.
+        name = f"{spec.workload}-{spec.policy}-{spec.seed}-{spec.purpose}"
         answer = self.folder / f"{name}.result.json"
+        answer.unlink(missing_ok=True)
         (self.folder / f"{name}.spec.json").write_text(spec.to_json())
         before = self._pac() if with_pac else None
         begin = time.monotonic()
