@@ -19,6 +19,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -133,6 +134,22 @@ def _qemu_of(guest: Guest) -> int:
     raise TiermemError(f"no QEMU process has {guest.bar_path} on its command line")
 
 
+@contextmanager
+def running(guest: Guest) -> Iterator[None]:
+    """The guest executes within the block; without a command in it, it stands still."""
+    done = guest.out_dir / "plugin-bench.done"
+    done.unlink(missing_ok=True)
+    spin = ["sh", "-c", f"until [ -e /opt/tiermem/out/{done.name} ]; do :; done"]
+    spinner = threading.Thread(target=guest.check, args=[spin], kwargs={"timeout_s": TIMEOUT_S})
+    spinner.start()
+    try:
+        yield
+    finally:
+        done.touch()
+        spinner.join()
+        done.unlink()
+
+
 def take_turns(plain: Emulator, modelled: Emulator, mode: str, rounds: int) -> list[Run]:
     """Rounds of every workload on both guests, one after the other."""
     runs = []
@@ -176,7 +193,7 @@ def measure(rounds: int) -> dict[str, object]:
         modelled = Emulator(pod["a"])
         bar = stack.enter_context(HostBar(modelled.guest.bar_path))
         idle_runs = take_turns(plain, modelled, "idle", rounds)
-        with plain.stopped():
+        with plain.stopped(), running(modelled.guest):
             bar.command(lib.TIERMEM_CMD_ARM)
         armed_runs = take_turns(plain, modelled, "armed", rounds)
     runs = idle_runs + armed_runs
