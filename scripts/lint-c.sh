@@ -7,7 +7,7 @@ set -eu
 
 out=$1/lint
 mkdir -p "$out"
-flags="-std=c99 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror"
+flags="-std=gnu99 -O1 -Wall -Wextra -Werror -Ikmod/uapi"
 
 for header in kmod/uapi/*.h; do
 	# shellcheck disable=SC2086 # a list of flags on purpose
