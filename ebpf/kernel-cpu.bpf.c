@@ -6,11 +6,11 @@
  * one cell only, that of the innermost activity; time off the CPU into none; a
  * process that does none of these is not watched at all.
  *
- * Threads have an account from the moment the loader or a rename makes them
- * known; processes only while an activity lasts.
+ * Threads have an account from their birth, or from the moment the loader makes
+ * them known; processes only while an activity lasts.
  *
- * The loader defines TASK_PID_OFFSET and TASK_FLAGS_OFFSET: <linux/sched.h>
- * takes several times as long to compile as all the rest.
+ * The loader defines TASK_PID_OFFSET, TASK_FLAGS_OFFSET and TASK_COMM_OFFSET:
+ * <linux/sched.h> takes several times as long to compile as all the rest.
  */
 
 #define PF_KTHREAD 0x00200000	/* from include/linux/sched.h */
@@ -201,11 +201,8 @@ static __always_inline u32 kind_of(const char *name)
 	return WHO_PROCESS;
 }
 
-/*
- * task_rename(task, comm): kernel threads get their names by one, as kdamonds
- * do when they start.
- */
-int on_rename(struct bpf_raw_tracepoint_args *ctx)
+/* task_newtask(task, ...): kernel threads are born with their names, as kdamonds are. */
+int on_new_task(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
 	struct account account = {};
@@ -215,13 +212,11 @@ int on_rename(struct bpf_raw_tracepoint_args *ctx)
 	bpf_probe_read_kernel(&flags, sizeof(flags), task + TASK_FLAGS_OFFSET);
 	if (!(flags & PF_KTHREAD))
 		return 0;
-	bpf_probe_read_kernel(name, sizeof(name), (void *)ctx->args[1]);
+	bpf_probe_read_kernel(name, sizeof(name), task + TASK_COMM_OFFSET);
 	account.who = kind_of(name);
 	if (account.who == WHO_PROCESS)
 		return 0;
 	bpf_probe_read_kernel(&pid, sizeof(pid), task + TASK_PID_OFFSET);
-	if (pid == (u32)bpf_get_current_pid_tgid())
-		account.since_ns = bpf_ktime_get_ns();
 	accounts.update(&pid, &account);
 	return 0;
 }

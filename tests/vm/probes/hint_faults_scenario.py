@@ -27,6 +27,7 @@ def run() -> dict[str, Any]:
             (SCAN / "hot_threshold_ms").write_text("10000")
             kernel, before = vmstat(COUNTERS), probe.read()
             SWITCH.write_text("2")
+            started = time.monotonic_ns()
             deadline = time.monotonic() + LIMIT_S
             while time.monotonic() < deadline:
                 pages.touch()
@@ -42,4 +43,5 @@ def run() -> dict[str, Any]:
             "attached": [f"{hook.kind} {hook.target}" for hook in probe.attached],
             "seen": seen.as_dict(),
             "kernel": grown(kernel, kernel_after),
+            "elapsed_ns": time.monotonic_ns() - started,
         }

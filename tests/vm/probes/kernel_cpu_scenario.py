@@ -12,6 +12,8 @@ from tiermem.probes import Probe
 from tiermem.probes.kernel_cpu import KernelCpuSnapshot, kernel_threads
 
 DAMON = Path("/sys/kernel/mm/damon/admin/kdamonds")
+# Runs from boot on recent kernels, and no second user of DAMON may run beside it.
+DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 ROUNDS = 10
 
 
@@ -19,6 +21,9 @@ def kdamond_scenario(probe: Probe[KernelCpuSnapshot]) -> dict[str, Any]:
     """DAMON watches this process, whose pages are in use, for two seconds."""
     pages = Pages(2048)
     pages.touch()
+    had_statistics = DAMON_STAT.exists() and DAMON_STAT.read_text().strip() == "Y"
+    if had_statistics:
+        DAMON_STAT.write_text("N")
     (DAMON / "nr_kdamonds").write_text("1")
     kdamond = DAMON / "0"
     (kdamond / "contexts/nr_contexts").write_text("1")
@@ -48,6 +53,8 @@ def kdamond_scenario(probe: Probe[KernelCpuSnapshot]) -> dict[str, Any]:
     finally:
         (kdamond / "state").write_text("off")
         (DAMON / "nr_kdamonds").write_text("0")
+        if had_statistics:
+            DAMON_STAT.write_text("Y")
 
 
 def process_scenario(probe: Probe[KernelCpuSnapshot]) -> dict[str, Any]:

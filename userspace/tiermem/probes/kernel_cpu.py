@@ -118,7 +118,7 @@ def set_apart(program: Program, pids: Iterable[int]) -> None:
 def _open(
     program: Program, _tracepoints: Mapping[str, Tracepoint]
 ) -> Callable[[], KernelCpuSnapshot]:
-    # Threads that start later make themselves known to the program by a rename.
+    # The program sees for itself which threads start later.
     for pid, kind in kernel_threads():
         program.put("accounts", pid, overwrite=False, who=WHO.index(kind))
 
@@ -147,7 +147,7 @@ QUESTION = Question(
     asks="How much CPU time does the kernel spend on tiering, who spends it, on what?",
     parts=(
         Part("time on the CPU", ((event("sched:sched_switch", "on_switch"),),)),
-        Part("new kernel threads", ((event("task:task_rename", "on_rename"),),)),
+        Part("new kernel threads", ((event("task:task_newtask", "on_new_task"),),)),
         Part("threads that end", ((event("sched:sched_process_exit", "on_exit"),),)),
         _span(
             "migration",
@@ -193,6 +193,7 @@ QUESTION = Question(
     constants={
         "TASK_PID_OFFSET": FieldOffset("task_struct", "pid"),
         "TASK_FLAGS_OFFSET": FieldOffset("task_struct", "flags"),
+        "TASK_COMM_OFFSET": FieldOffset("task_struct", "comm"),
     },
     open_reader=_open,
 )
