@@ -39,9 +39,19 @@ JUDGED = ("numab", "damon", "m5-hpt", "m5-hwt", "m5-hpt+hwt")
 
 
 def plan(
-    mode: catalog.Mode, workloads: Sequence[str], policies: Sequence[str], seeds: Sequence[int]
+    mode: catalog.Mode,
+    workloads: Sequence[str],
+    policies: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    judged: Sequence[str] = (),
 ) -> list[RunSpec]:
-    """All runs, workload by workload; each policy's accuracy is judged on the first seed."""
+    """All runs, workload by workload; accuracy is judged on the first seed.
+
+    judged: policies whose accuracy is wanted on every workload; left out, all of
+    them in full mode, and little in quick mode.
+    """
+    everywhere = judged or (JUDGED if mode == "full" else ())
     specs: list[RunSpec] = []
     for name in workloads:
         workload = catalog.WORKLOADS[name]
@@ -50,8 +60,7 @@ def plan(
                 chosen = catalog.POLICIES[policy]
                 specs.append(catalog.run_spec(workload, chosen, seed, mode))
         for policy in policies:
-            wanted = policy in JUDGED and (mode == "full" or (name, policy) in QUICK_ACCURACY)
-            if wanted:
+            if policy in everywhere or (not judged and (name, policy) in QUICK_ACCURACY):
                 chosen = catalog.POLICIES[policy]
                 specs.append(catalog.run_spec(workload, chosen, seeds[0], mode, IDENTIFY))
     return specs
@@ -104,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.m5", description=__doc__)
     parser.add_argument("--workloads", default="", help="names, comma-separated")
     parser.add_argument("--policies", default="", help="names, comma-separated")
+    parser.add_argument("--judge", default="", help="whose accuracy, comma-separated")
     parser.add_argument("--seeds", default="", help="numbers, comma-separated")
     parser.add_argument("--guests", type=int, default=default_guests(), help="side by side")
     parser.add_argument("--out", type=Path, default=OUT / "m5.json")
@@ -125,8 +135,10 @@ def main() -> None:
         QUICK_POLICIES if quick else catalog.POLICIES
     )
     seeds = [int(seed) for seed in options.seeds.split(",") if seed] or ([1] if quick else [1, 2])
+    judged = _names(options.judge, JUDGED, "accuracy of policy")
+    specs = plan(mode, workloads, policies, seeds, judged=judged)
     try:
-        status = benchmark(mode, plan(mode, workloads, policies, seeds), options)
+        status = benchmark(mode, specs, options)
     except TiermemError as error:
         sys.exit(f"bench.m5: {error}")
     sys.exit(status)
