@@ -38,7 +38,7 @@ class Workload:
 
     def units(self, mode: Mode) -> Units:
         """Units of work of each phase."""
-        return self.full if mode == "full" else self.quick
+        return self.quick if mode == "quick" else self.full
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ COLOURS = {
 }
 
 
-def _bars(axes: Any, rows: Sequence[Row], value: Callable[[Row], float | None]) -> None:
+def _bars(axes: Any, rows: Sequence[Row], value: Callable[[Row], float | None], form: str) -> None:
     workloads = list(dict.fromkeys(row.workload for row in rows))
     policies = [name for name in POLICIES if any(row.policy == name for row in rows)]
     width = 0.84 / len(policies)
@@ -35,13 +35,15 @@ def _bars(axes: Any, rows: Sequence[Row], value: Callable[[Row], float | None]) 
         found = {row.workload: value(row) for row in rows if row.policy == policy}
         heights = [found.get(workload) or 0.0 for workload in workloads]
         offset = (place - (len(policies) - 1) / 2) * width
-        axes.bar(
+        bars = axes.bar(
             [index + offset for index in range(len(workloads))],
             heights,
             width * 0.94,
             color=COLOURS[policy],
             label=POLICIES[policy].title,
         )
+        shown = [form.format(height) if height else "" for height in heights]
+        axes.bar_label(bars, shown, fontsize=7, rotation=90, padding=2)
     titles = [WORKLOADS[name].title.replace(", ", ",\n") for name in workloads]
     axes.set_xticks(range(len(workloads)), titles, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
@@ -55,13 +57,14 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(max(8.0, 1.7 * workloads), 7.5), sharex=True, layout="constrained"
     )
-    _bars(upper, rows, lambda row: row.speedup_over_none)
+    _bars(upper, rows, lambda row: row.speedup_over_none, "{:.2f}")
     upper.axhline(1.0, color="black", linewidth=0.8)
     upper.set_ylabel("speed-up over no policy\n(modelled time)")
+    upper.margins(y=0.12)
     upper.tick_params(labelbottom=False)
-    _bars(lower, rows, lambda row: 100 * row.dram_read_share)
+    _bars(lower, rows, lambda row: 100 * row.dram_read_share, "{:.0f}")
     lower.set_ylabel("reads served by DRAM (%)")
-    lower.set_ylim(0, 100)
+    lower.set_ylim(0, 112)
     handles, labels = upper.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     figure.suptitle(title)
