@@ -2,7 +2,8 @@
 
 The host has a command block of its own, so it can arm, configure and query the
 hardware model without the guest's kernel module, and look at counters without
-disturbing the guest. A command takes effect at the guest's next interrupt.
+disturbing the guest. A command takes effect at the guest's next interrupt, so a
+guest that stands still (under icount: one that executes nothing) never serves it.
 Layouts: kmod/uapi/tiermem_hpt_regs.h and fpga_models/qemu/pac_file.h.
 """
 
