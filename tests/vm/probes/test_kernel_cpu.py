@@ -8,6 +8,9 @@ import pytest
 
 from .conftest import Reports, report_of
 
+SLICE_NS = 4_000_000  # what either side may not yet have charged
+TICK_NS = 10_000_000  # the unit of /proc/PID/stat
+
 
 @pytest.fixture
 def report(reports: Reports) -> dict[str, Any]:
@@ -25,8 +28,9 @@ def test_a_thread_that_starts_later_is_charged_what_the_scheduler_charges(
     assert kdamond["listed"]
     seen_ns = sum(cell["ns"] for cell in cells(kdamond["seen"], "kdamond").values())
     assert seen_ns > 1_000_000
-    assert seen_ns == pytest.approx(kdamond["scheduler_ns"], rel=0.1)
-    assert seen_ns == pytest.approx(kdamond["stat_ns"], rel=0.25, abs=20_000_000)
+    at_least, at_most = kdamond["scheduler_ns"]
+    assert 0.97 * at_least - SLICE_NS <= seen_ns <= 1.03 * at_most + SLICE_NS
+    assert seen_ns <= kdamond["stat_ns"] + 2 * TICK_NS
 
 
 def test_migration_in_a_process_is_charged_once_a_call(report: dict[str, Any]) -> None:
@@ -51,7 +55,8 @@ def test_a_process_set_apart_has_its_own_row_and_no_part_in_the_total(
     migration = cells(apart["seen"], "apart")["migration"]
     assert migration["times"] == apart["calls"]
     assert "migration" not in cells(apart["seen"], "process")
-    assert apart["seen"]["total_ns"] < migration["ns"]
+    others = [cell["ns"] for cell in apart["seen"]["cells"] if cell["who"] != "apart"]
+    assert apart["seen"]["total_ns"] == sum(others)
 
 
 def test_the_threads_that_were_there_already_are_known(report: dict[str, Any]) -> None:
