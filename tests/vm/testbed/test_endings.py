@@ -16,8 +16,10 @@ from tiermem.testbed.errors import GuestCrashedError
 from tests.vm.testbed.qemu_processes import qemus_of
 
 SMALL = {"cpus": 1, "dram": "512M", "cxl": "256M"}
+# A shell that starts a job in the background has it ignore SIGINT.
 PARENT = f"""
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tiermem.testbed import boot, load_topology
 with boot(load_topology("one-host", **{SMALL!r}), kernel="lts") as pod:
     print(pod.run_dir, flush=True)
