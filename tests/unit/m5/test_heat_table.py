@@ -45,7 +45,8 @@ def test_a_mask_keeps_at_least_one_span_and_at_most_two(news: list[tuple[int, in
     for step, mask in news:
         number += step
         history.append((number, mask))
-        slots = heat.add_masks(u64(9), u64(mask), f64(1), 0, number)
+        slots = heat.add_counts(u64(9), f64(1), 0, number)
+        heat.add_masks(u64(9), u64(mask), number)
         kept = int(heat.masks_of(slots, number)[0])
         recent = old = 0
         for when, one in history:

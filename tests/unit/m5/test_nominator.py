@@ -112,3 +112,11 @@ def test_a_round_without_lists_is_no_error() -> None:
         nominator = Nominator(NominatorSettings(mode=mode))  # type: ignore[arg-type]
         assert nominator.nominate((), 0).pages.size == 0
         assert nominator.nominate((pages({}), lines({})), 1).pages.size == 0
+
+
+def test_a_floor_passes_over_pages_that_are_not_worth_a_look() -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt+hwt", min_lists=1))
+    listed = (pages({1: 50, 2: 5}), lines({64: 9, 128: 9}))
+    found = nominator.nominate(listed, ROUND_NS, floor_reads_per_s=100.0)
+    assert found.pages.tolist() == [1]
+    assert found.hot_lines.tolist() == [1]

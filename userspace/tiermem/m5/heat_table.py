@@ -73,19 +73,23 @@ class HeatTable:
         at = slots[held]
         self.heat[at] = self._decayed(at, now_ns) + counts[held]
         self.stamp_ns[at] = now_ns
-        missed = np.clip(round_number - self.seen_round[at], 0, _HISTORY_LISTS)
+        missed = np.minimum(round_number - self.seen_round[at], _HISTORY_LISTS)
         shifted = (self.history[at].astype(np.uint16) << missed.astype(np.uint16)) & 0xFF
         self.history[at] = shifted.astype(np.uint8) | np.uint8(1)
         self.seen_round[at] = round_number
         return slots
 
-    def add_masks(
-        self, pages: U64, masks: U64, weights: F64, now_ns: int, round_number: int
-    ) -> npt.NDArray[np.intp]:
-        """Or hot-line masks in (each page at most once); a mask is forgotten after
-        one to two spans of `mask_lists` lists without news."""
-        slots = self._claim(pages, weights, now_ns)
-        held = slots >= 0
+    def holds(self, pages: U64) -> npt.NDArray[np.bool_]:
+        """Which of `pages` are in the table."""
+        return np.asarray(self.pages[self._slots_of(pages)] == pages, dtype=np.bool_)
+
+    def add_masks(self, pages: U64, masks: U64, round_number: int) -> None:
+        """Or hot-line masks into those of `pages` (each at most once) that are in the table.
+
+        A mask is forgotten after one to two spans of `mask_lists` lists without news.
+        """
+        slots = self._slots_of(pages)
+        held = self.pages[slots] == pages
         at = slots[held]
         epoch = round_number // self._mask_lists
         behind = epoch - self.mask_epoch[at]
@@ -94,7 +98,6 @@ class HeatTable:
         self.mask_before[at] = before
         self.mask_now[at] = np.where(behind == 0, now, np.uint64(0)) | masks[held]
         self.mask_epoch[at] = epoch
-        return slots
 
     def masks_of(self, slots: npt.NDArray[np.intp], round_number: int) -> U64:
         """Hot-line masks remembered for `slots` (all ≥ 0)."""
@@ -105,7 +108,7 @@ class HeatTable:
 
     def lists_seen(self, slots: npt.NDArray[np.intp], round_number: int) -> npt.NDArray[np.uint8]:
         """In how many of the last eight lists each page was."""
-        missed = np.clip(round_number - self.seen_round[slots], 0, _HISTORY_LISTS)
+        missed = np.minimum(round_number - self.seen_round[slots], _HISTORY_LISTS)
         bits = (self.history[slots].astype(np.uint16) << missed.astype(np.uint16)) & 0xFF
         seen: npt.NDArray[np.uint8] = _POPCOUNT8[bits]
         return seen

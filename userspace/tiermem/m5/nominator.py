@@ -60,24 +60,35 @@ class Nominator:
         self._window_ns = 0.0
         self._last_ns = 0
 
-    def nominate(self, lists: tuple[HotList, ...], now_ns: int) -> Nominees:
-        """Take one round's lists in and judge every page they name."""
+    def nominate(
+        self, lists: tuple[HotList, ...], now_ns: int, floor_reads_per_s: float = 0.0
+    ) -> Nominees:
+        """Take one round's lists in and judge the pages they name.
+
+        Page-list entries below `floor_reads_per_s` are passed over: in a quiet
+        round, when nothing comes near to being worth a move, that is nearly all
+        of them, and the round costs next to nothing.
+        """
         self._round += 1
         page_lists = [one for one in lists if one.unit is Unit.PAGE]
         line_lists = [one for one in lists if one.unit is Unit.LINE]
         interval_ns = max((one.interval_ns for one in lists), default=0)
         self._age_window(now_ns, interval_ns)
         mode = self.settings.mode
-        line_pages, masks, line_counts = _group_lines(line_lists)
         if mode == "hwt":
-            pages, counts = line_pages, line_counts
+            pages, masks, counts = _group_lines(_lines_of(line_lists))
         else:
             pages, counts = _merge_pages(page_lists)
+            worth = counts >= floor_reads_per_s * interval_ns / 1e9
+            pages, counts = pages[worth], counts[worth]
         slots = self._table.add_counts(pages, counts, now_ns, self._round)
-        if mode != "hpt":
-            self._table.add_masks(line_pages, masks, line_counts, now_ns, self._round)
-        # A newcomer of the line list may have taken a page's slot meanwhile.
-        held = (slots >= 0) & (self._table.pages[slots] == pages)
+        if mode == "hwt":
+            self._table.add_masks(pages, masks, self._round)
+        elif mode == "hpt+hwt" and pages.size:
+            known = _lines_of(line_lists).of_pages_in(self._table)
+            line_pages, masks, _ = _group_lines(known)
+            self._table.add_masks(line_pages, masks, self._round)
+        held = slots >= 0
         found = _Found(pages[held], counts[held], slots[held], interval_ns)
         return self._judge(found, now_ns)
 
@@ -150,15 +161,35 @@ def _merge_pages(lists: list[HotList]) -> tuple[U64, F64]:
     return pages, sums.astype(np.float64)
 
 
-def _group_lines(lists: list[HotList]) -> tuple[U64, U64, F64]:
-    """Line lists by page: pages (each once), or-ed line masks, summed counts."""
-    if not lists or not sum(one.addresses.size for one in lists):
-        nothing = np.empty(0, dtype=np.uint64)
-        return nothing, nothing, np.empty(0, dtype=np.float64)
-    pages = np.concatenate([one.pages for one in lists])
-    order = np.argsort(pages)
-    pages = pages[order]
-    bits = np.concatenate([one.line_bits for one in lists])[order]
-    counts = np.concatenate([one.counts for one in lists])[order].astype(np.float64)
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Entries of line lists: page, one-hot bit of the line, reads."""
+
+    pages: U64
+    bits: U64
+    counts: U64
+
+    def of_pages_in(self, table: HeatTable) -> _Lines:
+        """Those whose page the table has."""
+        known = table.holds(self.pages)
+        return _Lines(self.pages[known], self.bits[known], self.counts[known])
+
+
+def _lines_of(lists: list[HotList]) -> _Lines:
+    nothing = np.empty(0, dtype=np.uint64)
+    return _Lines(
+        np.concatenate([nothing, *(one.pages for one in lists)]),
+        np.concatenate([nothing, *(one.line_bits for one in lists)]),
+        np.concatenate([nothing, *(one.counts for one in lists)]),
+    )
+
+
+def _group_lines(lines: _Lines) -> tuple[U64, U64, F64]:
+    """Lines by page: pages (each once), or-ed line masks, summed counts."""
+    if not lines.pages.size:
+        return lines.pages, lines.bits, np.empty(0, dtype=np.float64)
+    order = np.argsort(lines.pages)
+    pages, bits = lines.pages[order], lines.bits[order]
+    counts = lines.counts[order].astype(np.float64)
     starts = np.flatnonzero(np.concatenate(([True], pages[1:] != pages[:-1])))
     return pages[starts], np.bitwise_or.reduceat(bits, starts), np.add.reduceat(counts, starts)
