@@ -105,6 +105,11 @@ mkdir -p "$units/multi-user.target.wants"
 for unit in $masked; do rm -f "$units/$unit"; ln -s /dev/null "$units/$unit"; done
 for unit in $enabled; do ln -sf "../$unit" "$units/multi-user.target.wants/$unit"; done
 rm -f "$work/etc/modprobe.d/nvdimm-security.conf"
+# Where tiermem keeps compiled Python (its sources are read-only) Python looks for all of it.
+mkdir -p "$work/var/cache/tiermem-pycache"
+(cd "$work" && find usr/lib/python3* -name '*.pyc' -print0 |
+    tar --create --null --files-from=- --transform='s,__pycache__/,,' |
+    tar --extract --directory=var/cache/tiermem-pycache)
 for module in $modules; do
     xz --decompress --stdout "$work/$module" > "$work/${module%.xz}"
     rm "$work/$module"
