@@ -110,7 +110,7 @@ def test_pages_that_lack_only_a_second_list_bring_the_next_round_forward() -> No
     policy = load_policy("density", PolicySettings(nominator=NominatorSettings(mode="hpt")))
     quiet = policy.decide(seen(ROUND_NS, lists=(pages({}),), slow_page_reads_per_s=1.0))
     calm = seen(2 * ROUND_NS, lists=(pages({1: 100}),), fast_page_reads_per_s=10.0)
-    hot = {page: 100 for page in range(600)}
+    hot = dict.fromkeys(range(600), 100)
     jump = seen(3 * ROUND_NS, lists=(pages(hot),), fast_page_reads_per_s=10.0)
     assert policy.decide(jump).next_round_ns < policy.decide(calm).next_round_ns
     assert quiet.next_round_ns > 0
@@ -120,7 +120,7 @@ def test_a_scan_does_not_keep_it_hurrying() -> None:
     policy = load_policy("density", PolicySettings(nominator=NominatorSettings(mode="hpt")))
     paces = []
     for step in range(1, 12):
-        passing = {page: 64 for page in range(step * 1000, (step + 1) * 1000)}
+        passing = dict.fromkeys(range(step * 1000, (step + 1) * 1000), 64)
         decision = policy.decide(
             seen(step * ROUND_NS, lists=(pages(passing),), fast_page_reads_per_s=10.0)
         )

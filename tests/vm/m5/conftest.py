@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest
 
-from tests.vm.kmod.guest_modules import load, unload
+from tests.vm.m5.loaded_modules import load_missing, unload_present
 
 NUMA_BALANCING_ON = "echo 1 > /proc/sys/kernel/numa_balancing"
 NUMA_BALANCING_OFF = "echo 0 > /proc/sys/kernel/numa_balancing"
@@ -16,8 +16,8 @@ NUMA_BALANCING_OFF = "echo 0 > /proc/sys/kernel/numa_balancing"
 @pytest.fixture(scope="module")
 def tracked(guest: Guest) -> Iterator[Guest]:
     """The wall-time guest with both modules, and NUMA balancing on, as a distribution has it."""
-    load(guest)
+    load_missing(guest)
     guest.check(["sh", "-c", NUMA_BALANCING_ON])
     yield guest
     guest.check(["sh", "-c", NUMA_BALANCING_OFF])
-    unload(guest)
+    unload_present(guest)

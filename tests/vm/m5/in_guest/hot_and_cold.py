@@ -2,11 +2,11 @@
 
     python3 hot_and_cold.py SECONDS [--kill] [KEY=VALUE…]
 
-Starts `tiermem m5 run` with the given keys, reads the hot pages for SECONDS,
-ends the daemon with SIGTERM, and prints what it saw as JSON: nodes of hot and
+Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
+on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with SIGTERM, and prints what it saw as JSON: nodes of hot and
 cold pages before and after, kernel switches before, while and after, the
 daemon's own status, its explanation of this process, its share of a CPU in the
-second half. With --kill the daemon is killed and started again half-way.
+steady part. With --kill the daemon is killed and started again at first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ PAGE = 4096
 PAGES = 24_000
 HOT = 6_000  # three times the modelled cache
 LINES = 64
-START_S = 120.0
+START_S = 300.0
+STEADY_S = 3.0
+MOST = 0.95
 
 
 class Memory:
@@ -99,11 +101,14 @@ def switches() -> dict[str, str]:
     return {path: Path(path).read_text().strip() for path in (DEMOTION, NUMA_BALANCING)}
 
 
-def read_for(memory: Memory, seconds: float) -> None:
-    """Read hot pages for so long."""
+def read_for(memory: Memory, seconds: float, *, until_fast: bool = False) -> None:
+    """Read hot pages for so long, or until most of them are on the fast node."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        memory.read_hot()
+        for _ in range(20):
+            memory.read_hot()
+        if until_fast and memory.nodes(memory.hot).get("0", 0) >= MOST * HOT:
+            return
 
 
 def main() -> None:
@@ -115,13 +120,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="m5-", dir="/run") as folder:
         daemon = Daemon(Path(folder), keys)
         seen["switches_while"] = switches()
-        read_for(memory, seconds / 2)
         if "--kill" in sys.argv:
+            read_for(memory, STEADY_S)
             daemon.end(signal.SIGKILL)
             seen["switches_killed"] = switches()
             daemon.start()
+        read_for(memory, seconds, until_fast=True)
         began_s, cpu_s = time.monotonic(), daemon.cpu_s()
-        read_for(memory, seconds / 2)
+        read_for(memory, STEADY_S)
         seen["cpu_share"] = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         client = LocalClient(daemon.socket)
         seen["status"] = client.get("/v1/status")
