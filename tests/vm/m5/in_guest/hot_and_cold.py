@@ -3,10 +3,11 @@
     python3 hot_and_cold.py SECONDS [--kill] [KEY=VALUE…]
 
 Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
-on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with SIGTERM, and prints what it saw as JSON: nodes of hot and
-cold pages before and after, kernel switches before, while and after, the
-daemon's own status, its explanation of this process, its share of a CPU in the
-steady part. With --kill the daemon is killed and started again at first.
+on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
+SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
+after, kernel switches before, while and after, the daemon's own status, its
+explanation of this process, its share of a CPU in the steady part. With --kill
+the daemon is killed and started again at first.
 """
 
 from __future__ import annotations
