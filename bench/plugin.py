@@ -58,7 +58,7 @@ int main(void)
     return pairs[0].value < 0;
 }
 END
-gcc -O2 -o /tmp/unit /tmp/unit.c && /tmp/unit
+for level in 0 1 2; do gcc -O$level -o /tmp/unit /tmp/unit.c && /tmp/unit; done
 """
 _NUMPY = """
 import numpy as np
@@ -85,8 +85,12 @@ WORKLOADS: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """Processor seconds of one workload on one guest. mode: plain, idle or armed."""
+    """Processor seconds of one workload on one guest.
 
+    mode: plain, or as `phase`. phase: idle or armed, what the other guest was meanwhile.
+    """
+
+    phase: str
     mode: str
     workload: str
     round: int
@@ -114,11 +118,11 @@ class Emulator:
         finally:
             os.kill(self.pid, signal.SIGCONT)
 
-    def measure(self, mode: str, workload: str, number: int) -> Run:
+    def measure(self, phase: str, mode: str, workload: str, number: int) -> Run:
         """Do one workload."""
         before = self.cpu_s()
         self.guest.check(WORKLOADS[workload], timeout_s=TIMEOUT_S)
-        return Run(mode, workload, number, round(self.cpu_s() - before, 3))
+        return Run(phase, mode, workload, number, round(self.cpu_s() - before, 3))
 
 
 def _qemu_of(guest: Guest) -> int:
@@ -150,30 +154,33 @@ def running(guest: Guest) -> Iterator[None]:
         done.unlink()
 
 
-def take_turns(plain: Emulator, modelled: Emulator, mode: str, rounds: int) -> list[Run]:
-    """Rounds of every workload on both guests, one after the other."""
+def take_turns(plain: Emulator, modelled: Emulator, phase: str, rounds: int) -> list[Run]:
+    """Rounds of every workload on both guests, one after the other.
+
+    One more round before them warms page caches and translated code, and is left out.
+    """
     runs = []
-    for number in range(rounds):
+    for number in range(-1, rounds):
         for workload in WORKLOADS:
             with modelled.stopped():
-                runs.append(plain.measure("plain", workload, number))
+                runs.append(plain.measure(phase, "plain", workload, number))
             with plain.stopped():
-                runs.append(modelled.measure(mode, workload, number))
+                runs.append(modelled.measure(phase, phase, workload, number))
             print(
-                f"{mode} {workload}: {runs[-1].cpu_s} s, plain {runs[-2].cpu_s} s", file=sys.stderr
+                f"{phase} {workload}: {runs[-1].cpu_s} s, plain {runs[-2].cpu_s} s", file=sys.stderr
             )
-    return runs
+    return [run for run in runs if run.round >= 0]
 
 
-def ratio(runs: list[Run], mode: str) -> tuple[float, dict[str, float]]:
-    """Slow-down of a mode over plain: geometric mean, and by workload."""
+def ratio(runs: list[Run], phase: str) -> tuple[float, dict[str, float]]:
+    """Slow-down over plain in a phase: geometric mean, and by workload."""
     by_workload = {}
     for workload in WORKLOADS:
+        mine = [run for run in runs if (run.phase, run.workload) == (phase, workload)]
         best = {
-            kind: min(r.cpu_s for r in runs if r.mode == kind and r.workload == workload)
-            for kind in (mode, "plain")
+            mode: min(run.cpu_s for run in mine if run.mode == mode) for mode in (phase, "plain")
         }
-        by_workload[workload] = round(best[mode] / best["plain"], 3)
+        by_workload[workload] = round(best[phase] / best["plain"], 3)
     logs = [math.log(value) for value in by_workload.values()]
     return round(math.exp(sum(logs) / len(logs)), 3), by_workload
 
@@ -211,7 +218,7 @@ def measure(rounds: int) -> dict[str, object]:
 def main() -> int:
     """0 when measured, whatever the figures; 1 with one line when it could not be."""
     try:
-        result = measure(rounds=2 if os.environ.get("QUICK") == "1" else 4)
+        result = measure(rounds=3 if os.environ.get("QUICK") == "1" else 6)
     except TiermemError as error:
         print(f"bench.plugin: {error}", file=sys.stderr)
         return error.exit_code
