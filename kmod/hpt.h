@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The tracker driver's inside: hpt_pci.c binds the PCI function, hpt_device.c
- * speaks to its memory, hpt_file.c is what user space sees.
+ * speaks to its memory; hpt_file.c, hpt_ioctl.c and hpt_clock.c are what user
+ * space sees.
  *
  * A device may be unbound while files on it are open. Whoever touches its
  * memory does so between hpt_enter() and hpt_exit(); hpt_enter() fails once the
@@ -22,6 +23,8 @@
 #include <linux/wait.h>
 
 #include "uapi/tiermem_hpt.h"
+
+#define HPT_ALL_KINDS ((1U << TIERMEM_LIST_KINDS) - 1)
 
 struct hpt_device {
 	struct kref ref;
@@ -44,6 +47,19 @@ struct hpt_device {
 
 	struct mutex files_lock;
 	struct list_head files;		/* struct hpt_file */
+};
+
+struct hpt_file {
+	struct hpt_device *hpt;
+	struct file *file;
+	struct list_head node;		/* in hpt_device.files */
+
+	struct mutex lock;		/* everything below, but reads of kinds and next */
+	u32 kinds;
+	u32 next[TIERMEM_LIST_KINDS];	/* the list number to read next */
+	u32 lost[TIERMEM_LIST_KINDS];	/* skipped since the last one read */
+	u32 turn;			/* the kind to look at first: none starves */
+	struct hpt_list *list;
 };
 
 /* A list copied out of the device, checked. */
@@ -73,6 +89,12 @@ int hpt_device_init(struct hpt_device *hpt);
 
 /* hpt_file.c */
 extern const struct file_operations hpt_fops;
+
+/* hpt_ioctl.c */
+long hpt_ioctl(struct file *file, unsigned int command, unsigned long arg);
+
+/* hpt_clock.c */
+int hpt_mmap(struct file *file, struct vm_area_struct *vma);
 void hpt_unmap_files(struct hpt_device *hpt);
 
 /* hpt_pci.c */

@@ -16,7 +16,7 @@ EXPECTED = ("taints kernel", "module verification failed")
 _marks = itertools.count()
 
 
-@pytest.fixture(scope="session", params=["guest", "guest_lts"], ids=["newest", "lts"])
+@pytest.fixture(scope="module", params=["guest", "guest_lts"], ids=["newest", "lts"])
 def kmod_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     """A guest with both modules loaded and the hardware model idle behind them."""
     guest: Guest = request.getfixturevalue(request.param)

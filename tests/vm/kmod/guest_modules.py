@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiermem.testbed import Completed, Guest
+from tiermem.testbed import Guest
 
 MODULES = ("tiermem_hpt", "tiermem_promote")
 CASES = "/opt/tiermem/src/tests/vm/kmod/in_guest"
@@ -31,10 +31,5 @@ def unload(guest: Guest) -> None:
 
 def run_cases(guest: Guest, file: str) -> None:
     """Run one file of `in_guest/` under the guest's pytest; its report is the failure."""
-    done = guest.exec([*PYTEST, f"{CASES}/{file}"], env=ENVIRONMENT, timeout_s=280)
+    done = guest.exec([*PYTEST, f"{CASES}/{file}"], env=ENVIRONMENT, timeout_s=800)
     assert done.status == 0, f"{file} in guest {guest.name}:\n{done.stdout}\n{done.stderr}"
-
-
-def run_python(guest: Guest, code: str) -> Completed:
-    """Run a few lines of Python in the guest."""
-    return guest.check(["python3", "-c", code], env=ENVIRONMENT)

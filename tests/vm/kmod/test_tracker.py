@@ -13,7 +13,21 @@ import pytest
 from tiermem.native._uapi import ffi, lib
 from tiermem.testbed import Guest
 
-from tests.vm.kmod.guest_modules import load, run_cases, run_python, unload
+from tests.vm.kmod.guest_modules import load, run_cases, unload
+
+ANSWER_S = 300
+
+# Says when it has opened the device, then waits for one list, and tells how that ended.
+WAIT_FOR_ONE = """
+exec 3< /dev/tiermem_hpt0
+touch /opt/tiermem/out/opened
+timeout 20 dd bs=131072 count=1 <&3 2>&1 >/dev/null
+echo status $?
+timeout 1 dd bs=131072 count=1 <&3 2>&1 >/dev/null
+echo status $?
+"""
+STATUS_OF_TIMEOUT = 124
+ARM = "import fcntl, sys; fcntl.ioctl(open('/dev/tiermem_hpt0', 'rb'), int(sys.argv[1]))"
 
 
 def test_lists_queries_and_the_clock(kmod_guest: Guest) -> None:
@@ -45,33 +59,25 @@ def list_slot(regs: Any, kind: int, number: int) -> Any:
     return ffi.cast("struct tiermem_list *", address)
 
 
-WAIT_FOR_ONE = """
-import os, sys
-from tiermem.errors import KernelError
-from tiermem.layer.tracker_device import TrackerDevice
-with TrackerDevice() as device:
-    open("/opt/tiermem/out/opened", "w").close()
-    try:
-        print(device.read_list(timeout_s=30))
-    except KernelError as error:
-        print(error)
-    print(device.read_list(timeout_s=0.2))
-"""
-
-
 @contextmanager
-def in_background(guest: Guest, code: str) -> Iterator[Callable[[], list[str]]]:
-    """Run Python in the guest meanwhile; after the block its output's lines can be asked for."""
-    lines: list[str] = []
-    runner = threading.Thread(
-        target=lambda: lines.extend(run_python(guest, code).stdout.splitlines())
-    )
-    runner.start()
-    yield lambda: lines
-    runner.join()
+def waiting_reader(guest: Guest) -> Iterator[list[str]]:
+    """A reader that waits in the guest; after the block the list has what it said."""
+    opened = guest.out_dir / "opened"
+    opened.unlink(missing_ok=True)
+    said: list[str] = []
+
+    def read() -> None:
+        done = guest.exec(["sh", "-c", WAIT_FOR_ONE], timeout_s=ANSWER_S)
+        said.extend(done.stdout.splitlines())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    wait_for(opened.exists, ANSWER_S)
+    yield said
+    reader.join()
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -86,34 +92,29 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
 def test_a_list_that_cannot_be_is_an_error_once_and_then_skipped(
     kmod_guest: Guest, device_memory: Any, number_off: int, nr_entries: int
 ) -> None:
-    opened = kmod_guest.out_dir / "opened"
-    opened.unlink(missing_ok=True)
-    with in_background(kmod_guest, WAIT_FOR_ONE) as answer:
-        wait_for(opened.exists)
+    with waiting_reader(kmod_guest) as said:
         number = device_memory.list_head[0]
         slot = list_slot(device_memory, 0, number)
         slot.number = number + number_off
         slot.nr_entries = nr_entries
         device_memory.list_head[0] = number + 1
-    assert "(EIO)" in answer()[0]
-    assert answer()[1] == "None"
+    assert any("Input/output error" in line for line in said)
+    assert said[-1] == f"status {STATUS_OF_TIMEOUT}"
 
 
 def test_wild_list_heads_do_no_harm(kmod_guest: Guest, device_memory: Any) -> None:
-    opened = kmod_guest.out_dir / "opened"
-    opened.unlink(missing_ok=True)
-    with in_background(kmod_guest, WAIT_FOR_ONE) as answer:
-        wait_for(opened.exists)
+    with waiting_reader(kmod_guest) as said:
         for kind in range(lib.TIERMEM_LIST_KINDS):
             device_memory.list_head[kind] += 0x4000_0000 << (kind % 2)
-    assert len(answer()) == 2
+    assert len([line for line in said if line.startswith("status")]) == 2
 
 
 def test_a_device_without_a_model_refuses_commands(kmod_guest: Guest, device_memory: Any) -> None:
     device_memory.state = lib.TIERMEM_STATE_ABSENT
-    code = "from tiermem.layer.tracker_device import TrackerDevice as T; T().arm()"
-    with pytest.raises(Exception, match="ENODEV"):
-        run_python(kmod_guest, code)
+    attempt = ["python3", "-c", ARM, str(lib.TIERMEM_HPT_ARM)]
+    done = kmod_guest.exec(attempt, timeout_s=ANSWER_S)
+    assert done.status == 1
+    assert "No such device" in done.stderr
 
 
 def test_memory_without_the_magic_is_not_bound(kmod_guest: Guest, device_memory: Any) -> None:
