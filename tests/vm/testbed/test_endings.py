@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -58,6 +60,28 @@ def test_a_parent_that_ends_leaves_no_qemu(number: signal.Signals) -> None:
     wait_until_gone(run_dir)
 
 
+def typed_into_a_shell(pod: str, text: str, awaited: str) -> str:
+    """What `tiermem testbed shell` shows on a terminal of its own, until it shows `awaited`."""
+    command = [sys.executable, "-c", "from tiermem.cli.main import main; main()"]
+    ours, its = pty.openpty()
+    shown = ""
+    with subprocess.Popen(
+        [*command, "testbed", "shell", "--pod", pod], stdin=its, stdout=its, stderr=its
+    ) as shell:
+        os.close(its)
+        deadline = time.monotonic() + 60
+        while awaited not in shown and time.monotonic() < deadline:
+            if "# " in shown and text:
+                os.write(ours, text.encode())
+                text = ""
+            if select.select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 65536).decode(errors="replace")
+        os.write(ours, b"\x1d")
+        assert shell.wait(10) == 0, shown
+    os.close(ours)
+    return shown
+
+
 def test_a_pod_in_the_background() -> None:
     def testbed(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from tiermem.cli.main import main; main()", "testbed"]
@@ -71,6 +95,7 @@ def test_a_pod_in_the_background() -> None:
         assert pod in testbed("status").stdout
         ran = testbed("exec", "--pod", pod, "--", "sh", "-c", "cat; echo e >&2; exit 3", stdin="in")
         assert (ran.returncode, ran.stdout, ran.stderr) == (3, "in", "e\n")
+        assert "answer 42" in typed_into_a_shell(pod, "echo answer $((6 * 7))\n", "answer 42")
         again = testbed("up", "--pod", pod)
         assert again.returncode == 2
         assert "is up already" in again.stderr
