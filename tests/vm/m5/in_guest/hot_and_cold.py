@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -42,9 +43,10 @@ class Memory:
 
     def __init__(self, slow_node: int) -> None:
         set_policy(Policy.BIND, [slow_node])
-        self.bytes = np.empty((PAGES + 1) * PAGE, dtype=np.uint8)
-        start = -self.bytes.ctypes.data % PAGE
-        self.words = self.bytes[start : start + PAGES * PAGE].view(np.uint64).reshape(PAGES, 512)
+        mapped = mmap.mmap(-1, PAGES * PAGE)
+        # In a huge page, cold neighbours would rightly go up with a hot page.
+        mapped.madvise(mmap.MADV_NOHUGEPAGE)
+        self.words = np.frombuffer(mapped, dtype=np.uint64).reshape(PAGES, PAGE // 8)
         self.words[:] = 1
         set_policy(Policy.DEFAULT)
         order = np.random.default_rng(7).permutation(PAGES)
