@@ -29,6 +29,12 @@ struct calls {
 	struct call at[NESTING_MAX];
 };
 
+/*
+ * Keeps the compiler from checking the number that an index was made from
+ * instead of the index: the verifier of 6.12 does not see that they go together.
+ */
+#define CHECK_AS_IT_IS(index) asm volatile("" : "+r"(index))
+
 struct outcome_key {
 	u64 caller;
 	u64 reason;
@@ -136,6 +142,7 @@ int on_migrate_end(struct bpf_raw_tracepoint_args *ctx)
 	if (!calls || !calls->depth)
 		return 0;	/* it had begun before the probe was attached */
 	depth = --calls->depth;
+	CHECK_AS_IT_IS(depth);
 	if (depth < NESTING_MAX) {
 		call = &calls->at[depth];
 		key.caller = call->caller;
@@ -172,6 +179,7 @@ int on_folio_moved(struct pt_regs *ctx)
 	calls = in_flight.lookup(&task);
 	if (calls) {
 		depth = calls->depth - 1;
+		CHECK_AS_IT_IS(depth);
 		if (depth < NESTING_MAX) {
 			key.caller = calls->at[depth].caller;
 			key.reason = calls->at[depth].reason;

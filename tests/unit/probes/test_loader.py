@@ -65,3 +65,18 @@ def test_what_a_compiler_writes_is_caught_whole() -> None:
     with loader.captured_stderr() as complaints:
         os.write(2, b"main.c:1: error: no\n")
     assert complaints() == "main.c:1: error: no\n"
+
+
+def test_the_compilers_errors_are_told_from_its_warnings() -> None:
+    output = "main.c:1: warning: odd\n   1 | x\nmain.c:2:3: error: no member named 'f'\n 1 error\n"
+    assert loader.reason_of(output) == "main.c:2:3: error: no member named 'f'"
+
+
+def test_the_verifier_gives_its_reason_after_the_trace() -> None:
+    output = (
+        "bpf: Failed to load program: Invalid argument\n0: (bf) r7 = r1  ; R1=ctx()\n"
+        "; key.mode = 1;\n27: (0f) r0 += r1\nmath is not allowed\nprocessed 27 insns (limit 9)\n"
+    )
+    assert loader.reason_of(output) == (
+        "bpf: Failed to load program: Invalid argument; math is not allowed"
+    )

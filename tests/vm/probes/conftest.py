@@ -20,6 +20,7 @@ def reports(request: pytest.FixtureRequest) -> Reports:
         timeout_s=800,
         env={
             "PYTHONPATH": f"/opt/tiermem/src/userspace:{FOLDER}",
+            "TIERMEM_NATIVE_PATH": "/opt/tiermem/artifacts/native",
             "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
         },
     )

@@ -9,6 +9,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import platform
+import struct
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +99,13 @@ class Pages:
         )
         return list(status)
 
+    def frames(self) -> list[int]:
+        """The page frame numbers behind the pages, which have been touched."""
+        with Path("/proc/self/pagemap").open("rb") as pagemap:
+            pagemap.seek(self.address // PAGE * 8)
+            entries = struct.unpack(f"<{self.count}Q", pagemap.read(self.count * 8))
+        return [entry & ((1 << 55) - 1) for entry in entries]
+
     @contextmanager
     def pinned(self, first: int, count: int) -> Iterator[None]:
         """Meanwhile a pipe holds references to these pages, so that they cannot move."""
@@ -110,6 +120,17 @@ class Pages:
         finally:
             os.close(reader)
             os.close(writer)
+
+
+@contextmanager
+def module(name: str) -> Iterator[None]:
+    """One of tiermem's kernel modules, loaded meanwhile."""
+    path = f"/opt/tiermem/artifacts/modules/{platform.release()}/{name}.ko"
+    subprocess.run(["insmod", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["rmmod", name], check=True)
 
 
 def vmstat(names: Sequence[str]) -> dict[str, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ground_truth import MPOL_MF_MOVE, MPOL_MF_STRICT, Pages, grown, vmstat
+import numpy as np
+from ground_truth import MPOL_MF_MOVE, MPOL_MF_STRICT, Pages, grown, module, vmstat
 from tiermem.probes import Probe
 
 DRAM, CXL = 0, 1
@@ -33,6 +34,14 @@ def move_a_huge_page() -> list[int]:
     return pages.move(CXL, count=1)
 
 
+def promote_by_the_module(pages: Pages) -> int:
+    from tiermem.layer.promote_device import PromoteDevice
+
+    with PromoteDevice() as device:
+        frames = np.array(pages.frames(), dtype=np.uint64)
+        return int(device.promote(frames, target_node=DRAM).moved_pages)
+
+
 def run() -> dict[str, Any]:
     pages = Pages(200)
     pages.bind(DRAM)
@@ -46,6 +55,12 @@ def run() -> dict[str, Any]:
             "mbind": observed(probe, bind_elsewhere),
             "huge": observed(probe, move_a_huge_page),
         }
+        promoted = Pages(60)
+        promoted.bind(CXL)
+        promoted.touch()
+        with module("tiermem_promote"):
+            report["promoter"] = observed(probe, lambda: promote_by_the_module(promoted))
+        report["promoter, unloaded"] = {"seen": probe.read().as_dict()}
         with pages.pinned(0, 8):
             report["pinned"] = observed(probe, lambda: pages.move(CXL, count=16))
             report["pinned"]["result"] = pages.nodes(0, 16)

@@ -54,13 +54,31 @@ def test_a_huge_page_counts_all_its_base_pages(report: dict[str, Any]) -> None:
     assert pages(report["huge"], "moved_thps") == 1
 
 
+def via_the_promoter(observed: Observed) -> int:
+    return sum(
+        outcome["moved_pages"]
+        for outcome in observed["seen"]["outcomes"]
+        if outcome["via"] == "tiermem_promote"
+    )
+
+
+def test_the_promoter_module_is_told_from_the_kernel(report: dict[str, Any]) -> None:
+    assert report["promoter"]["result"] == via_the_promoter(report["promoter"]) == 60
+    assert between(report["promoter"], 1, 0) == 60
+    assert via_the_promoter(report["down"]) == 0
+
+
+def test_a_module_that_was_unloaded_keeps_its_migrations(report: dict[str, Any]) -> None:
+    assert via_the_promoter(report["promoter, unloaded"]) == 60
+
+
 def test_pages_that_are_held_are_counted_as_failed(report: dict[str, Any]) -> None:
     assert report["pinned"]["result"] == [0] * 8 + [1] * 8
     assert pages(report["pinned"], "moved_pages") == 8
     assert pages(report["pinned"], "failed_pages") == 8
 
 
-@pytest.mark.parametrize("case", ["down", "up", "mbind", "huge", "pinned"])
+@pytest.mark.parametrize("case", ["down", "up", "mbind", "huge", "promoter", "pinned"])
 def test_the_kernels_own_counters_agree(report: dict[str, Any], case: str) -> None:
     kernel = report[case]["kernel"]
     assert pages(report[case], "moved_pages") == kernel["pgmigrate_success"]

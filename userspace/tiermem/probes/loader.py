@@ -22,6 +22,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -166,9 +167,19 @@ class Program:
                 return step()
             except Exception as error:  # bcc raises the bare class
                 failure = error
-        lines = complaints().strip().splitlines() or [str(failure)]
-        errors = [line for line in lines if "error" in line.lower()] or lines
-        raise ProbeError(f"{self._name}: cannot {what}: {'; '.join(errors[:3])}") from failure
+        reason = reason_of(complaints()) or str(failure)
+        raise ProbeError(f"{self._name}: cannot {what}: {reason}") from failure
+
+
+def reason_of(complaints: str) -> str:
+    """The lines of a compiler's or a verifier's output that say what is wrong.
+
+    The compiler marks them; the verifier says it last, after a trace of the program.
+    """
+    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+    errors = [line for line in lines if " error: " in line]
+    trace = re.compile(r"(\d+|from \d+.*): |;|processed \d+ insns")
+    return "; ".join(errors[:3] or [line for line in lines if not trace.match(line)][-2:])
 
 
 def sum_over_cpus(leaves: bytes, leaf: np.dtype[Any]) -> np.void:
