@@ -64,7 +64,8 @@ def stage(name: str, digest: str, build: Callable[[Path], None], *, keep: int = 
         with locked(folder / f".{digest}.lock"):
             if not done.is_dir():
                 _build_and_rename(folder, done, build)
-        _forget_old(folder, keep)
+        with locked(folder / ".forget.lock"):
+            _forget_old(folder, keep)
     with contextlib.suppress(OSError):
         os.utime(done)
     return done
