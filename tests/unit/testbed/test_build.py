@@ -10,10 +10,10 @@ import pytest
 from tiermem.errors import ConfigError, MissingError
 from tiermem.testbed import namespace
 from tiermem.testbed.artifacts import plugin_parameters
+from tiermem.testbed.build import default_checkout
 from tiermem.testbed.debian import read_packages
 from tiermem.testbed.errors import BuildError
 from tiermem.testbed.image import kernel_releases
-from tiermem.testbed.pod import default_checkout
 from tiermem.testbed.progress import Progress, run_logged
 from tiermem.testbed.qemu import qemu_in_root
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from tiermem.errors import ConfigError
-from tiermem.testbed import detached, pod
+from tiermem.testbed import detached
 from tiermem.testbed.guest import GuestFiles
 
 
 @pytest.fixture(autouse=True)
 def own_runtime_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """State files that only this test sees."""
-    monkeypatch.setattr(pod.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def publish(supervisor_pid: int, name: str = "mine") -> detached.State:

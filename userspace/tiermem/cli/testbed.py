@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tiermem.errors import ConfigError
-from tiermem.testbed import console, detached, pod
+from tiermem.testbed import console, detached
+from tiermem.testbed.build import build as build_testbed
+from tiermem.testbed.build import default_checkout
 from tiermem.testbed.progress import Progress
 from tiermem.testbed.topology import load_topology, topology_names
 
@@ -26,7 +28,7 @@ HostName = Annotated[
 @app.command()
 def build() -> None:
     """Build all that a boot needs: QEMU, image, modules, native code, plugin."""
-    testbed = pod.build(Progress(), pod.default_checkout())
+    testbed = build_testbed(Progress(), default_checkout())
     major, minor = testbed.qemu.version
     kernels = ", ".join(
         f"{name} {kernel.release}" for name, kernel in testbed.image.kernels.items()

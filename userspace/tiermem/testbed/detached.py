@@ -25,8 +25,9 @@ from tiermem.testbed.channel import Channel
 from tiermem.testbed.errors import BootError
 from tiermem.testbed.guest import Guest, GuestFiles
 from tiermem.testbed.machine import Time
-from tiermem.testbed.pod import Kernel, runtime_root
+from tiermem.testbed.pod import Kernel
 from tiermem.testbed.run_control import RunControl
+from tiermem.testbed.run_dirs import runtime_root
 
 _STOP_S = 20.0
 _CONNECT_S = 10.0

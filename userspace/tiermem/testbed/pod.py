@@ -7,64 +7,35 @@ import dataclasses
 import os
 import shutil
 import subprocess
-import tempfile
 import time as clock
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from tiermem.errors import ConfigError
-from tiermem.testbed.artifacts import Artifacts, build_artifacts
 from tiermem.testbed.artifacts import plugin_parameters as default_parameters
+from tiermem.testbed.build import Testbed, build, default_checkout
 from tiermem.testbed.channel import (
     Channel,
     ChannelClosedError,
     ChannelTimeoutError,
     in_background,
 )
-from tiermem.testbed.debian import guest_root
 from tiermem.testbed.errors import BootError, GuestCrashedError
 from tiermem.testbed.guest import Guest, GuestFiles
-from tiermem.testbed.image import Image, build_image
 from tiermem.testbed.machine import TRACKER_BAR_BYTES, Machine, Plugin, Shares, Time
 from tiermem.testbed.progress import Progress
-from tiermem.testbed.qemu import Qemu, find_qemu, start
+from tiermem.testbed.qemu import start
 from tiermem.testbed.run_control import RunControl
+from tiermem.testbed.run_dirs import new_run_dir
 from tiermem.testbed.serial import last_words
 from tiermem.testbed.topology import Topology
 
 Kernel = Literal["newest", "lts"]
 
-_OWN_CHECKOUT = Path(__file__).resolve().parents[3]
 _CONNECT_S = 20.0
 _STOP_S = 60.0
 _READY_S = 300.0
-_KEEP_LOGS_S = 86400.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Testbed:
-    """All that is built once: QEMU, the guests' image, what is compiled for them."""
-
-    qemu: Qemu
-    image: Image
-    checkout: Path
-    artifacts: Artifacts
-
-
-def default_checkout() -> Path:
-    """The checkout whose code guests get: this one, or what TIERMEM_CHECKOUT names."""
-    return Path(os.environ.get("TIERMEM_CHECKOUT") or _OWN_CHECKOUT).resolve()
-
-
-def build(progress: Progress, checkout: Path, *, plugin: bool = True) -> Testbed:
-    """Build, or find in the cache, everything a boot needs."""
-    qemu = find_qemu(progress)
-    root = guest_root(progress)
-    image = build_image(root, progress)
-    return Testbed(
-        qemu, image, checkout, build_artifacts(root, image, checkout, progress, plugin=plugin)
-    )
 
 
 class Pod(Mapping[str, Guest]):
@@ -111,7 +82,7 @@ def boot(
         raise ConfigError('time "icount" needs cpus = 1: one instruction stream, one clock')
     testbed = build(progress or Progress(), checkout or default_checkout(), plugin=plugin)
     loaded = _plugin(testbed, plugin_parameters or {}) if plugin else None
-    run_dir = _new_run_dir()
+    run_dir = new_run_dir()
     booting = _Booting(topology, testbed, kernel, time, loaded, out_dir, run_dir)
     keep = False
     try:
@@ -130,25 +101,6 @@ def _plugin(testbed: Testbed, changes: Mapping[str, object]) -> Plugin:
     if library is None:
         raise ConfigError(f"no hardware model: {testbed.checkout}/fpga_models has no Makefile")
     return Plugin(library, default_parameters(testbed.checkout, dict(changes)))
-
-
-def runtime_root() -> Path:
-    """Where pods have their sockets and logs: short paths, and this user's only."""
-    root = Path(tempfile.gettempdir()) / f"tiermem-{os.getuid()}"
-    root.mkdir(mode=0o700, exist_ok=True)
-    if root.stat().st_uid != os.getuid():
-        raise BootError(f"{root} belongs to somebody else; remove it or set TMPDIR")
-    return root
-
-
-def _new_run_dir() -> Path:
-    root = runtime_root()
-    for old in root.glob("pod-*"):
-        owner = old.name.split("-")[1]
-        abandoned = clock.time() - old.stat().st_mtime > _KEEP_LOGS_S
-        if abandoned and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"pod-{os.getpid()}-", dir=root))
 
 
 @dataclasses.dataclass
