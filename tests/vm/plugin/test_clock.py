@@ -54,8 +54,12 @@ def test_the_same_sweep_stalls_longer_on_the_slower_tier(device: Device) -> None
 
 def test_armed_costs_at_most_two_and_a_half_times_idle(device: Device) -> None:
     emulator = Emulator(device.guest)
-    emulator.measure("idle", "idle", "compile", 0)  # the page cache is warm then
-    idle = emulator.measure("idle", "idle", "compile", 1).cpu_s
+
+    def best(mode: str) -> float:
+        # The first run translates the programs' code, which arming has dropped.
+        runs = [emulator.measure(mode, mode, "compile", number).cpu_s for number in range(3)]
+        return min(runs[1:])
+
+    idle = best("idle")
     device.arm()
-    armed = emulator.measure("armed", "armed", "compile", 2).cpu_s
-    assert armed <= 2.5 * idle
+    assert best("armed") <= 2.5 * idle
