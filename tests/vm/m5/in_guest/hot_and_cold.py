@@ -132,6 +132,8 @@ def main() -> None:
         began_s, cpu_s = time.monotonic(), daemon.cpu_s()
         read_for(memory, STEADY_S)
         seen["cpu_share"] = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began_s)
+        # First, so that what is counted later cannot be less than what lies there now.
+        seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
         client = LocalClient(daemon.socket)
         seen["status"] = client.get("/v1/status")
         seen["explained"] = client.get("/v1/explain", {"pid": str(os.getpid()), "wait_s": "0"})
@@ -140,7 +142,6 @@ def main() -> None:
         seen["socket_left"] = daemon.socket.exists()
         seen["log"] = daemon.log.read_text()
     seen["switches_after"] = switches()
-    seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
     print(json.dumps(seen))
 
 
