@@ -214,26 +214,10 @@ static ktime_t poll_interval(void)
 	return ns_to_ktime(NSEC_PER_USEC * (u64)clamp(READ_ONCE(poll_interval_us), 50U, 1000000U));
 }
 
-/* Call between hpt_enter() and hpt_exit(), after joining hpt->waiters. */
-void hpt_kick_poll(struct hpt_device *hpt)
+/* Takes the heads as they are now; true if one is not what it was at the last look. */
+static bool look_at_heads(struct hpt_device *hpt)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&hpt->poll_lock, flags);
-	if (!hpt->polling) {
-		hpt->polling = true;
-		hrtimer_start(&hpt->poll_timer, poll_interval(), HRTIMER_MODE_REL);
-	}
-	spin_unlock_irqrestore(&hpt->poll_lock, flags);
-}
-
-/* The lock keeps a waiter that joins just now from being left without a timer. */
-static enum hrtimer_restart look_for_lists(struct hrtimer *timer)
-{
-	struct hpt_device *hpt = container_of(timer, struct hpt_device, poll_timer);
 	bool news = false;
-	unsigned long flags;
-	bool wanted;
 	u32 kind;
 
 	for (kind = 0; kind < TIERMEM_LIST_KINDS; kind++) {
@@ -242,10 +226,36 @@ static enum hrtimer_restart look_for_lists(struct hrtimer *timer)
 		news |= head != hpt->polled_head[kind];
 		hpt->polled_head[kind] = head;
 	}
-	if (news)
-		wake_up_interruptible(&hpt->waiters);
+	return news;
+}
+
+/*
+ * Call between hpt_enter() and hpt_exit(), after joining hpt->waiters, and look
+ * for lists once more afterwards: only what comes from here on wakes anybody.
+ */
+void hpt_kick_poll(struct hpt_device *hpt)
+{
+	unsigned long flags;
 
 	spin_lock_irqsave(&hpt->poll_lock, flags);
+	if (!hpt->polling) {
+		hpt->polling = true;
+		look_at_heads(hpt);
+		hrtimer_start(&hpt->poll_timer, poll_interval(), HRTIMER_MODE_REL);
+	}
+	spin_unlock_irqrestore(&hpt->poll_lock, flags);
+}
+
+/* The lock keeps a waiter that joins just now from being left without a timer. */
+static enum hrtimer_restart poll_heads(struct hrtimer *timer)
+{
+	struct hpt_device *hpt = container_of(timer, struct hpt_device, poll_timer);
+	unsigned long flags;
+	bool wanted;
+
+	spin_lock_irqsave(&hpt->poll_lock, flags);
+	if (look_at_heads(hpt))
+		wake_up_interruptible(&hpt->waiters);
 	wanted = wq_has_sleeper(&hpt->waiters);
 	hpt->polling = wanted;
 	if (wanted)
@@ -266,7 +276,7 @@ int hpt_device_init(struct hpt_device *hpt)
 	INIT_LIST_HEAD(&hpt->files);
 	init_waitqueue_head(&hpt->waiters);
 	spin_lock_init(&hpt->poll_lock);
-	hrtimer_setup(&hpt->poll_timer, look_for_lists, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	hrtimer_setup(&hpt->poll_timer, poll_heads, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	memcpy_fromio(&hpt->config, REG(hpt, config), sizeof(hpt->config));
 	writeq(hpt->bar_phys, REG(hpt, bar_phys));
 	return 0;

@@ -73,6 +73,15 @@ static bool has_list(struct hpt_file *reader)
 	return false;
 }
 
+/* Needs hpt_enter() and to be among the waiters; if false, they are woken for a list. */
+static bool has_list_or_watch(struct hpt_file *reader)
+{
+	if (has_list(reader))
+		return true;
+	hpt_kick_poll(reader->hpt);
+	return has_list(reader);
+}
+
 /* True also when the device has gone: there is an answer, -ENODEV. */
 static bool has_answer(struct hpt_file *reader)
 {
@@ -81,9 +90,7 @@ static bool has_answer(struct hpt_file *reader)
 
 	if (!hpt_enter(reader->hpt, &token))
 		return true;
-	ready = has_list(reader);
-	if (!ready)
-		hpt_kick_poll(reader->hpt);
+	ready = has_list_or_watch(reader);
 	hpt_exit(token);
 	return ready;
 }
@@ -201,10 +208,8 @@ static __poll_t hpt_poll(struct file *file, poll_table *table)
 	poll_wait(file, &reader->hpt->waiters, table);
 	if (!hpt_enter(reader->hpt, &token))
 		return EPOLLERR | EPOLLHUP;
-	if (has_list(reader))
+	if (has_list_or_watch(reader))
 		events = EPOLLIN | EPOLLRDNORM;
-	else
-		hpt_kick_poll(reader->hpt);
 	hpt_exit(token);
 	return events;
 }
