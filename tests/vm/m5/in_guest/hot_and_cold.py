@@ -78,14 +78,14 @@ class Daemon:
         self.log = folder / "m5.log"
         keys = [f"socket={self.socket}", f"state_file={folder / 'm5.json'}", *keys]
         self.command = ["tiermem", "m5", "run", *(f"--set={key}" for key in keys)]
-        # Left running it would hold the modules, and every later test would fail for it.
-        atexit.register(lambda: self.process.kill())
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(self.command, stderr=log, stdout=log)
+        # Left running it would hold the modules, and every later test would fail for it.
+        atexit.register(self.process.kill)
         end = time.monotonic() + START_S
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(Exception):
