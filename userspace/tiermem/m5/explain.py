@@ -17,6 +17,7 @@ import numpy as np
 
 from tiermem.layer.pages import FrameIndex, bytes_by_node
 from tiermem.layer.promote_device import PromoteCode
+from tiermem.m5.hotlist import U64
 from tiermem.m5.observation import VERDICT_MEANING, Verdict
 from tiermem.m5.rounds import NOT_ASKED, Round
 
@@ -58,9 +59,12 @@ def explain(pid: int, index: FrameIndex, rounds: Iterable[Round], proc: Path) ->
     stories: dict[int, PageStory] = {}
     verdicts: dict[str, int] = {}
     results: dict[str, int] = {}
-    for one in rounds:
-        for story in _stories(one, index):
-            stories[story.pfn] = story
+    # Newest first and each page once: a page may be in every one of the rounds.
+    told = np.empty(0, dtype=np.uint64)
+    for one in reversed(list(rounds)):
+        news = _stories(one, index, told)
+        stories.update({story.pfn: story for story in news})
+        told = np.union1d(told, np.array([story.pfn for story in news], dtype=np.uint64))
     for story in stories.values():
         name = story.verdict.name.lower()
         verdicts[name] = verdicts.get(name, 0) + 1
@@ -79,8 +83,9 @@ def explain(pid: int, index: FrameIndex, rounds: Iterable[Round], proc: Path) ->
     }
 
 
-def _stories(one: Round, index: FrameIndex) -> list[PageStory]:
-    owners = index.find(one.pages).first_of_each()
+def _stories(one: Round, index: FrameIndex, told: U64) -> list[PageStory]:
+    """What a round said of the pages that are not in `told`."""
+    owners = index.find(one.pages[~np.isin(one.pages, told)]).first_of_each()
     if len(owners) == 0:
         return []
     order = np.argsort(one.pages)
