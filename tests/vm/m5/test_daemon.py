@@ -9,6 +9,7 @@ import pytest
 from tiermem.testbed import Guest
 
 from tests.vm.guest_python import ENVIRONMENT, run_json
+from tests.vm.m5.conftest import NUMA_BALANCING_OFF, NUMA_BALANCING_ON
 from tests.vm.m5.loaded_modules import load_missing, unload_present
 
 SCENARIO = "tests/vm/m5/in_guest/hot_and_cold.py"
@@ -69,7 +70,12 @@ def test_nothing_went_wrong_meanwhile(default_run: Any) -> None:
 
 
 def test_a_dry_run_decides_and_moves_nothing(tracked: Guest) -> None:
-    seen = run(tracked, "6", PATIENT, "dry_run=true")
+    # Else the kernel itself moves what is read to the node that reads it.
+    tracked.check(["sh", "-c", NUMA_BALANCING_OFF])
+    try:
+        seen = run(tracked, "6", PATIENT, "dry_run=true")
+    finally:
+        tracked.check(["sh", "-c", NUMA_BALANCING_ON])
     assert seen["status"]["totals"]["verdicts"]["promote"] > 0
     assert seen["after"] == seen["before"]
     assert seen["switches_while"] == seen["switches_before"]
@@ -93,7 +99,7 @@ def test_without_the_promoter_module_pages_move_by_address(tracked: Guest) -> No
 
 
 @pytest.mark.xfail(
-    reason="seen to fail once in a guest whose checkout changed under it; cause not known"
+    reason="on 7.3 the kernel's own DAMON_STAT occupies DAMON and the daemon does not free it yet"
 )
 def test_without_a_device_damon_finds_the_hot_pages(tracked: Guest) -> None:
     unload_present(tracked)
@@ -115,8 +121,9 @@ def test_without_a_device_it_says_what_is_missing(guest: Guest) -> None:
         timeout_s=300,
     )
     assert done.status == 3
-    assert "/dev/absent" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    told = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+    assert len(told) == 1
+    assert "/dev/absent" in told[0]
 
 
 @pytest.mark.xfail(
