@@ -1,13 +1,14 @@
 """The workloads and the policies of the page-tiering benchmark, and their sizes.
 
-Sizes are for a guest whose DRAM holds less than half of each workload. A
-workload's units of work are given for two modes: `full`, and `quick`, which
-does about half as much of it.
+Sizes are for a guest whose DRAM holds about half of each workload. A workload's
+units of work are given for two modes: `full`, in which a policy adapts for some
+five seconds of guest time and is measured for as long, and `quick`, which does
+about half as much.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.guest.spec import MEASURE, RunSpec, Units
@@ -17,7 +18,7 @@ Mode = Literal["full", "quick", "demo"]
 OUT = "/opt/tiermem/out"
 PROGRAMS = f"{OUT}/programs"
 GRAPH_SCALE = 21
-GRAPH_DEGREE = 8
+GRAPH_DEGREE = 16
 SOCKET = "/run/bench.sock"
 
 DRAM = "320M"
@@ -78,8 +79,8 @@ WORKLOADS: dict[str, Workload] = {
             "redis-b",
             "Redis, YCSB B (95% reads)",
             _load("redis", 330_000, 95),
-            Units(80_000, 2_400, 24_000),
-            Units(44_000, 1_600, 12_000),
+            Units(84_000, 2_400, 72_000),
+            Units(56_000, 1_600, 28_000),
             _REDIS,
             True,
         ),
@@ -87,8 +88,8 @@ WORKLOADS: dict[str, Workload] = {
             "redis-c",
             "Redis, YCSB C (reads only)",
             _load("redis", 330_000, 100),
-            Units(80_000, 2_400, 24_000),
-            Units(44_000, 1_600, 12_000),
+            Units(84_000, 2_400, 72_000),
+            Units(56_000, 1_600, 28_000),
             _REDIS,
             True,
         ),
@@ -96,8 +97,8 @@ WORKLOADS: dict[str, Workload] = {
             "memcached",
             "memcached, YCSB B (95% reads)",
             _load("memcached", 330_000, 95),
-            Units(80_000, 2_400, 24_000),
-            Units(44_000, 1_600, 12_000),
+            Units(84_000, 2_400, 72_000),
+            Units(56_000, 1_600, 28_000),
             _MEMCACHED,
             True,
         ),
@@ -112,29 +113,29 @@ WORKLOADS: dict[str, Workload] = {
             "pagerank",
             "PageRank, Kronecker graph",
             (f"{PROGRAMS}/graphwork", "kernel=pagerank", f"graph={OUT}/graph.bin"),
-            Units(7, 1, 3),
-            Units(4, 1, 2),
+            Units(12, 1, 8),
+            Units(8, 1, 4),
         ),
         Workload(
             "bfs",
             "Breadth-first search, Kronecker graph",
             (f"{PROGRAMS}/graphwork", "kernel=bfs", f"graph={OUT}/graph.bin"),
-            Units(6, 1, 3),
-            Units(4, 1, 2),
+            Units(10, 1, 8),
+            Units(6, 1, 4),
         ),
         Workload(
             "hotset",
             "Hot set that moves half-way",
             (f"{PROGRAMS}/hotset", "megabytes=340"),
-            Units(30_000_000, 500_000, 12_000_000),
-            Units(22_000_000, 500_000, 8_000_000),
+            Units(50_000_000, 500_000, 40_000_000),
+            Units(30_000_000, 500_000, 16_000_000),
         ),
         Workload(
             "kvscan",
             "LLM decoding, KV scan",
             (f"{PROGRAMS}/kvscan", "megabytes=340", "sequences=128", "batch=4"),
-            Units(2000, 30, 700),
-            Units(1400, 30, 400),
+            Units(2000, 30, 1600),
+            Units(1400, 30, 800),
             has_requests=True,
         ),
     )
@@ -164,6 +165,8 @@ def m5_config(policy: PolicyChoice, *, dry_run: bool) -> str:
     if dry_run:
         lines += ['record = "@FOLDER@/rounds.jsonl"']
     lines += [f'[tracker]\nkind = "{policy.tracker}"']
+    if policy.nominator == "hwt":
+        lines += ["[tracker.hwt]", "entries = 4096"]
     lines += [f'[nominator]\nmode = "{policy.nominator}"']
     return "\n".join(lines) + "\n"
 
@@ -173,6 +176,10 @@ def run_spec(
 ) -> RunSpec:
     """Everything the guest needs to know for one run."""
     identify = purpose != MEASURE
+    units = workload.units(mode)
+    if policy.name == "none" and not identify:
+        # Nothing adapts: pages stay where they are.
+        units = replace(units, warm=0)
     config = m5_config(policy, dry_run=identify) if policy.is_m5 else ""
     files = (SOCKET,) if workload.server else ()
     return RunSpec(
@@ -180,7 +187,7 @@ def run_spec(
         policy=policy.name,
         seed=seed,
         program=(*workload.program, f"seed={seed}"),
-        units=workload.units(mode),
+        units=units,
         server=workload.server,
         m5_config=config,
         purpose=purpose,

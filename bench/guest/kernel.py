@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,10 @@ WATERMARK_SCALE = Path("/proc/sys/vm/watermark_scale_factor")
 # In 1/10000 of a node. The kernel's own memory cannot go to the CXL node, so the
 # small DRAM node needs a margin that user pages leave alone.
 WATERMARK_MARGIN = "400"
+# The kernel's DAMON statistics: not tiering, and it tunes itself up to a tenth of
+# the CPU of a small guest.
+DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
+_MIGRATE_PAGES = 256  # the system call's number on x86-64
 TIERING_THREADS = ("kswapd", "kcompactd", "kdamond", "khugepaged", "migration/")
 
 
@@ -86,11 +91,34 @@ def free_pages() -> dict[str, int]:
     return free
 
 
+def clear_fast_node() -> None:
+    """Move all other programs' memory to the slow node.
+
+    Demotion in earlier runs has done so with some of it; without this, a run would
+    find the more fast memory the later it comes.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    fast, slow = ctypes.c_ulong(1), ctypes.c_ulong(2)
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            # A process may be gone, or a kernel thread without memory: no matter.
+            libc.syscall(
+                _MIGRATE_PAGES,
+                int(entry.name),
+                ctypes.sizeof(fast) * 8,
+                ctypes.byref(fast),
+                ctypes.byref(slow),
+            )
+
+
 def quiet() -> None:
     """No tiering at all, base pages only, no page cache: where every run starts."""
     write(NUMA_BALANCING, "0")
     write(DEMOTION, "0")
     write(HUGE_PAGES, "never")
     write(WATERMARK_SCALE, WATERMARK_MARGIN)
+    if DAMON_STAT.exists():
+        write(DAMON_STAT, "N")
     os.sync()
     write(DROP_CACHES, "3")
+    clear_fast_node()

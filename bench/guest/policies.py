@@ -18,7 +18,6 @@ from bench.guest.processes import RunError
 from bench.guest.spec import IDENTIFY, RunSpec
 
 KDAMONDS = Path("/sys/kernel/mm/damon/admin/kdamonds")
-DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 COMMAND_S = 120.0
 PAGE_BYTES = 4096
 
@@ -127,9 +126,7 @@ class Damon(Policy):
     """DAMON's self-tuned tiering, set up by the `damo` command."""
 
     def start(self) -> None:
-        """See Policy.start. DAMON's statistics module would hold on to the monitor."""
-        if DAMON_STAT.exists():
-            kernel.write(DAMON_STAT, "N")
+        """See Policy.start."""
         command("damo", "start", *damo_arguments(self.spec.purpose == IDENTIFY))
 
     def stop(self) -> None:

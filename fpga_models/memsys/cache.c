@@ -100,14 +100,15 @@ static void move_to_front(uint32_t *set, uint32_t position, uint32_t word)
 	set[0] = word;
 }
 
-uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address, int is_write,
-			 uint64_t *victim)
+uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address,
+			 enum ms_access_kind kind, uint64_t *victim)
 {
 	const uint64_t line = address >> MS_LINE_SHIFT;
 	const uint64_t index = line & cache->set_mask;
 	const uint32_t tag = (uint32_t)(line >> cache->set_shift);
 	const uint32_t wanted = tag << WORD_TAG_SHIFT | WORD_VALID;
-	const uint32_t dirty = is_write ? WORD_DIRTY : 0;
+	const uint32_t dirty = kind == MS_LOAD ? 0 : WORD_DIRTY;
+	const uint32_t missed = kind == MS_STORE_LINE ? MS_CLAIM : MS_FILL;
 	uint32_t *set = cache->words + index * cache->stride;
 	uint32_t last;
 	int position;
@@ -124,10 +125,10 @@ uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address, int is_write,
 	last = set[cache->ways - 1];
 	move_to_front(set, cache->ways - 1, wanted | dirty);
 	if (!(last & WORD_DIRTY))
-		return MS_FILL;
+		return missed;
 	*victim = (((uint64_t)(last >> WORD_TAG_SHIFT) << cache->set_shift) | index)
 		  << MS_LINE_SHIFT;
-	return MS_FILL | MS_WRITEBACK;
+	return missed | MS_WRITEBACK;
 }
 
 void ms_cache_prefetch(const struct ms_cache *cache, uint64_t address)

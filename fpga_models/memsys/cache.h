@@ -21,10 +21,17 @@ enum ms_cache_limits {
 	MS_CACHE_WAYS_MAX = 32,
 };
 
+enum ms_access_kind {
+	MS_LOAD = 0,
+	MS_STORE = 1,
+	MS_STORE_LINE = 2,	/* of the whole line: what it held need not be read */
+};
+
 enum ms_cache_result {
 	MS_HIT = 0,
 	MS_FILL = 1,		/* a miss: the line is read from memory */
-	MS_WRITEBACK = 2,	/* with MS_FILL: a dirty line left, see *victim */
+	MS_WRITEBACK = 2,	/* with a miss: a dirty line left, see *victim */
+	MS_CLAIM = 4,		/* a miss of MS_STORE_LINE: nothing is read */
 };
 
 struct ms_cache;
@@ -41,8 +48,8 @@ uint64_t ms_cache_address_limit(const struct ms_cache *cache);
  * One access. Returns a mask of enum ms_cache_result; with MS_WRITEBACK,
  * *victim is the byte address of the line that goes back to memory.
  */
-uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address, int is_write,
-			 uint64_t *victim);
+uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address,
+			 enum ms_access_kind kind, uint64_t *victim);
 
 /* Brings the address's set into the caches of the machine that runs the model. */
 void ms_cache_prefetch(const struct ms_cache *cache, uint64_t address);

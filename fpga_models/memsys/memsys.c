@@ -111,13 +111,13 @@ void ms_tick(struct ms_memsys *m, uint32_t vcpu, uint64_t instructions)
 	advance(m, vcpu, instructions);
 }
 
-static uint64_t fill(struct ms_memsys *m, struct vcpu *v, uint64_t address, int is_write,
-		     struct ms_outcome *o)
+static uint64_t fill(struct ms_memsys *m, struct vcpu *v, uint64_t address,
+		     enum ms_access_kind kind, struct ms_outcome *o)
 {
 	const struct ms_parameters *p = &m->timing.parameters;
 	const uint32_t tier = ms_tier_of(m, address);
 	struct ms_tier_timing *timing = &m->timing.tiers[tier];
-	unsigned int index = is_write ? MS_COST_STORE : 0;
+	unsigned int index = kind == MS_STORE ? MS_COST_STORE : 0;
 	uint64_t stall;
 
 	o->fill_tier = tier;
@@ -136,20 +136,21 @@ static uint64_t fill(struct ms_memsys *m, struct vcpu *v, uint64_t address, int 
 	return stall;
 }
 
-uint32_t ms_access(struct ms_memsys *m, uint32_t vcpu, uint64_t address, int is_write,
-		   uint64_t instructions, struct ms_outcome *o)
+uint32_t ms_access(struct ms_memsys *m, uint32_t vcpu, uint64_t address,
+		   enum ms_access_kind kind, uint64_t instructions, struct ms_outcome *o)
 {
 	struct vcpu *v = &m->vcpus[vcpu];
 
 	memset(o, 0, sizeof(*o));
 	address &= m->address_mask;
 	advance(m, vcpu, instructions);
-	o->events = ms_cache_access(m->llc, address, is_write, &o->victim);
+	o->events = ms_cache_access(m->llc, address, kind, &o->victim);
 	if (o->events & MS_FILL) {
-		o->stall_ps = fill(m, v, address, is_write, o);
+		o->stall_ps = fill(m, v, address, kind, o);
 	} else {
+		/* A claimed line is posted, as its write-back will be. */
 		o->stall_ps = m->timing.parameters.llc_hit_ps;
-		v->llc_hits++;
+		v->llc_hits += !(o->events & MS_CLAIM);
 	}
 	v->stall_ps += o->stall_ps;
 	if (o->events & MS_WRITEBACK) {
@@ -212,7 +213,7 @@ void ms_reset(struct ms_memsys *m)
 }
 
 void ms_run(struct ms_memsys *m, uint32_t vcpu, uint64_t n, const uint64_t *addresses,
-	    const uint8_t *is_write, uint64_t gap, uint64_t *fills, uint64_t *nr_fills,
+	    const uint8_t *kinds, uint64_t gap, uint64_t *fills, uint64_t *nr_fills,
 	    uint64_t *victims, uint64_t *nr_victims)
 {
 	uint64_t instructions = m->vcpus[vcpu].instructions;
@@ -221,7 +222,7 @@ void ms_run(struct ms_memsys *m, uint32_t vcpu, uint64_t n, const uint64_t *addr
 
 	for (i = 0; i < n; i++) {
 		instructions += gap;
-		ms_access(m, vcpu, addresses[i], is_write[i], instructions, &o);
+		ms_access(m, vcpu, addresses[i], kinds[i], instructions, &o);
 		if ((o.events & MS_FILL) && fills)
 			fills[filled++] = addresses[i] & m->address_mask &
 					  ~(uint64_t)(MS_LINE_BYTES - 1);

@@ -72,7 +72,8 @@ uint32_t ms_tier_of(const struct ms_memsys *memsys, uint64_t address);
  * many the vCPU has executed since the last ms_reset(); never goes back.
  */
 uint32_t ms_access(struct ms_memsys *memsys, uint32_t vcpu, uint64_t address,
-		   int is_write, uint64_t instructions, struct ms_outcome *outcome);
+		   enum ms_access_kind kind, uint64_t instructions,
+		   struct ms_outcome *outcome);
 
 /* Announces an access, so that the host's caches are ready; models nothing. */
 void ms_prefetch(const struct ms_memsys *memsys, uint64_t address);
@@ -107,7 +108,7 @@ void ms_reset(struct ms_memsys *memsys);
  * the lines read, at most n, and *nr_fills their number; likewise victims.
  */
 void ms_run(struct ms_memsys *memsys, uint32_t vcpu, uint64_t n,
-	    const uint64_t *addresses, const uint8_t *is_write, uint64_t gap,
+	    const uint64_t *addresses, const uint8_t *kinds, uint64_t gap,
 	    uint64_t *fills, uint64_t *nr_fills, uint64_t *victims,
 	    uint64_t *nr_victims);
 

@@ -239,14 +239,14 @@ static void track(struct device *d, uint64_t address, bool is_write)
 	publish_counters(d);
 }
 
-void device_access(struct device *d, uint32_t vcpu, uint64_t address, bool is_write,
-		   uint64_t instructions)
+void device_access(struct device *d, uint32_t vcpu, uint64_t address,
+		   enum ms_access_kind kind, uint64_t instructions)
 {
 	struct ms_outcome outcome;
 
 	lock(d);
-	trace_file_add(&d->trace, vcpu, address, is_write, instructions);
-	ms_access(d->memsys, vcpu, address, is_write, instructions, &outcome);
+	trace_file_add(&d->trace, vcpu, address, kind != MS_LOAD, instructions);
+	ms_access(d->memsys, vcpu, address, kind, instructions, &outcome);
 	if (outcome.events & MS_FILL) {
 		pac_file_count(&d->pac, address);
 		clock_page_tier(d->clock, d->memsys, outcome.fill_tier);

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache.h"
 #include "parameters.h"
 
 struct device;
@@ -61,7 +62,7 @@ bool device_owns(const struct device *device, uint64_t address);
 
 /* One access behind a vCPU's first-level cache. */
 void device_access(struct device *device, uint32_t vcpu, uint64_t address,
-		   bool is_write, uint64_t instructions);
+		   enum ms_access_kind kind, uint64_t instructions);
 
 /* Brings the clock page up to the vCPU's instruction count. */
 void device_tick(struct device *device, uint32_t vcpu, uint64_t instructions);

@@ -10,6 +10,7 @@ struct decoded {
 	const uint8_t *at;
 	const uint8_t *end;
 	uint8_t rex;
+	bool repeats;
 };
 
 static bool is_legacy_prefix(uint8_t byte)
@@ -30,6 +31,7 @@ static bool skip_prefixes(struct decoded *d)
 	while (d->at < d->end && is_legacy_prefix(*d->at)) {
 		if (*d->at == 0x64 || *d->at == 0x65 || *d->at == 0x67)
 			return false;
+		d->repeats |= *d->at == 0xf2 || *d->at == 0xf3;
 		d->at++;
 	}
 	if (d->at < d->end && (*d->at & 0xf0) == 0x40)
@@ -91,6 +93,11 @@ static bool is_stack_opcode(const struct decoded *d, uint8_t opcode)
 	}
 }
 
+static bool is_string_store(uint8_t opcode)
+{
+	return opcode == 0xa4 || opcode == 0xa5 || opcode == 0xaa || opcode == 0xab;
+}
+
 static enum insn_class classify_0f(struct decoded *d)
 {
 	uint8_t opcode, reg;
@@ -112,7 +119,7 @@ static enum insn_class classify_0f(struct decoded *d)
 
 enum insn_class insn_classify(const uint8_t *bytes, size_t size)
 {
-	struct decoded d = { bytes, bytes + size, 0 };
+	struct decoded d = { bytes, bytes + size, 0, false };
 	uint8_t opcode;
 
 	if (!skip_prefixes(&d))
@@ -120,6 +127,8 @@ enum insn_class insn_classify(const uint8_t *bytes, size_t size)
 	opcode = *d.at++;
 	if (opcode == 0x0f)
 		return classify_0f(&d);
+	if (d.repeats && is_string_store(opcode))
+		return INSN_STRING;
 	if (is_stack_opcode(&d, opcode))
 		return INSN_STACK_ONLY;
 	if (has_modrm(opcode) && modrm_is_rsp(&d))

@@ -17,6 +17,8 @@ enum insn_class {
 	/* Touches memory at most through %rsp with a constant offset: push, pop,
 	 * call, ret, and any operand of the form disp(%rsp). */
 	INSN_STACK_ONLY,
+	/* rep movs, rep stos: may write whole lines without reading them first. */
+	INSN_STRING,
 	/* mov to %cr3: another address space. */
 	INSN_SWITCHES_SPACE,
 	/* invlpg, invpcid, mov to %cr0 or %cr4: mappings change in place. */

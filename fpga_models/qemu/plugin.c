@@ -89,7 +89,7 @@ static void on_discontinuity(unsigned int vcpu, enum qemu_plugin_discon_type typ
 /* Behind the first-level filter. The access itself has been done by now. */
 static __attribute__((noinline)) void miss(unsigned int vcpu, qemu_plugin_meminfo_t info,
 					   uint64_t vaddr, uint64_t *entry,
-					   uint64_t new_entry, bool is_write)
+					   uint64_t new_entry, enum ms_access_kind kind)
 {
 	const struct qemu_plugin_hwaddr *hw = qemu_plugin_get_hwaddr(info, vaddr);
 	const uint64_t instructions = qemu_plugin_u64_get(plugin.instructions, vcpu);
@@ -104,7 +104,7 @@ static __attribute__((noinline)) void miss(unsigned int vcpu, qemu_plugin_meminf
 		device_tick(plugin.device, vcpu, instructions);
 	} else {
 		*entry = new_entry;
-		device_access(plugin.device, vcpu, address, is_write, instructions);
+		device_access(plugin.device, vcpu, address, kind, instructions);
 	}
 	look_for_doorbells();
 }
@@ -118,7 +118,7 @@ static void on_load(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vadd
 
 	(void)userdata;
 	if (__builtin_expect(!ms_l1_load_hits(*entry, key), 0))
-		miss(vcpu, info, vaddr, entry, key, false);
+		miss(vcpu, info, vaddr, entry, key, MS_LOAD);
 }
 
 static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
@@ -130,7 +130,21 @@ static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vad
 
 	(void)userdata;
 	if (__builtin_expect(!ms_l1_store_hits(*entry, key), 0))
-		miss(vcpu, info, vaddr, entry, key | MS_L1_DIRTY, true);
+		miss(vcpu, info, vaddr, entry, key | MS_L1_DIRTY, MS_STORE);
+}
+
+/* A string store that begins at a line's first byte is taken to write all of it. */
+static void on_string_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
+			    void *userdata)
+{
+	struct ms_l1 *l1 = &plugin.l1s[vcpu];
+	const uint64_t key = ms_l1_key(l1, vaddr);
+	uint64_t *entry = ms_l1_entry(l1, vaddr);
+
+	(void)userdata;
+	if (__builtin_expect(!ms_l1_store_hits(*entry, key), 0))
+		miss(vcpu, info, vaddr, entry, key | MS_L1_DIRTY,
+		     vaddr % MS_LINE_BYTES ? MS_STORE : MS_STORE_LINE);
 }
 
 static void on_space_switch(unsigned int vcpu, void *userdata)
@@ -143,6 +157,14 @@ static void on_mapping_change(unsigned int vcpu, void *userdata)
 {
 	(void)userdata;
 	ms_l1_clear(&plugin.l1s[vcpu]);
+}
+
+static void watch_memory(struct qemu_plugin_insn *insn, qemu_plugin_mem_cb_t on_write)
+{
+	qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS,
+					 QEMU_PLUGIN_MEM_R, NULL);
+	qemu_plugin_register_vcpu_mem_cb(insn, on_write, QEMU_PLUGIN_CB_NO_REGS,
+					 QEMU_PLUGIN_MEM_W, NULL);
 }
 
 static void instrument(struct qemu_plugin_insn *insn)
@@ -161,11 +183,11 @@ static void instrument(struct qemu_plugin_insn *insn)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mapping_change,
 						       QEMU_PLUGIN_CB_NO_REGS, NULL);
 		break;
+	case INSN_STRING:
+		watch_memory(insn, on_string_store);
+		break;
 	case INSN_PLAIN:
-		qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS,
-						 QEMU_PLUGIN_MEM_R, NULL);
-		qemu_plugin_register_vcpu_mem_cb(insn, on_store, QEMU_PLUGIN_CB_NO_REGS,
-						 QEMU_PLUGIN_MEM_W, NULL);
+		watch_memory(insn, on_store);
 		break;
 	}
 }

@@ -48,16 +48,16 @@ def test_compare_prints_every_policy(replay: Replay) -> None:
 
 
 def test_json_holds_runs_settings_and_the_speed(replay: Replay) -> None:
-    result = replay("--json", "--set", "nominator.min_lists=1,2", "--policy", "none", *SMALL)
+    result = replay("--json", "--set", "nominator.min_visits=1,2", "--policy", "none", *SMALL)
     assert result.returncode == 0, result.stderr
     out = json.loads(result.stdout)
     assert out["replay_accesses_per_s"] is None
     assert [run["policy"] for run in out["runs"]] == ["none"]
-    result = replay("--json", "--set", "nominator.min_lists=1,2", *SMALL)
+    result = replay("--json", "--set", "nominator.min_visits=1,2", *SMALL)
     out = json.loads(result.stdout)
     assert [run["changes"] for run in out["runs"]] == [
-        {"nominator.min_lists": "1"},
-        {"nominator.min_lists": "2"},
+        {"nominator.min_visits": "1"},
+        {"nominator.min_visits": "2"},
     ]
     assert out["replay_accesses_per_s"] == min(run["accesses_per_s"] for run in out["runs"])
     assert out["machine"]["dram_pages"] == 512

@@ -93,7 +93,7 @@ def engine(
     tree = make_tree(root, free_pages=free_pages)
     layout = choose_layout(TierSettings(), read_topology(tree.sysfs, tree.proc))
     tracker = ListsTracker(pages({FIRST + page: reads for page, reads in hot.items()}))
-    settings = PolicySettings(nominator=NominatorSettings(mode="hpt", min_lists=1))
+    settings = PolicySettings(nominator=NominatorSettings(mode="hpt", min_visits=1))
     parts = Parts(
         layout=layout,
         tracker=tracker,

@@ -17,7 +17,7 @@ from tiermem.m5.policy import Policy, PolicySettings, load_policy, policy_names
 
 from tests.unit.m5.lists import ROUND_NS, pages, seen
 
-HPT = PolicySettings(nominator=NominatorSettings(mode="hpt", min_lists=1))
+HPT = PolicySettings(nominator=NominatorSettings(mode="hpt", min_visits=1))
 
 
 def test_the_built_in_policy_is_listed() -> None:
@@ -97,7 +97,7 @@ def test_being_stopped_survives_a_restart() -> None:
 
 
 def test_new_settings_apply_at_once_and_heat_is_kept() -> None:
-    two_lists = PolicySettings(nominator=NominatorSettings(mode="hpt", min_lists=2))
+    two_lists = PolicySettings(nominator=NominatorSettings(mode="hpt", min_visits=2))
     policy = load_policy("density", two_lists)
     policy.decide(seen(ROUND_NS, lists=(pages({1: 100}),)))
     strict = two_lists.model_copy(update={"elector": ElectorSettings(payback_s=0.001)})

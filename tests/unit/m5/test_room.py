@@ -8,7 +8,7 @@ import pytest
 from tiermem.errors import MissingError
 from tiermem.m5.room import make_room_maker
 from tiermem.m5.settings import DemotionSettings
-from tiermem.m5.switches import DEMOTION, WATERMARK_SCALE, Switches
+from tiermem.m5.switches import DEMOTION, WATERMARK_BOOST, WATERMARK_SCALE, Switches
 
 from tests.unit.m5.trees import make_tree
 
@@ -30,9 +30,11 @@ def test_an_older_kernel_gets_wider_watermarks(tmp_path: Path) -> None:
     room = make_room_maker(DemotionSettings(watermark_scale_factor=150), (0,), switches)
     assert room.method == "kswapd"
     assert switches.read(WATERMARK_SCALE) == "150"
+    assert switches.read(WATERMARK_BOOST) == "0"
     assert room.make(100, swappiness=70) == 0
     switches.restore()
     assert switches.read(WATERMARK_SCALE) == "10"
+    assert switches.read(WATERMARK_BOOST) == "15000"
 
 
 def test_wider_watermarks_of_somebody_else_stay(tmp_path: Path) -> None:

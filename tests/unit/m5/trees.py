@@ -65,5 +65,6 @@ def make_tree(root: Path, *, free_pages: int = 1000, has_reclaim: bool = True) -
     write(tree.sysfs / "kernel/mm/numa/demotion_enabled", "false\n")
     write(tree.proc / "sys/kernel/numa_balancing", "1\n")
     write(tree.proc / "sys/vm/watermark_scale_factor", "10\n")
+    write(tree.proc / "sys/vm/watermark_boost_factor", "15000\n")
     write(tree.proc / "zoneinfo", ZONEINFO)
     return tree

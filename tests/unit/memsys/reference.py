@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 LINE = 64
+LOAD, STORE, STORE_LINE = 0, 1, 2
 
 
 class Cache:
@@ -16,20 +17,20 @@ class Cache:
             OrderedDict() for _ in range(size // LINE // ways)
         ]
 
-    def access(self, address: int, is_write: bool) -> tuple[bool, int | None]:
-        """(whether the line was read from memory, line address written back)."""
+    def access(self, address: int, kind: int) -> tuple[int | None, int | None]:
+        """(kind of the access where it missed, line address written back)."""
         line = address // LINE
         lines = self.sets[line % len(self.sets)]
         if line in lines:
-            lines[line] |= is_write
+            lines[line] |= kind != LOAD
             lines.move_to_end(line)
-            return False, None
+            return None, None
         victim = None
         if len(lines) == self.ways:
             gone, was_dirty = lines.popitem(last=False)
             victim = gone * LINE if was_dirty else None
-        lines[line] = is_write
-        return True, victim
+        lines[line] = kind != LOAD
+        return kind, victim
 
 
 class Streams:
@@ -76,13 +77,13 @@ class Clock:
     def tier_of(self, address: int) -> int:
         return int(address >= self.border)
 
-    def access(self, address: int, is_write: bool, gap: int) -> None:
+    def access(self, address: int, kind: int, gap: int) -> None:
         self.instructions += gap
         if self.busy_ps - self.window_start_ps >= self.p["window_ns"] * 1000:
             self._close_window()
-        filled, victim = self.cache.access(address, is_write)
-        if filled:
-            self.stall_ps += self._fill_ps(address, is_write)
+        missed, victim = self.cache.access(address, kind)
+        if missed in (LOAD, STORE):
+            self.stall_ps += self._fill_ps(address, kind == STORE)
         else:
             self.stall_ps += self.p["llc_hit_ps"]
         if victim is not None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiermem.native._models import ffi, lib
 
-from .reference import Cache
+from .reference import LOAD, STORE, STORE_LINE, Cache
 
 few_examples = settings(max_examples=25, deadline=None)
 
@@ -18,10 +18,13 @@ class CCache:
         self.raw = ffi.gc(lib.ms_cache_create(size, ways), lib.ms_cache_destroy)
         self._victim = ffi.new("uint64_t *")
 
-    def access(self, address: int, is_write: bool) -> tuple[bool, int | None]:
-        events = lib.ms_cache_access(self.raw, address, is_write, self._victim)
+    def access(self, address: int, kind: int) -> tuple[int | None, int | None]:
+        """As the reference's: a miss is a fill, or a claim where nothing need be read."""
+        events = lib.ms_cache_access(self.raw, address, kind, self._victim)
+        missed = events & (lib.MS_FILL | lib.MS_CLAIM)
+        assert missed in (0, lib.MS_CLAIM if kind == STORE_LINE else lib.MS_FILL)
         wrote = events & lib.MS_WRITEBACK
-        return bool(events & lib.MS_FILL), self._victim[0] if wrote else None
+        return kind if missed else None, self._victim[0] if wrote else None
 
 
 @pytest.mark.parametrize(
@@ -30,30 +33,32 @@ class CCache:
 def test_every_access_equals_the_reference(size: int, ways: int) -> None:
     rng = np.random.default_rng(ways)
     addresses = (rng.zipf(1.2, 15_000) * 64 + rng.integers(0, 64, 15_000)) % (8 * size)
-    writes = rng.random(15_000) < 0.3
+    kinds = rng.choice((LOAD, STORE, STORE_LINE), 15_000, p=(0.6, 0.2, 0.2))
     ours, reference = CCache(size, ways), Cache(size, ways)
-    for address, is_write in zip(addresses.tolist(), writes.tolist(), strict=True):
-        assert ours.access(address, is_write) == reference.access(address, is_write)
+    for address, kind in zip(addresses.tolist(), kinds.tolist(), strict=True):
+        assert ours.access(address, kind) == reference.access(address, kind)
 
 
 @few_examples
 @given(
-    accesses=st.lists(st.tuples(st.integers(0, 2**37 - 1), st.booleans()), max_size=80),
+    accesses=st.lists(
+        st.tuples(st.integers(0, 2**37 - 1), st.integers(LOAD, STORE_LINE)), max_size=80
+    ),
     ways=st.integers(1, 32),
 )
-def test_any_addresses_equal_the_reference(accesses: list[tuple[int, bool]], ways: int) -> None:
+def test_any_addresses_equal_the_reference(accesses: list[tuple[int, int]], ways: int) -> None:
     ours, reference = CCache(2 * 64 * ways, ways), Cache(2 * 64 * ways, ways)
-    for address, is_write in accesses:
-        assert ours.access(address, is_write) == reference.access(address, is_write)
+    for address, kind in accesses:
+        assert ours.access(address, kind) == reference.access(address, kind)
 
 
 def test_clear_forgets_dirty_lines_too() -> None:
     cache = CCache(128, 2)
-    cache.access(0, True)
+    cache.access(0, STORE)
     lib.ms_cache_clear(cache.raw)
-    assert cache.access(0, False) == (True, None)
-    assert cache.access(64, False) == (True, None)
-    assert cache.access(128, False) == (True, None)
+    assert cache.access(0, LOAD) == (LOAD, None)
+    assert cache.access(64, LOAD) == (LOAD, None)
+    assert cache.access(128, LOAD) == (LOAD, None)
 
 
 @pytest.mark.parametrize(
@@ -67,5 +72,5 @@ def test_the_address_limit_is_where_tags_end() -> None:
     limit = lib.ms_cache_address_limit(CCache(8 << 20, 16).raw)
     assert limit == 1 << (30 + 13 + 6)
     cache = CCache(8 << 20, 16)
-    cache.access(limit - 64, True)
-    assert cache.access(limit - 64, False) == (False, None)
+    cache.access(limit - 64, STORE)
+    assert cache.access(limit - 64, LOAD) == (None, None)

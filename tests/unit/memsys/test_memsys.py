@@ -7,7 +7,7 @@ import pytest
 from tiermem.errors import ConfigError
 from tiermem.native.models import MemorySystem, memsys_defaults
 
-from .reference import Clock
+from .reference import LOAD, STORE, STORE_LINE, Clock
 
 BORDER = 1 << 24
 
@@ -42,11 +42,11 @@ def test_time_and_traffic_equal_the_reference(
 ) -> None:
     n = 4000
     addresses = addresses_of(pattern, n).astype(np.uint64)
-    writes = (np.random.default_rng(6).random(n) < 0.25).astype(np.uint8)
+    kinds = np.random.default_rng(6).choice((LOAD, STORE, STORE_LINE), n, p=(0.7, 0.2, 0.1))
     memsys, reference = make(small(**changes)), Clock(small(**changes), BORDER)
-    memsys.run(addresses, writes, gap)
-    for address, is_write in zip(addresses.tolist(), writes.tolist(), strict=True):
-        reference.access(address, bool(is_write), gap)
+    memsys.run(addresses, kinds.astype(np.uint8), gap)
+    for address, kind in zip(addresses.tolist(), kinds.tolist(), strict=True):
+        reference.access(address, kind, gap)
     vcpu = memsys.vcpu()
     assert vcpu["instructions"] == n * gap
     assert vcpu["stall_ps"] == reference.stall_ps

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PLAIN, STACK_ONLY, SWITCHES_SPACE, CHANGES_MAPPING = range(4)
+PLAIN, STACK_ONLY, STRING, SWITCHES_SPACE, CHANGES_MAPPING = range(5)
 SLOT = 16
 
 INSTRUCTIONS = {
@@ -26,12 +26,13 @@ INSTRUCTIONS = {
         mov (%rax),%rax; mov %rax,8(%rbp); mov 8(%r12),%rax; mov (%rsp,%rax),%rcx
         mov (%rsp,%rax,8),%rcx; mov 8(%rsp,%r12,8),%rcx; mov (%r12,%rax),%rax
         mov %fs:0,%rax; mov %gs:8(%rsp),%rax; mov 0x10(%rip),%rax; call *(%rax)
-        call *8(%rax); push (%rax); movsb; rep movsq; rep stosb; lodsb; cmpsb
+        call *8(%rax); push (%rax); movsb; stosq; rep lodsb; repne cmpsb
         add %rax,%rbx; nop; lea 8(%rax),%rcx; mov $5,%eax; movaps (%rdi),%xmm0
         lock cmpxchg %rcx,(%rdi); xchg %rax,(%rdi); movabs 0x123456789abcdef0,%al
         prefetcht0 (%rax); syscall; iretq; cpuid; rdtsc; mov %cr3,%rax
         invd; wbinvd; lgdt (%rax); swapgs; popcnt (%rax),%rcx; pop (%rax)
     """,
+    STRING: "rep movsb; rep movsl; rep movsq; rep stosb; rep stosl; rep stosq",
     SWITCHES_SPACE: "mov %rax,%cr3; mov %r12,%cr3",
     CHANGES_MAPPING: "invlpg (%rax); invlpg 64(%r12); invpcid (%rax),%rcx; "
     "mov %rax,%cr0; mov %rax,%cr4",

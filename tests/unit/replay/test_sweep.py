@@ -17,21 +17,21 @@ CONTENDERS = [find_contender(name) for name in ("none", "m5-hpt")]
 
 def test_options_multiply() -> None:
     assert parse_changes([]) == [()]
-    assert parse_changes(["nominator.min_lists=1,2", "elector.power=3"]) == [
-        (("nominator.min_lists", "1"), ("elector.power", "3")),
-        (("nominator.min_lists", "2"), ("elector.power", "3")),
+    assert parse_changes(["nominator.min_visits=1,2", "elector.power=3"]) == [
+        (("nominator.min_visits", "1"), ("elector.power", "3")),
+        (("nominator.min_visits", "2"), ("elector.power", "3")),
     ]
 
 
-@pytest.mark.parametrize("option", ["nominator.min_lists", "=1", "elector.power="])
+@pytest.mark.parametrize("option", ["nominator.min_visits", "=1", "elector.power="])
 def test_an_option_without_key_or_value_is_refused(option: str) -> None:
     with pytest.raises(ConfigError, match="KEY=VALUE"):
         parse_changes([option])
 
 
 def test_a_contender_without_rounds_runs_once() -> None:
-    jobs = plan(CONTENDERS, quick_settings(), parse_changes(["nominator.min_lists=1,2"]))
-    assert [(job.contender.name, job.settings.nominator.min_lists) for job in jobs] == [
+    jobs = plan(CONTENDERS, quick_settings(), parse_changes(["nominator.min_visits=1,2"]))
+    assert [(job.contender.name, job.settings.nominator.min_visits) for job in jobs] == [
         ("none", 2),
         ("m5-hpt", 1),
         ("m5-hpt", 2),
@@ -39,7 +39,7 @@ def test_a_contender_without_rounds_runs_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["nominator.no_such_key=1", "nominator.min_lists=99", "policy.name=nobody"]
+    "option", ["nominator.no_such_key=1", "nominator.min_visits=99", "policy.name=nobody"]
 )
 def test_wrong_values_are_found_before_anything_runs(option: str) -> None:
     with pytest.raises(ConfigError):

@@ -58,7 +58,7 @@ def quick_settings(**nominator: object) -> M5Settings:
             "elector": {"base_hz": 200.0, "min_hz": 50.0, "max_hz": 200.0},
             "nominator": {"half_life_ms": 50.0, **nominator},
             "promoter": {"rate_limit_MBps": 2000.0},
-            "tracker": {"hpt": {"columns": 8192}, "hwt": {"columns": 8192}},
+            "tracker": {"hpt": {"columns": 8192}, "hwt": {"columns": 8192, "entries": 4096}},
         }
     )
 

@@ -98,9 +98,6 @@ def test_without_the_promoter_module_pages_move_by_address(tracked: Guest) -> No
     assert promoted(seen) >= 0.5 * HOT, seen["status"]
 
 
-@pytest.mark.xfail(
-    reason="on 7.3 the kernel's own DAMON_STAT occupies DAMON and the daemon does not free it yet"
-)
 def test_without_a_device_damon_finds_the_hot_pages(tracked: Guest) -> None:
     unload_present(tracked)
     try:
@@ -126,9 +123,6 @@ def test_without_a_device_it_says_what_is_missing(guest: Guest) -> None:
     assert "/dev/absent" in told[0]
 
 
-@pytest.mark.xfail(
-    reason="not reached yet: about 1.4 % was seen with quiet rounds, 7 % while moving"
-)
 def test_its_cpu_share_is_below_one_percent(icount_guest: Guest) -> None:
     load_missing(icount_guest)
     try:

@@ -22,12 +22,13 @@ from tiermem.layer.topology import read_topology
 from tiermem.m5.competitors import competing_movers
 from tiermem.m5.engine import Engine
 from tiermem.m5.make_parts import make_parts, prepare_kernel
+from tiermem.m5.phase_shift import ShiftDetector
 from tiermem.m5.recorder import Recorder
 from tiermem.m5.rounds import Round, Rounds
 from tiermem.m5.scope import make_scope
 from tiermem.m5.settings import SETTABLE, M5Settings, is_settable
 from tiermem.m5.state import SavedState
-from tiermem.m5.switches import Switches
+from tiermem.m5.switches import DAMON_STAT, Switches
 from tiermem.service.config import with_change
 from tiermem.service.state import StateFile
 
@@ -35,9 +36,8 @@ NS_PER_S = 1_000_000_000
 _RETRY_S = 2.0
 _CHECK_S = 5.0
 _SAVE_S = 60.0
-# Between rounds, the traffic is looked at this often; a jump brings the next forward.
+# Between rounds, the traffic is looked at this often; a shift brings the next forward.
 _LOOK_S = 0.1
-_JUMP_FACTOR, _JUMP_SHARE = 1.5, 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -63,15 +63,19 @@ class Daemon:
         self.switches.remember = self.save
         self._recorder = Recorder(settings.record) if settings.record else None
         self._tracking = False
+        self._shift = ShiftDetector()
+        self._shifted = False
         self._next_check_ns = 0
         self._next_save_ns = 0
 
     def start(self) -> None:
         """Start the tracker, then set the switches; on failure all is as it was."""
         parts = self.engine.parts
-        parts.tracker.start()
-        self._tracking = True
+        if self.settings.tracker.kind == "damon":
+            self.switches.set(DAMON_STAT, "N")
         try:
+            parts.tracker.start()
+            self._tracking = True
             if not self.settings.dry_run:
                 self._prepare_kernel()
             self._check_competitors()
@@ -102,16 +106,12 @@ class Daemon:
         """Sleep until the next round, or until the slow tier's share of reads jumps."""
         monitor = self.engine.parts.monitor
         end_s = time.monotonic() + seconds
-        monitor.look()
-        usual: float | None = None
         while (left_s := end_s - time.monotonic()) > 0:
             await asyncio.sleep(min(left_s, _LOOK_S))
             share = monitor.look()
-            if share is None:
-                continue
-            if usual is not None and share > usual * _JUMP_FACTOR + _JUMP_SHARE:
+            if share is not None and self._shift.has_come(share):
+                self._shifted = True
                 return
-            usual = share if usual is None else min(usual, share)
 
     def step(self) -> float:
         """One round, or one try to get the tracker back; seconds until the next."""
@@ -125,10 +125,11 @@ class Daemon:
         if not self._tracking and not self._restart_tracker():
             return _RETRY_S
         try:
-            one = self.engine.run_round(now_ns)
+            one = self.engine.run_round(now_ns, shifted=self._shifted)
         except TiermemError as error:
             self._lose_tracker(error)
             return _RETRY_S
+        self._shifted = False
         if self._recorder is not None:
             self._recorder.write(one)
         return self._pause_s(one)

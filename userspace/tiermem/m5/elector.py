@@ -25,13 +25,13 @@ from tiermem.service.config import Settings
 class ElectorSettings(Settings):
     """Config section [elector]."""
 
-    base_hz: float = Field(default=10.0, gt=0, le=1000)
+    base_hz: float = Field(default=4.0, gt=0, le=1000)
     min_hz: float = Field(default=1.0, gt=0, le=1000)
-    max_hz: float = Field(default=10.0, gt=0, le=1000)
+    max_hz: float = Field(default=4.0, gt=0, le=1000)
     power: float = Field(default=3.0, ge=0, le=16)
-    payback_s: float = Field(default=10.0, gt=0, le=3600)
-    victim_weight: float = Field(default=1.0, ge=0, le=16)
-    busy_pages: int = Field(default=2048, ge=1, le=1 << 20)
+    payback_s: float = Field(default=60.0, gt=0, le=3600)
+    victim_weight: float = Field(default=0.5, ge=0, le=16)
+    busy_pages: int = Field(default=512, ge=1, le=1 << 20)
     stop_rounds: int = Field(default=3, ge=1, le=1000)
     stop_below_pages: int = Field(default=8, ge=1, le=1 << 20)
     restart_margin: float = Field(default=1.5, ge=1, le=100)

@@ -56,7 +56,7 @@ class Engine:
         self.swappiness = swappiness
         self.trouble = ""
 
-    def run_round(self, now_ns: int) -> Round:
+    def run_round(self, now_ns: int, *, shifted: bool = False) -> Round:
         """One round at `now_ns` (monotonic). KernelError when the tracker is gone.
 
         A promoter that fails loses the round, not the daemon: `trouble` says why.
@@ -76,6 +76,7 @@ class Engine:
                 costs=sample.costs,
                 budget_pages=parts.limiter.available_pages(now_ns),
                 room_pages=sample.room_bytes // PAGE_BYTES,
+                shifted=shifted,
             )
         )
         done = self._carry_out(decision, now_ns)

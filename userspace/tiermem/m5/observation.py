@@ -53,7 +53,9 @@ class Observation:
     """One round's input.
 
     `budget_pages` is what the rate limit still allows now, `room_pages` what
-    the fast tier can take without demoting anything first.
+    the fast tier can take without demoting anything first. `shifted`: the slow
+    tier's share of the reads has jumped since the last round, as it does when a
+    program enters another phase.
     """
 
     now_ns: int
@@ -63,6 +65,7 @@ class Observation:
     costs: MoveCosts = field(default_factory=MoveCosts)
     budget_pages: int = 1 << 30
     room_pages: int = 0
+    shifted: bool = False
 
 
 class Verdict(IntEnum):

@@ -4,7 +4,7 @@ The kernel's LRU knows which pages of the fast tier are cold; nothing here
 picks one. Two ways to ask it:
 
 - `kswapd`, the default: raise vm.watermark_scale_factor, so that kswapd keeps a
-  margin free in the background. Promotions wake it; those that find no room
+  margin free in the background, and no more than that (no watermark boosts). Promotions wake it; those that find no room
   wait for it (engine.py).
 - `reclaim`: write to /sys/devices/system/node/nodeN/reclaim (Linux 6.17 and
   newer). Exactly as much as is needed, at a moment of our choosing; but on
@@ -21,7 +21,13 @@ from typing import Literal, Protocol
 from tiermem.errors import KernelError, MissingError
 from tiermem.m5.hotlist import PAGE_BYTES
 from tiermem.m5.settings import DemotionSettings
-from tiermem.m5.switches import DEMOTION, WATERMARK_SCALE, Switches, is_demotion_on
+from tiermem.m5.switches import (
+    DEMOTION,
+    WATERMARK_BOOST,
+    WATERMARK_SCALE,
+    Switches,
+    is_demotion_on,
+)
 
 RoomMethod = Literal["reclaim", "kswapd", "off"]
 # One write is not interrupted, so a large demand is made in steps.
@@ -105,6 +111,9 @@ def make_room_maker(
     before = int(switches.read(WATERMARK_SCALE) or 0)
     if before < settings.watermark_scale_factor:
         switches.set(WATERMARK_SCALE, str(settings.watermark_scale_factor))
+    # A boost, given when a block of memory is split for another kind of pages,
+    # has kswapd demote up to two and a half times the margin at once.
+    switches.set(WATERMARK_BOOST, "0")
     return KswapdRoom()
 
 

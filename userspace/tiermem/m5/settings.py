@@ -45,6 +45,12 @@ class SketchSettings(Settings):
         return columns
 
 
+class WordSketchSettings(SketchSettings):
+    """[tracker.hwt]: lists of words are shorter by default; they only refine those of pages."""
+
+    entries: int = Field(default=1024, ge=1, le=LIST_ENTRIES_MAX)
+
+
 class DamonSettings(Settings):
     """[tracker.damon]: sampling of the kernel's own access monitor."""
 
@@ -61,7 +67,7 @@ class TrackerSettings(Settings):
     device: Path = Path("/dev/tiermem_hpt0")
     configure: bool = True
     hpt: SketchSettings = Field(default_factory=SketchSettings)
-    hwt: SketchSettings = Field(default_factory=SketchSettings)
+    hwt: WordSketchSettings = Field(default_factory=WordSketchSettings)
     damon: DamonSettings = Field(default_factory=DamonSettings)
 
 

@@ -18,6 +18,9 @@ from tiermem.layer.sysfs import Tree
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 NUMA_BALANCING = "/proc/sys/kernel/numa_balancing"
 WATERMARK_SCALE = "/proc/sys/vm/watermark_scale_factor"
+WATERMARK_BOOST = "/proc/sys/vm/watermark_boost_factor"
+DAMON_STAT = "/sys/module/damon_stat/parameters/enabled"
+"""The kernel's own statistics by DAMON; while on, nobody else can use DAMON."""
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ def try_once(settings: M5Settings) -> dict[str, Any]:
     daemon.start()
     try:
         pause_s = 1.0 / settings.elector.base_hz
-        for _ in range(settings.nominator.min_lists + 1):
+        for _ in range(settings.nominator.min_visits + 1):
             time.sleep(pause_s)
             pause_s = daemon.step()
         return picture(daemon)

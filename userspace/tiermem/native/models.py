@@ -170,7 +170,7 @@ class MemorySystem:
         if wrong != ffi.NULL:
             raise ConfigError(f"memory system: {ffi.string(wrong).decode()}")
 
-    def run(self, addresses: U64, is_write: U8, gap: int, vcpu: int = 0) -> tuple[U64, U64]:
+    def run(self, addresses: U64, kinds: U8, gap: int, vcpu: int = 0) -> tuple[U64, U64]:
         """Accesses `gap` instructions apart: addresses filled, and lines written back."""
         fills, victims = np.empty_like(addresses), np.empty_like(addresses)
         counts = ffi.new("uint64_t[2]")
@@ -179,7 +179,7 @@ class MemorySystem:
             vcpu,
             addresses.size,
             pointer(addresses, "uint64_t"),
-            pointer(is_write, "uint8_t"),
+            pointer(kinds, "uint8_t"),
             gap,
             pointer(fills, "uint64_t"),
             counts,

@@ -153,10 +153,11 @@ static void flush_reads(struct replay_machine *machine)
 }
 
 /* One access of the only vCPU, through the cache. */
-static inline void touch_memory(struct replay_machine *machine, uint64_t address, int is_write)
+static inline void touch_memory(struct replay_machine *machine, uint64_t address,
+				enum ms_access_kind kind)
 {
 	struct ms_outcome outcome;
-	uint32_t events = ms_access(machine->memsys, 0, address, is_write,
+	uint32_t events = ms_access(machine->memsys, 0, address, kind,
 				    machine->counters.instructions, &outcome);
 
 	if (events & MS_FILL) {

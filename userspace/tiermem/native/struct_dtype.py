@@ -27,5 +27,7 @@ def _dtype(ffi: Any, ctype: Any) -> Any:
         }
     if ctype.kind == "array":
         return np.dtype((_dtype(ffi, ctype.item), (ctype.length,)))
+    if ctype.cname in ("double", "float"):
+        return f"<f{ffi.sizeof(ctype)}"
     sign = "i" if int(ffi.cast(ctype, -1)) < 0 else "u"
     return f"<{sign}{ffi.sizeof(ctype)}"

@@ -47,6 +47,7 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
         "demotion switch": lambda: _rewrite("/sys/kernel/mm/numa/demotion_enabled"),
         "numa_balancing": lambda: _rewrite("/proc/sys/kernel/numa_balancing"),
         "watermarks": lambda: _rewrite("/proc/sys/vm/watermark_scale_factor"),
+        "watermark boost": lambda: _rewrite("/proc/sys/vm/watermark_boost_factor"),
         "damon": lambda: _rewrite("/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"),
         "state": lambda: Path("/var/lib/tiermem/try").write_text("x"),
         "no: write /etc": lambda: Path("/etc/tiermem-try").write_text("x"),
