@@ -4,8 +4,8 @@ The kernel's LRU knows which pages of the fast tier are cold; nothing here
 picks one. Two ways to ask it:
 
 - `kswapd`, the default: raise vm.watermark_scale_factor, so that kswapd keeps a
-  margin free in the background, and no more than that (no watermark boosts). Promotions wake it; those that find no room
-  wait for it (engine.py).
+  margin free in the background, and no more than that (no watermark boosts).
+  Promotions wake it; those that find no room wait for it (engine.py).
 - `reclaim`: write to /sys/devices/system/node/nodeN/reclaim (Linux 6.17 and
   newer). Exactly as much as is needed, at a moment of our choosing; but on
   Linux 7.3 it was measured to demote nothing and answer EAGAIN, which is why it
