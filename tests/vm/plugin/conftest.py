@@ -28,7 +28,8 @@ class Sweep:
     lines: int = 64
     hot_pages: int = 0
     passes: int = 1
-    write: bool = False
+    way: str = "r"
+    """r: reads, w: writes, s: string stores of whole pages."""
     node: int = 1
 
 
@@ -103,7 +104,7 @@ class Device:
 def _waiting_sweep(guest: Guest, sweep: Sweep) -> Iterator[npt.NDArray[np.int64]]:
     frames = "/opt/tiermem/out/sweep.frames"
     arguments = f"{sweep.pages} {sweep.lines} {sweep.hot_pages} {sweep.passes}"
-    arguments += f" {'w' if sweep.write else 'r'} /tmp/sweep.frames"
+    arguments += f" {sweep.way} /tmp/sweep.frames"
     script = (
         "rm -f /tmp/sweep.frames; "
         f"setsid numactl --membind={sweep.node} /tmp/sweep {arguments} >/dev/null 2>&1 & "

@@ -45,11 +45,21 @@ def test_reads_are_read_bytes_of_the_tier_they_lie_in(device: Device) -> None:
 
 
 def test_a_store_miss_reads_the_line_and_writes_it_back_later(device: Device) -> None:
-    swept = device.sweep(Sweep(PAGES, passes=2, write=True))
+    swept = device.sweep(Sweep(PAGES, passes=2, way="w"))
     before, after = swept.before.tiers[1], swept.after.tiers[1]
     lines = 2 * PAGES * LINES_A_PAGE
     assert lines <= int(after["reads"]) - int(before["reads"]) <= 1.05 * lines
     # All but what still lies dirty in the cache at the end.
+    written = int(after["writes"]) - int(before["writes"])
+    assert lines - (8 << 20) // LINE_BYTES <= written <= 1.05 * lines
+
+
+def test_a_string_store_of_whole_lines_reads_nothing(device: Device) -> None:
+    swept = device.sweep(Sweep(PAGES, passes=2, way="s"))
+    before, after = swept.before.tiers[1], swept.after.tiers[1]
+    lines = 2 * PAGES * LINES_A_PAGE
+    assert int(after["reads"]) - int(before["reads"]) <= 0.05 * lines
+    assert np.median(swept.reads) == 0
     written = int(after["writes"]) - int(before["writes"])
     assert lines - (8 << 20) // LINE_BYTES <= written <= 1.05 * lines
 

@@ -23,6 +23,7 @@ from tiermem.m5.competitors import competing_movers
 from tiermem.m5.engine import Engine
 from tiermem.m5.make_parts import make_parts, prepare_kernel
 from tiermem.m5.phase_shift import ShiftDetector
+from tiermem.m5.probe_feed import ProbeFeed
 from tiermem.m5.recorder import Recorder
 from tiermem.m5.rounds import Round, Rounds
 from tiermem.m5.scope import make_scope
@@ -37,7 +38,7 @@ _RETRY_S = 2.0
 _CHECK_S = 5.0
 _SAVE_S = 60.0
 # Between rounds, the traffic is looked at this often; a shift brings the next forward.
-_LOOK_S = 0.1
+_LOOK_S = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Daemon:
         )
         self.switches.remember = self.save
         self._recorder = Recorder(settings.record) if settings.record else None
+        self.probes = ProbeFeed(settings.probes)
         self._tracking = False
         self._shift = ShiftDetector()
         self._shifted = False
@@ -165,7 +167,16 @@ class Daemon:
         """Take what may change from a config read again; names of keys that need a restart."""
         fixed = [
             name
-            for name in ("socket", "state_file", "record", "tiers", "tracker", "policy", "demotion")
+            for name in (
+                "socket",
+                "state_file",
+                "record",
+                "tiers",
+                "tracker",
+                "policy",
+                "demotion",
+                "probes",
+            )
             if getattr(settings, name) != getattr(self.settings, name)
         ]
         kept = {name: getattr(self.settings, name) for name in fixed}

@@ -31,7 +31,7 @@ class ElectorSettings(Settings):
     power: float = Field(default=3.0, ge=0, le=16)
     payback_s: float = Field(default=60.0, gt=0, le=3600)
     victim_weight: float = Field(default=0.5, ge=0, le=16)
-    busy_pages: int = Field(default=512, ge=1, le=1 << 20)
+    busy_pages: int = Field(default=2048, ge=1, le=1 << 20)
     stop_rounds: int = Field(default=3, ge=1, le=1000)
     stop_below_pages: int = Field(default=8, ge=1, le=1 << 20)
     restart_margin: float = Field(default=1.5, ge=1, le=100)

@@ -34,7 +34,7 @@ class NominatorSettings(Settings):
     half_life_ms: float = Field(default=4000.0, gt=0, le=3_600_000)
     min_visits: int = Field(default=2, ge=1, le=8)
     sure_count: int = Field(default=2 * LINES_PER_PAGE, ge=1)
-    caution: float = Field(default=0.5, ge=0, le=10)
+    caution: float = Field(default=0.75, ge=0, le=10)
     min_hot_lines: int = Field(default=4, ge=1, le=LINES_PER_PAGE)
     line_weight: float = Field(default=1.0, ge=0, le=64)
     mask_lists: int = Field(default=8, ge=1, le=1024)

@@ -24,6 +24,7 @@ from tiermem.m5.daemon import Daemon
 from tiermem.m5.explain import explain
 from tiermem.m5.hot_pages import HotPages
 from tiermem.m5.observation import Verdict
+from tiermem.m5.probe_metrics import ProbeCollector
 from tiermem.m5.status import picture
 from tiermem.service.api import LocalApi
 from tiermem.service.metrics import Metrics
@@ -71,6 +72,7 @@ def add_routes(api: LocalApi, daemon: Daemon) -> None:
 def add_metrics(metrics: Metrics, daemon: Daemon) -> None:
     """Metrics read off the daemon when they are scraped, so that rounds pay nothing for them."""
     metrics.registry.register(_DaemonCollector(daemon))
+    metrics.registry.register(ProbeCollector(daemon.probes))
 
 
 class _DaemonCollector(Collector):

@@ -38,11 +38,16 @@ async def _main(daemon: Daemon, notifier: Notifier) -> None:
         daemon.start()
         try:
             notifier.ready("tracking")
-            watchdog = asyncio.create_task(notifier.feed_watchdog())
+            beside = [
+                asyncio.create_task(notifier.feed_watchdog()),
+                asyncio.create_task(daemon.probes.run()),
+            ]
             try:
                 await daemon.run()
             finally:
-                watchdog.cancel()
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
         finally:
             notifier.stopping("giving the kernel's switches back")
             daemon.stop()

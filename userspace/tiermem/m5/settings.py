@@ -116,13 +116,22 @@ class KernelSettings(Settings):
     keep_at_exit: bool = False
 
 
+class ProbeSettings(Settings):
+    """[probes]: kernel probes whose counts the metrics show, a process each."""
+
+    names: list[Literal["migration", "hint-faults", "kernel-cpu", "fault-latency"]] = Field(
+        default_factory=list
+    )
+    period_s: float = Field(default=5.0, ge=0.1, le=3600)
+
+
 class MonitorSettings(Settings):
     """[monitor]: how often the slow counters are read, and what a read saves by default."""
 
     period_s: float = Field(default=1.0, ge=0.05, le=60)
     gain_ns: float = Field(default=100.0, gt=0, le=100_000)
     fast_latency_share: float = Field(default=0.4, ge=0, lt=1)
-    move_ns: float = Field(default=6_000.0, gt=0, le=10_000_000)
+    move_ns: float = Field(default=12_000.0, gt=0, le=10_000_000)
 
 
 class M5Settings(Settings):
@@ -143,6 +152,7 @@ class M5Settings(Settings):
     demotion: DemotionSettings = Field(default_factory=DemotionSettings)
     scope: ScopeSettings = Field(default_factory=ScopeSettings)
     kernel: KernelSettings = Field(default_factory=KernelSettings)
+    probes: ProbeSettings = Field(default_factory=ProbeSettings)
 
     def for_policy(self) -> PolicySettings:
         """The part that a policy sees."""

@@ -27,7 +27,7 @@ def picture(daemon: Daemon) -> dict[str, Any]:
         "promoter": {"name": parts.promoter.name, "trouble": engine.trouble},
         "room": parts.room.method,
         "policy": daemon.settings.policy.name,
-        "warnings": daemon.warnings,
+        "warnings": [*daemon.warnings, *_probe_warnings(daemon)],
         "unavailable": _unavailable(last),
         "reason": last.decision.reason if last else "no round yet",
         "next_round_s": last.decision.next_round_ns / 1e9 if last else None,
@@ -49,6 +49,14 @@ def picture(daemon: Daemon) -> dict[str, Any]:
         "cpu": {"user_s": usage.ru_utime, "system_s": usage.ru_stime},
         "recent": [round_summary(one) for one in list(engine.rounds.recent)[-RECENT_SHOWN:]],
     }
+
+
+def _probe_warnings(daemon: Daemon) -> list[str]:
+    return [
+        f"probe {state.name}: {state.trouble}"
+        for state in daemon.probes.states.values()
+        if state.trouble
+    ]
 
 
 def round_summary(one: Round) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """A process whose memory begins on the slow node: a few pages hot, most cold, and the daemon.
 
-    python3 hot_and_cold.py SECONDS [--kill] [KEY=VALUE…]
+    python3 hot_and_cold.py SECONDS [--kill] [--probes] [KEY=VALUE…]
 
 Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
 on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
 SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
 after, kernel switches before, while and after, the daemon's own status, its
 explanation of this process, its share of a CPU in the steady part. With --kill
-the daemon is killed and started again at first.
+the daemon is killed and started again at first; with --probes it has a probe
+beside it that counts migrations.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ from typing import Any
 
 import numpy as np
 from tiermem.layer.placement import Policy, query_pages, set_policy
-from tiermem.m5.switches import DEMOTION, NUMA_BALANCING
+from tiermem.m5.switches import (
+    DAMON_STAT,
+    DEMOTION,
+    NUMA_BALANCING,
+    WATERMARK_BOOST,
+    WATERMARK_SCALE,
+)
 from tiermem.service.client import LocalClient
 
 PAGE = 4096
@@ -39,6 +46,7 @@ ANSWER_S = 120.0
 START_S = 300.0
 STEADY_S = 3.0
 MOST = 0.95
+PROBE_PERIOD_S, PROBE_PERIODS = "0.5", 4
 
 
 class Memory:
@@ -94,6 +102,18 @@ class Daemon:
             time.sleep(0.1)
         raise SystemExit(f"the daemon did not come up: {self.log.read_text()[-2000:]}")
 
+    def wait_for_probes(self) -> None:
+        """Until the configured probe answers."""
+        end = time.monotonic() + START_S
+        while 'probe_attached{probe="migration"} 1.0' not in self.metrics():
+            if time.monotonic() > end:
+                raise SystemExit(f"the probe is not attached: {self.log.read_text()[-2000:]}")
+            time.sleep(0.5)
+
+    def metrics(self) -> str:
+        """The Prometheus text."""
+        return LocalClient(self.socket, timeout_s=ANSWER_S).metrics()
+
     def cpu_s(self) -> float:
         """User and system time so far, by the scheduler's own account."""
         return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
@@ -106,7 +126,8 @@ class Daemon:
 
 def switches() -> dict[str, str]:
     """The kernel's switches that the daemon may touch."""
-    return {path: Path(path).read_text().strip() for path in (DEMOTION, NUMA_BALANCING)}
+    paths = (DAMON_STAT, DEMOTION, NUMA_BALANCING, WATERMARK_BOOST, WATERMARK_SCALE)
+    return {path: Path(path).read_text().strip() for path in paths if Path(path).exists()}
 
 
 def read_for(memory: Memory, seconds: float, *, until_fast: bool = False) -> None:
@@ -121,13 +142,17 @@ def read_for(memory: Memory, seconds: float, *, until_fast: bool = False) -> Non
 
 def main() -> None:
     """See the module."""
-    seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if word != "--kill"]
+    seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if "=" in word]
+    if "--probes" in sys.argv:
+        keys += ['probes.names=["migration"]', f"probes.period_s={PROBE_PERIOD_S}"]
     seen: dict[str, Any] = {"switches_before": switches()}
     memory = Memory(slow_node=1)
     seen["before"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
     with tempfile.TemporaryDirectory(prefix="m5-", dir="/run") as folder:
         daemon = Daemon(Path(folder), keys)
         seen["switches_while"] = switches()
+        if "--probes" in sys.argv:
+            daemon.wait_for_probes()
         if "--kill" in sys.argv:
             read_for(memory, STEADY_S)
             daemon.end(signal.SIGKILL)
@@ -137,12 +162,15 @@ def main() -> None:
         began_s, cpu_s = time.monotonic(), daemon.cpu_s()
         read_for(memory, STEADY_S)
         seen["cpu_share"] = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began_s)
-        # First, so that what is counted later cannot be less than what lies there now.
-        seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
         client = LocalClient(daemon.socket, timeout_s=ANSWER_S)
+        # Nothing moves from here on, so that what is counted is one and the same.
+        client.post("/v1/set", {"key": "dry_run", "value": "true"})
+        if "--probes" in sys.argv:
+            time.sleep(PROBE_PERIODS * float(PROBE_PERIOD_S))
+        seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
         seen["status"] = client.get("/v1/status")
         seen["explained"] = client.get("/v1/explain", {"pid": str(os.getpid()), "wait_s": "0"})
-        seen["metrics"] = client.metrics()
+        seen["metrics"] = daemon.metrics()
         seen["exit"] = daemon.end(signal.SIGTERM)
         seen["socket_left"] = daemon.socket.exists()
         seen["log"] = daemon.log.read_text()

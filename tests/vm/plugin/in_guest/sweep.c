@@ -2,10 +2,10 @@
 /*
  * A known access pattern: reads or writes lines of a buffer in page order.
  *
- *	sweep PAGES LINES HOT_PAGES PASSES r|w FILE
+ *	sweep PAGES LINES HOT_PAGES PASSES r|w|s FILE
  *
  * Each pass touches LINES lines of every page, evenly spread, and all 64 of the
- * first HOT_PAGES pages. After filling the buffer it writes its page frame
+ * first HOT_PAGES pages; with `s` each page is filled by `rep stosq` instead. After filling the buffer it writes its page frame
  * numbers to FILE, one a line, and waits for SIGUSR1 before the passes. Run it
  * under numactl --membind to choose the tier.
  */
@@ -55,12 +55,19 @@ static void touch(char *page, int lines, int is_write)
 	}
 }
 
+static void fill_by_string(char *page)
+{
+	uint64_t words = PAGE / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(1) : "memory");
+}
+
 int main(int argc, char **argv)
 {
 	size_t pages, hot, i;
-	int lines, passes, is_write, number;
+	int lines, passes, number;
 	sigset_t go;
-	char *buffer;
+	char *buffer, way;
 
 	if (argc != 7)
 		return 2;
@@ -68,7 +75,7 @@ int main(int argc, char **argv)
 	lines = atoi(argv[2]);
 	hot = strtoul(argv[3], NULL, 10);
 	passes = atoi(argv[4]);
-	is_write = argv[5][0] == 'w';
+	way = argv[5][0];
 	sigemptyset(&go);
 	sigaddset(&go, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &go, NULL);
@@ -82,6 +89,10 @@ int main(int argc, char **argv)
 	sigwait(&go, &number);
 	while (passes--)
 		for (i = 0; i < pages; i++)
-			touch(buffer + i * PAGE, i < hot ? LINES_A_PAGE : lines, is_write);
+			if (way == 's')
+				fill_by_string(buffer + i * PAGE);
+			else
+				touch(buffer + i * PAGE, i < hot ? LINES_A_PAGE : lines,
+				      way == 'w');
 	return 0;
 }
