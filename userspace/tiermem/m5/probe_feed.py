@@ -100,7 +100,9 @@ class ProbeFeed:
 
     async def run(self) -> None:
         """All probes, each in a task of its own; ends them when cancelled."""
-        await asyncio.gather(*(self._keep(state) for state in self.states.values()))
+        async with asyncio.TaskGroup() as group:
+            for state in self.states.values():
+                group.create_task(self._keep(state))
 
     async def _keep(self, state: ProbeState) -> None:
         retry_s = self._first_retry_s
