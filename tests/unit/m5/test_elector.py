@@ -14,7 +14,6 @@ from tiermem.m5.elector import (
     Elector,
     ElectorSettings,
     density_ratio,
-    read_skew,
 )
 from tiermem.m5.observation import MoveCosts
 
@@ -25,9 +24,15 @@ ratios = st.one_of(st.floats(0, 1e9), st.just(float("inf")))
 
 
 def elect(
-    elector: Elector, rates: list[float], *, fast: float = 0.0, room_pages: int = 0
+    elector: Elector, rates: list[float], *, both: float = 0.0, room_pages: int = 0
 ) -> Election:
-    observation = seen(fast_page_reads_per_s=fast, costs=COSTS, room_pages=room_pages)
+    """`both`: reads a second of an average page of either tier."""
+    observation = seen(
+        fast_page_reads_per_s=both,
+        slow_page_reads_per_s=both,
+        costs=COSTS,
+        room_pages=room_pages,
+    )
     return elector.elect(np.array(rates), np.ones(len(rates), dtype=np.bool_), observation)
 
 
@@ -67,16 +72,16 @@ def test_with_room_only_the_promotion_is_paid() -> None:
 
 def test_the_page_pushed_out_counts_against_the_one_that_goes_up() -> None:
     elector = Elector(ElectorSettings(payback_s=5, victim_weight=1, stop_below_pages=1))
-    assert elect(elector, [121, 119], fast=100).wins.tolist() == [True, False]
+    assert elect(elector, [121, 119], both=100).wins.tolist() == [True, False]
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=40), st.floats(0, 1e5), st.floats(0, 1e5))
-def test_a_busier_fast_tier_never_lets_more_pages_in(
+def test_busier_tiers_never_let_more_pages_in(
     rates: list[float], first: float, second: float
 ) -> None:
     low, high = sorted((first, second))
-    few = elect(Elector(ElectorSettings()), rates, fast=high).wins.sum()
-    many = elect(Elector(ElectorSettings()), rates, fast=low).wins.sum()
+    few = elect(Elector(ElectorSettings()), rates, both=high).wins.sum()
+    many = elect(Elector(ElectorSettings()), rates, both=low).wins.sum()
     assert few <= many
 
 
@@ -113,11 +118,31 @@ def test_min_hz_above_max_hz_is_an_error() -> None:
         ElectorSettings(min_hz=5, max_hz=1)
 
 
-def test_skewed_reads_push_out_pages_far_below_the_average() -> None:
-    slow = load(10)
-    assert read_skew(np.array([10.0] * 4), slow) == 1.0
-    assert read_skew(np.array([200.0] * 4), slow) == pytest.approx(10)
-    assert read_skew(np.array([]), slow) == read_skew(np.array([9.0]), load(None)) == 1.0
+def test_pages_pushed_out_are_taken_for_cold_until_they_come_back_hot() -> None:
+    elector = Elector(ElectorSettings(victim_weight=1))
+    tiers = seen(fast_page_reads_per_s=100.0, slow_page_reads_per_s=10.0)
+    assert elector.victim_reads_per_s(tiers) == pytest.approx(10)
+    rates, back = np.full(200, 50.0), np.ones(200, dtype=np.bool_)
+    for _ in range(30):
+        elector.learn_regret(rates, back, 20.0)
+    assert elector.victim_reads_per_s(tiers) == pytest.approx(100, rel=0.01)
+    for _ in range(30):
+        elector.learn_regret(rates, ~back, 20.0)
+    assert elector.victim_reads_per_s(tiers) == pytest.approx(10, rel=0.01)
+
+
+def test_a_handful_of_pages_says_nothing_about_those_pushed_out() -> None:
+    elector = Elector(ElectorSettings())
+    few = np.full(20, 50.0)
+    elector.learn_regret(few, np.ones(20, dtype=np.bool_), 20.0)
+    elector.learn_regret(np.full(200, 5.0), np.ones(200, dtype=np.bool_), 20.0)
+    assert elector.regret == 0.0
+
+
+def test_a_slow_tier_that_is_read_more_than_the_fast_one_does_not_raise_the_bar() -> None:
+    elector = Elector(ElectorSettings(victim_weight=1))
+    tiers = seen(fast_page_reads_per_s=10.0, slow_page_reads_per_s=100.0)
+    assert elector.victim_reads_per_s(tiers) == pytest.approx(10)
 
 
 def test_many_winners_quicken_the_pace_whatever_the_density() -> None:

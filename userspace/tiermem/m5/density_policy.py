@@ -40,6 +40,9 @@ class DensityPolicy(Policy):
         nominees = self._nominator.nominate(seen.lists, seen.now_ns, floor)
         verdicts = nominees.verdicts.copy()
         eligible = verdicts == Verdict.PROMOTE
+        self._elector.learn_regret(
+            nominees.reads_per_s, verdicts == Verdict.BACKED_OFF, self._threshold_reads_per_s
+        )
         election = self._elector.elect(nominees.reads_per_s, eligible, seen)
         self._threshold_reads_per_s = election.threshold_reads_per_s
         losers = Verdict.NO_PROFIT if election.migrating else Verdict.STOPPED

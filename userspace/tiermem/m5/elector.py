@@ -21,6 +21,10 @@ from tiermem.m5.hotlist import F64
 from tiermem.m5.observation import Observation, TierLoad
 from tiermem.service.config import Settings
 
+# Fewer pages say nothing about the ones that were pushed down.
+_FEW_PAGES = 64
+_NEW_SAMPLE = 0.3
+
 
 class ElectorSettings(Settings):
     """Config section [elector]."""
@@ -30,7 +34,7 @@ class ElectorSettings(Settings):
     max_hz: float = Field(default=4.0, gt=0, le=1000)
     power: float = Field(default=3.0, ge=0, le=16)
     payback_s: float = Field(default=60.0, gt=0, le=3600)
-    victim_weight: float = Field(default=0.5, ge=0, le=16)
+    victim_weight: float = Field(default=1.0, ge=0, le=16)
     busy_pages: int = Field(default=2048, ge=1, le=1 << 20)
     stop_rounds: int = Field(default=3, ge=1, le=1000)
     stop_below_pages: int = Field(default=8, ge=1, le=1 << 20)
@@ -63,25 +67,38 @@ def density_ratio(slow: TierLoad, fast: TierLoad) -> float | None:
     return slow.density / fast.density if fast.density > 0.0 else float("inf")
 
 
-def read_skew(reads_per_s: F64, slow: TierLoad) -> float:
-    """How far the candidates' reads lie above the slow tier's average page, 1 at least.
-
-    1 means that all pages are alike, as in a scan: then nothing is gained by
-    swapping two. Halved, so that only a clear lead counts.
-    """
-    average = slow.page_reads_per_s
-    if not average or not reads_per_s.size:
-        return 1.0
-    return max(1.0, float(reads_per_s.mean()) / average / 2)
-
-
 class Elector:
     """Holds one bit of state, migrating or stopped, and how long nobody has won."""
 
     def __init__(self, settings: ElectorSettings) -> None:
         self.settings = settings
         self.migrating = True
+        self.regret = 0.0
         self._idle_rounds = 0
+
+    def learn_regret(
+        self, reads_per_s: F64, came_down: npt.NDArray[np.bool_], threshold_reads_per_s: float
+    ) -> None:
+        """Take in how many of the pages worth promoting had just been pushed down.
+
+        Few: what goes down is cold. Many: the fast tier holds only hot pages, and
+        each promotion costs it one.
+        """
+        worth = reads_per_s > threshold_reads_per_s
+        if worth.sum() >= _FEW_PAGES:
+            share = float((worth & came_down).sum() / worth.sum())
+            self.regret += _NEW_SAMPLE * (share - self.regret)
+
+    def victim_reads_per_s(self, seen: Observation) -> float:
+        """Reads a second to expect of the pages that promotions push out.
+
+        The kernel pushes out what its LRU holds for cold, which is taken to be read
+        like an average page of the slow tier, where such pages are; the more of
+        them come back hot, the more like an average page of the fast tier.
+        """
+        fast = seen.fast.page_reads_per_s or 0.0
+        slow = min(seen.slow.page_reads_per_s or 0.0, fast)
+        return self.settings.victim_weight * (slow + self.regret * (fast - slow))
 
     def frequency_hz(self, ratio: float | None) -> float:
         """Rounds a second: base * ratio^power within [min, max]; monotone in `ratio`."""
@@ -90,20 +107,17 @@ class Elector:
         gain = 1.0 if ratio is None else min(ratio, 1e6) ** settings.power
         return float(min(max(settings.base_hz * gain, settings.min_hz), settings.max_hz))
 
-    def threshold_reads_per_s(self, seen: Observation, room_left: bool, skew: float = 1.0) -> float:
+    def threshold_reads_per_s(self, seen: Observation, room_left: bool) -> float:
         """Read rate above which a page's move pays back within `payback_s`.
 
         With room left nothing is pushed out: only the promotion must be paid.
-        Otherwise the page pushed out is taken to be read like the fast tier's
-        average active page, times `victim_weight`, over the `skew` of the reads:
-        where few pages take most reads, the LRU's coldest are far below average.
         """
         costs = seen.costs
         saved_ns_per_read = max(costs.gain_ns, 1e-3) * self.settings.payback_s
         if room_left:
             return costs.promote_ns / saved_ns_per_read
-        victim = (seen.fast.page_reads_per_s or 0.0) * self.settings.victim_weight
-        return victim / skew + (costs.promote_ns + costs.demote_ns) / saved_ns_per_read
+        moves_ns = costs.promote_ns + costs.demote_ns
+        return self.victim_reads_per_s(seen) + moves_ns / saved_ns_per_read
 
     def pace_hz(self, ratio: float | None, passing: int) -> float:
         """Rounds a second: by density, or faster where many pages would win."""
@@ -118,8 +132,7 @@ class Elector:
         """Judge nominees (best first) by their expected reads a second."""
         into_room = np.cumsum(eligible) <= seen.room_pages
         roomy = self.threshold_reads_per_s(seen, room_left=True)
-        skew = read_skew(reads_per_s[eligible], seen.slow)
-        full = self.threshold_reads_per_s(seen, room_left=False, skew=skew)
+        full = self.threshold_reads_per_s(seen, room_left=False)
         threshold = np.where(into_room, roomy, full)
         passing = eligible & (reads_per_s > threshold)
         clearly = eligible & (reads_per_s > threshold * self.settings.restart_margin)
