@@ -21,14 +21,9 @@ class Script:
     def read_traffic(self) -> Traffic | None:
         return self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
 
-    def read_busy_ns(self) -> int | None:
-        return None
-
 
 def traffic(fast_bytes: int, slow_bytes: int, reads: int = 0, stall_ns: int = 0) -> Traffic:
-    return Traffic(
-        TierTraffic(fast_bytes, 0, 0), TierTraffic(slow_bytes, reads, stall_ns), busy_ns=0
-    )
+    return Traffic(TierTraffic(fast_bytes, 0, 0), TierTraffic(slow_bytes, reads, stall_ns))
 
 
 def monitor(root: Path, source: TrafficSource) -> Monitor:

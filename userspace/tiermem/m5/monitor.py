@@ -36,11 +36,10 @@ class TierTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """One reading of the hardware's counters; `busy_ns` is the modelled clock."""
+    """One reading of the hardware's counters."""
 
     fast: TierTraffic
     slow: TierTraffic
-    busy_ns: int
 
 
 class TrafficSource(Protocol):
@@ -49,18 +48,11 @@ class TrafficSource(Protocol):
     def read_traffic(self) -> Traffic | None:
         """A fresh reading; None while the device is not counting."""
 
-    def read_busy_ns(self) -> int | None:
-        """Only the modelled clock; None where there is none, or it stands."""
-
 
 class NoTraffic:
     """A host without counters of a tier's reads."""
 
     def read_traffic(self) -> Traffic | None:
-        """Always None."""
-        return None
-
-    def read_busy_ns(self) -> int | None:
         """Always None."""
         return None
 
@@ -145,10 +137,6 @@ class Monitor:
             demote_ns=self._demote_ns or self.settings.move_ns,
             gain_ns=self._gain_ns or self.settings.gain_ns,
         )
-
-    def busy_ns(self) -> int | None:
-        """The modelled clock; None where there is none."""
-        return self._source.read_busy_ns()
 
     def moved_up(self, pages: int, spent_ns: float) -> None:
         """`pages` were promoted in `spent_ns`."""

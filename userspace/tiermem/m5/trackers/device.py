@@ -59,13 +59,7 @@ class DeviceTraffic:
             TierTraffic(int(one["read_bytes"]), int(one["reads"]), int(one["stall_ns"]))
             for one in (reading.tiers[FAST_TIER], reading.tiers[SLOW_TIER])
         ]
-        return Traffic(tiers[0], tiers[1], reading.busy_ns)
-
-    def read_busy_ns(self) -> int | None:
-        """The modelled clock alone, which is cheaper."""
-        if self.clock is None or not self.clock.is_armed():
-            return None
-        return self.clock.busy_ns()
+        return Traffic(tiers[0], tiers[1])
 
 
 @register_tracker("device")
