@@ -1,6 +1,6 @@
 """A process whose memory begins on the slow node: a few pages hot, most cold, and the daemon.
 
-    python3 hot_and_cold.py SECONDS [--kill] [--probes] [KEY=VALUE…]
+    python3 hot_and_cold.py SECONDS [--kill] [--probes] [--together] [KEY=VALUE…]
 
 Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
 on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
@@ -8,7 +8,7 @@ SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
 after, kernel switches before, while and after, the daemon's own status, its
 explanation of this process, its share of a CPU in the steady part. With --kill
 the daemon is killed and started again at first; with --probes it has a probe
-beside it that counts migrations.
+beside it that counts migrations; with --together the hot pages are neighbours.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PROBE_PERIOD_S, PROBE_PERIODS = "0.5", 4
 class Memory:
     """Pages on the slow node, in an order that no prefetcher follows."""
 
-    def __init__(self, slow_node: int) -> None:
+    def __init__(self, slow_node: int, *, together: bool) -> None:
         set_policy(Policy.BIND, [slow_node])
         mapped = mmap.mmap(-1, PAGES * PAGE)
         # In a huge page, cold neighbours would rightly go up with a hot page.
@@ -60,7 +60,9 @@ class Memory:
         self.words = np.frombuffer(mapped, dtype=np.uint64).reshape(PAGES, PAGE // 8)
         self.words[:] = 1
         set_policy(Policy.DEFAULT)
-        order = np.random.default_rng(7).permutation(PAGES)
+        order = np.arange(PAGES)
+        if not together:
+            order = np.random.default_rng(7).permutation(PAGES)
         self.hot, self.cold = np.sort(order[:HOT]), np.sort(order[HOT:])
         self.draw = np.random.default_rng(8)
         self.sum = 0
@@ -146,7 +148,7 @@ def main() -> None:
     if "--probes" in sys.argv:
         keys += ['probes.names=["migration"]', f"probes.period_s={PROBE_PERIOD_S}"]
     seen: dict[str, Any] = {"switches_before": switches()}
-    memory = Memory(slow_node=1)
+    memory = Memory(slow_node=1, together="--together" in sys.argv)
     seen["before"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
     with tempfile.TemporaryDirectory(prefix="m5-", dir="/run") as folder:
         daemon = Daemon(Path(folder), keys)
