@@ -121,30 +121,30 @@ static void on_load(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vadd
 		miss(vcpu, info, vaddr, entry, key, MS_LOAD);
 }
 
-static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
-		     void *userdata)
+static inline void store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
+			 enum ms_access_kind kind)
 {
 	struct ms_l1 *l1 = &plugin.l1s[vcpu];
 	const uint64_t key = ms_l1_key(l1, vaddr);
 	uint64_t *entry = ms_l1_entry(l1, vaddr);
 
-	(void)userdata;
 	if (__builtin_expect(!ms_l1_store_hits(*entry, key), 0))
-		miss(vcpu, info, vaddr, entry, key | MS_L1_DIRTY, MS_STORE);
+		miss(vcpu, info, vaddr, entry, key | MS_L1_DIRTY, kind);
+}
+
+static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
+		     void *userdata)
+{
+	(void)userdata;
+	store(vcpu, info, vaddr, MS_STORE);
 }
 
 /* A string store that begins at a line's first byte is taken to write all of it. */
 static void on_string_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 			    void *userdata)
 {
-	struct ms_l1 *l1 = &plugin.l1s[vcpu];
-	const uint64_t key = ms_l1_key(l1, vaddr);
-	uint64_t *entry = ms_l1_entry(l1, vaddr);
-
 	(void)userdata;
-	if (__builtin_expect(!ms_l1_store_hits(*entry, key), 0))
-		miss(vcpu, info, vaddr, entry, key | MS_L1_DIRTY,
-		     vaddr % MS_LINE_BYTES ? MS_STORE : MS_STORE_LINE);
+	store(vcpu, info, vaddr, vaddr % MS_LINE_BYTES ? MS_STORE : MS_STORE_LINE);
 }
 
 static void on_space_switch(unsigned int vcpu, void *userdata)

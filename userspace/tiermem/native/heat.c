@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weight_sort.h"
+
 enum {
 	WAYS = 4,
 	PAGE_SHIFT = 12,
@@ -22,13 +24,8 @@ enum {
 	ROUNDS_READY = 64,	/* for so many the decay is worked out once a round */
 	STREAK_MAX = 3,
 	STRIKES_MAX = 8,
-	INDEX_BITS = 31,	/* of a sort key; the others are of the weight */
-	RADIX_BITS = 11,
-	RADIX_PASSES = 3,
-	RADIX_MASK = (1 << RADIX_BITS) - 1,
 };
 
-#define INDEX_MASK ((1ULL << INDEX_BITS) - 1)
 #define PAGE_MASK ((1ULL << PAGE_BITS) - 1)
 /* Odd, so that multiplying by it modulo 2^40 can be undone. */
 #define HASH_FACTOR 0x9e3779b97f4a7c15ULL
@@ -66,8 +63,7 @@ struct vacancy {
 /* Working space of heat_judge(). */
 struct judging {
 	struct heat_candidate *found;
-	uint64_t *both;		/* keys and spare, one behind the other */
-	uint64_t *keys, *spare;
+	uint64_t *keys, *spare;	/* weight_sort.h */
 	uint64_t capacity;
 	uint32_t nr;
 };
@@ -127,7 +123,8 @@ void heat_destroy(struct heat_table *t)
 	free(t->vacancies);
 	free(t->listed);
 	free(t->judging.found);
-	free(t->judging.both);
+	free(t->judging.keys);
+	free(t->judging.spare);
 	free(t);
 }
 
@@ -352,52 +349,17 @@ static enum heat_verdict verdict_of(struct heat_table *t, const struct entry *e,
 	return is_held_back(t, c->page, rules, now_ns) ? HEAT_BACKED_OFF : HEAT_PROMOTE;
 }
 
-/*
- * Sorts by weight, heaviest first, equal ones as they came: by radix over the
- * first 33 bits of the weights' representation (they are positive doubles, so it
- * orders as they do; 21 bits of fraction are more than they are worth).
- */
-static void sort_by_weight(struct judging *j)
-{
-	uint32_t pass, i, n = j->nr;
-
-	for (pass = 0; pass < RADIX_PASSES; pass++) {
-		const uint32_t shift = INDEX_BITS + pass * RADIX_BITS;
-		uint32_t starts[1 << RADIX_BITS] = { 0 }, sum = 0;
-		uint64_t *swapped = j->keys;
-
-		for (i = 0; i < n; i++)
-			starts[j->keys[i] >> shift & RADIX_MASK]++;
-		for (i = 0; i <= RADIX_MASK; i++) {
-			const uint32_t here = starts[i];
-
-			starts[i] = sum;
-			sum += here;
-		}
-		for (i = 0; i < n; i++)
-			j->spare[starts[j->keys[i] >> shift & RADIX_MASK]++] = j->keys[i];
-		j->keys = j->spare;
-		j->spare = swapped;
-	}
-}
-
-static uint64_t sort_key(double weight, uint32_t index)
-{
-	uint64_t bits;
-
-	memcpy(&bits, &weight, sizeof(bits));
-	return ~(bits >> (INDEX_BITS - 1)) << INDEX_BITS | index;
-}
-
 static int make_space(struct judging *j, uint64_t n)
 {
 	if (n <= j->capacity)
 		return 0;
 	free(j->found);
-	free(j->both);
+	free(j->keys);
+	free(j->spare);
 	j->found = malloc(n * sizeof(*j->found));
-	j->both = malloc(2 * n * sizeof(*j->both));
-	j->capacity = j->found && j->both ? n : 0;
+	j->keys = malloc(n * sizeof(*j->keys));
+	j->spare = malloc(n * sizeof(*j->spare));
+	j->capacity = j->found && j->keys && j->spare ? n : 0;
 	return j->capacity ? 0 : -1;
 }
 
@@ -428,25 +390,24 @@ uint64_t heat_judge(struct heat_table *t, const struct heat_rules *rules, int64_
 		    uint64_t capacity)
 {
 	struct judging *j = &t->judging;
+	const uint64_t *sorted;
 	uint64_t i;
 
 	begin_round(t, heat_ns, round);
 	if (make_space(j, t->nr_listed))
 		return 0;
-	j->keys = j->both;
-	j->spare = j->both + t->nr_listed;
 	j->nr = 0;
 	for (i = 0; i < t->nr_listed; i++) {
 		struct heat_candidate *c = &j->found[j->nr];
 
 		if (judge_one(t, &t->entries[t->listed[i]], rules, now_ns, c)) {
-			j->keys[j->nr] = sort_key(c->weight, j->nr);
+			j->keys[j->nr] = weight_key(c->weight, j->nr);
 			j->nr++;
 		}
 	}
-	sort_by_weight(j);
+	sorted = weight_sort(j->keys, j->spare, j->nr);
 	for (i = 0; i < j->nr && i < capacity; i++)
-		out[i] = j->found[j->keys[i] & INDEX_MASK];
+		out[i] = j->found[weight_index(sorted[i])];
 	return i;
 }
 

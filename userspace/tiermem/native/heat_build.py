@@ -18,7 +18,7 @@ def ffi(root: Path) -> cffi.FFI:
     builder.set_source(
         "_heat",
         '#include "heat.h"',
-        sources=[str(root / FOLDER / "heat.c")],
+        sources=[str(root / FOLDER / name) for name in ("heat.c", "weight_sort.c")],
         include_dirs=[str(root / FOLDER)],
         extra_compile_args=["-std=gnu99", "-O2", "-Wall", "-Wextra"],
         extra_link_args=["-lm"],
