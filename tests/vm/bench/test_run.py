@@ -32,7 +32,11 @@ def small(opened: Session, policy: str, purpose: str = MEASURE) -> RunSpec:
     megabytes = int(free.stdout) // 1024 + 64
     spec = run_spec(WORKLOADS["hotset"], POLICIES[policy], 1, "quick", purpose)
     program = (f"{PROGRAMS}/hotset", f"megabytes={megabytes}", "seed=1")
-    return dataclasses.replace(spec, program=program, units=Units(100_000, 10_000, 200_000))
+    units = Units(100_000, 10_000, 200_000)
+    if purpose == IDENTIFY:
+        # Long enough for several rounds of the daemon.
+        units = Units(2_000_000, 10_000, 8_000_000)
+    return dataclasses.replace(spec, program=program, units=units)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,8 @@ def test_m5_names_hot_pages_in_a_dry_run_and_moves_none(opened: Session) -> None
         result.hot_pfns, judged.pac, result.notes["slow_first_frame"], result.notes["slow_pages"]
     )
     # A tenth of the reads go anywhere; picking at random would give about 0.2.
-    assert ratio is None or ratio > 0.5
+    assert ratio is not None
+    assert ratio > 0.72
 
 
 def test_the_guest_is_left_as_it_was(opened: Session, plain: Measured) -> None:
