@@ -5,6 +5,7 @@ A tracing instance of its own, so that nobody else's events get in the way.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,15 +42,22 @@ def _instance(event: str) -> Iterator[Path]:
 def numa_promotions() -> Iterator[set[int]]:
     """Page frames that NUMA balancing decided to promote to node 0 within the block."""
     found: set[int] = set()
-    with (TRACING / "kprobe_events").open("a") as events:
-        events.write(_PROMOTION + "\n")
+    _change_kprobes(_PROMOTION)
     try:
         with _instance("tiermem/promotion") as trace:
             yield found
             found |= parse_promotions(trace.read_text())
     finally:
-        with (TRACING / "kprobe_events").open("a") as events:
-            events.write("-:tiermem/promotion\n")
+        _change_kprobes("-:tiermem/promotion")
+
+
+def _change_kprobes(line: str) -> None:
+    """Add one line; the file can be appended to, but not sought, as mode "a" would."""
+    events = os.open(TRACING / "kprobe_events", os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(events, f"{line}\n".encode())
+    finally:
+        os.close(events)
 
 
 @contextmanager

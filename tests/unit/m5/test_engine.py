@@ -63,7 +63,7 @@ class ScriptedPromoter:
             raise self.error
         self.asked.append((node, pages.tolist()))
         codes = [self.fate.get(page, PromoteCode.MOVED) for page in pages.tolist()]
-        return Moves(np.array(codes, dtype=np.uint8), codes.count(PromoteCode.MOVED))
+        return Moves(np.array(codes, dtype=np.uint8), codes.count(PromoteCode.MOVED), 1000)
 
     def close(self) -> None: ...
 

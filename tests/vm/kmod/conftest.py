@@ -11,7 +11,7 @@ from tiermem.testbed import Guest
 from tests.vm.kmod.guest_modules import load, unload
 
 WORTH_A_LOOK = "emerg,alert,crit,err,warn"
-EXPECTED = ("taints kernel", "module verification failed")
+EXPECTED = ("taints kernel", "module verification failed", "tiermem_tlb: period_ms")
 
 _marks = itertools.count()
 

@@ -1,9 +1,11 @@
 """Promoter `move-pages`: for hosts without the kernel module.
 
 move_pages(2) wants a process and addresses, not frames, so the page maps of
-the host's processes are indexed by frame. The index is built anew at most
-every two seconds, and every row is checked against the page map as it is
-before it is used: pages move, and processes end.
+the host's processes are indexed by frame. The larger they are, the longer that
+takes, and the seldomer it is done: for a hundredth of one core's time at most.
+Every row is checked against the page map as it is before it is used, since
+pages move and processes end; frames that an old index does not know are left
+for a newer one.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import numpy.typing as npt
 
 from tiermem.errors import KernelError, ProcessGoneError
 from tiermem.layer import placement
-from tiermem.layer.pages import FrameIndex, Owners
+from tiermem.layer.pages import FrameIndex
 from tiermem.layer.promote_device import PromoteCode
 from tiermem.layer.sysfs import Tree, numbered
 from tiermem.m5.hotlist import U64
 from tiermem.m5.promoter import Moves
 
-_INDEX_LIFE_S = 2.0
+_INDEX_SHARE = 0.01
+_INDEX_LIFE_MIN_S = 2.0
 
 _FROM_PLACEMENT: dict[placement.MoveResult, PromoteCode] = {
     placement.MoveResult.MOVED: PromoteCode.MOVED,
@@ -48,28 +51,36 @@ class AddressPromoter:
         self._tree = tree
         self._pids = pids or self._all_pids
         self._index: FrameIndex | None = None
-        self._built_s = 0.0
+        self._next_index_s = 0.0
 
     def promote(self, pages: U64, node: int) -> Moves:
         """See Promoter.promote."""
-        results = np.full(pages.size, PromoteCode.NOT_MAPPED, dtype=np.uint8)
-        owners = self._owners(pages)
+        index, is_new = self._fresh_index()
+        # Its own CPU time: while it waits, others are not held up.
+        begin_ns = time.thread_time_ns()
+        unknown = PromoteCode.NOT_MAPPED if is_new else PromoteCode.NOT_TRIED
+        results = np.full(pages.size, unknown, dtype=np.uint8)
+        owners = index.find(pages).still_true(self._tree.proc).first_of_each()
         for pid in np.unique(owners.pids).tolist():
             rows = owners.of_pid(pid)
             codes = _move(pid, rows.addresses, node)
             results[_places(pages, rows.pfns)] = codes
-        return Moves(results, int(np.count_nonzero(results == PromoteCode.MOVED)))
+        moved_pages = int(np.count_nonzero(results == PromoteCode.MOVED))
+        return Moves(results, moved_pages, time.thread_time_ns() - begin_ns)
 
     def close(self) -> None:
         """Drop the index."""
         self._index = None
 
-    def _owners(self, pages: U64) -> Owners:
-        now_s = time.monotonic()
-        if self._index is None or now_s - self._built_s > _INDEX_LIFE_S:
-            self._index = FrameIndex(self._pids(), self._tree.proc)
-            self._built_s = now_s
-        return self._index.find(pages).still_true(self._tree.proc).first_of_each()
+    def _fresh_index(self) -> tuple[FrameIndex, bool]:
+        """The index, and whether it was made by this call."""
+        if self._index is not None and time.monotonic() < self._next_index_s:
+            return self._index, False
+        begin_s = time.thread_time()
+        self._index = FrameIndex(self._pids(), self._tree.proc)
+        cost_s = time.thread_time() - begin_s
+        self._next_index_s = time.monotonic() + max(_INDEX_LIFE_MIN_S, cost_s / _INDEX_SHARE)
+        return self._index, True
 
     def _all_pids(self) -> list[int]:
         return list(numbered(self._tree.proc, ""))

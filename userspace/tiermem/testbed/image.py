@@ -27,6 +27,7 @@ _ENABLED_UNITS = (
     "qemu-guest-agent.service",
     "tiermem-cxl.service",
     "tiermem-shell.service",
+    "tiermem-tlb.service",
 )
 # They cost boot time under TCG, or act by themselves in the middle of a measurement.
 # udev is among them: the kernel's own devtmpfs and a few modprobes do here.
