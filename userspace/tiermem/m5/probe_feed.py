@@ -176,7 +176,9 @@ async def _end(child: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         child.terminate()
     try:
-        await asyncio.wait_for(child.communicate(), _STOP_S)
+        # Not wait_for: before Python 3.12 a cancellation can get lost in it.
+        async with asyncio.timeout(_STOP_S):
+            await child.communicate()
     except TimeoutError:
         child.kill()
         await child.communicate()
