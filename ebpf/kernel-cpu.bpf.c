@@ -83,11 +83,13 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *next = (const void *)ctx->args[2];
 	u32 from = bpf_get_current_pid_tgid(), to = 0;
+	/* One reading: what is done here counts for the next, as the scheduler has it. */
+	u64 now = bpf_ktime_get_ns();
 	struct account *account;
 
 	account = from ? accounts.lookup(&from) : NULL;
 	if (account) {
-		charge(account, bpf_ktime_get_ns());
+		charge(account, now);
 		account->since_ns = 0;
 		/*
 		 * A hint fault that another thread has resolved may end unseen;
@@ -99,7 +101,7 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 	bpf_probe_read_kernel(&to, sizeof(to), next + TASK_PID_OFFSET);
 	account = to ? accounts.lookup(&to) : NULL;
 	if (account)
-		account->since_ns = bpf_ktime_get_ns();
+		account->since_ns = now;
 	return 0;
 }
 

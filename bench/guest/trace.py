@@ -1,19 +1,25 @@
 """What the kernel's tracing says: pages that a kernel policy would promote.
 
-A tracing instance of its own, so that nobody else's events get in the way.
+A tracing instance of its own, so that nobody else's events get in the way. Its
+buffer is kernel memory, which only the scaled-down DRAM node has: it is small,
+and read all the time.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.guest.processes import RunError
+
 TRACING = Path("/sys/kernel/tracing")
 INSTANCE = TRACING / "instances/tiermem-bench"
-BUFFER_KIB = 32768
+BUFFER_KIB = 2048
+READ_PERIOD_S = 0.02
 PAGE_STRUCT_BYTES = 64
 PAGE_BYTES = 4096
 
@@ -26,29 +32,68 @@ _PROMOTION = (
 
 
 @contextmanager
-def _instance(event: str) -> Iterator[Path]:
+def _frames_in(event: str, parse: Callable[[str], set[int]]) -> Iterator[set[int]]:
+    """Page frames that `parse` finds in the lines of an event within the block."""
+    found: set[int] = set()
     INSTANCE.mkdir(exist_ok=True)
     try:
         (INSTANCE / "buffer_size_kb").write_text(str(BUFFER_KIB))
         (INSTANCE / "events" / event / "enable").write_text("1")
-        yield INSTANCE / "trace"
-        (INSTANCE / "events" / event / "enable").write_text("0")
+        ended = threading.Event()
+        reader = threading.Thread(target=_read_lines, args=(ended, parse, found))
+        reader.start()
+        try:
+            yield found
+        finally:
+            (INSTANCE / "events" / event / "enable").write_text("0")
+            ended.set()
+            reader.join()
+        lost = _lost_events()
     finally:
         with suppress(OSError):
             INSTANCE.rmdir()
+    if lost:
+        raise RunError(f"{event}: {lost} events were lost; read more often or buffer more")
+
+
+def _read_lines(ended: threading.Event, parse: Callable[[str], set[int]], found: set[int]) -> None:
+    pipe = os.open(INSTANCE / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(pipe, "rb", buffering=0) as lines:
+        rest = b""
+        while True:
+            last = ended.wait(READ_PERIOD_S)
+            while piece := lines.read(1 << 20):
+                whole, newline, rest = (rest + piece).rpartition(b"\n")
+                found |= parse((whole + newline).decode())
+            if last:
+                return
+
+
+def _lost_events() -> int:
+    """Events that found the buffer full."""
+    lost = 0
+    for cpu in INSTANCE.glob("per_cpu/cpu*/stats"):
+        counted = re.findall(r"^(?:overrun|dropped events): (\d+)$", cpu.read_text(), re.MULTILINE)
+        lost += sum(map(int, counted))
+    return lost
 
 
 @contextmanager
 def numa_promotions() -> Iterator[set[int]]:
     """Page frames that NUMA balancing decided to promote to node 0 within the block."""
-    found: set[int] = set()
     _change_kprobes(_PROMOTION)
     try:
-        with _instance("tiermem/promotion") as trace:
+        with _frames_in("tiermem/promotion", parse_promotions) as found:
             yield found
-            found |= parse_promotions(trace.read_text())
     finally:
         _change_kprobes("-:tiermem/promotion")
+
+
+@contextmanager
+def damon_hot_regions() -> Iterator[set[int]]:
+    """Page frames of the regions that a DAMON scheme was applied to within the block."""
+    with _frames_in("damon/damos_before_apply", parse_regions) as found:
+        yield found
 
 
 def _change_kprobes(line: str) -> None:
@@ -58,15 +103,6 @@ def _change_kprobes(line: str) -> None:
         os.write(events, f"{line}\n".encode())
     finally:
         os.close(events)
-
-
-@contextmanager
-def damon_hot_regions() -> Iterator[set[int]]:
-    """Page frames of the regions that a DAMON scheme was applied to within the block."""
-    found: set[int] = set()
-    with _instance("damon/damos_before_apply") as trace:
-        yield found
-        found |= parse_regions(trace.read_text())
 
 
 def parse_promotions(text: str) -> set[int]:

@@ -1,4 +1,4 @@
-"""How guests end: a panic, a killed parent, a pod in the background."""
+"""How guests end: a panic, a hang, a killed parent, a pod in the background."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiermem.testbed import boot, load_topology
-from tiermem.testbed.errors import GuestCrashedError
+from tiermem.testbed.channel import Channel
+from tiermem.testbed.errors import GuestCrashedError, GuestHungError
 
 from tests.vm.testbed.qemu_processes import qemus_of
 
@@ -44,6 +46,26 @@ def test_a_panic_is_an_error_that_names_the_serial_log() -> None:
     ):
         pod["a"].exec(["sh", "-c", "echo c > /proc/sysrq-trigger; sleep 100"])
     assert "Kernel panic" in caught.value.serial_log.read_text()
+    assert str(caught.value.serial_log) in str(caught.value)
+    wait_until_gone(pod.run_dir)
+
+
+def test_a_guest_that_hangs_is_an_error_and_ends_with_its_pod(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patient = Channel.execute
+
+    def impatient(channel: Channel, command: str, arguments: Any = None) -> Any:
+        return patient(channel, command, arguments, timeout_s=5.0)
+
+    with (
+        pytest.raises(GuestHungError, match="does not answer") as caught,
+        boot(load_topology("one-host", **SMALL), kernel="lts") as pod,
+    ):
+        (qemu,) = qemus_of(pod.run_dir)
+        os.kill(qemu, signal.SIGSTOP)
+        monkeypatch.setattr(Channel, "execute", impatient)
+        pod["a"].exec(["true"])
     assert str(caught.value.serial_log) in str(caught.value)
     wait_until_gone(pod.run_dir)
 
