@@ -33,6 +33,7 @@ class Campaign:
     measured: list[Measured] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     kernel_release: str = ""
+    interrupted: bool = False
 
 
 def default_guests() -> int:
@@ -83,6 +84,7 @@ def run_all(
             for worker in workers:
                 worker.join()
         except KeyboardInterrupt:
+            campaign.interrupted = True
             left = _drain(waiting)
             campaign.failures.append(f"interrupted: {left} runs were not begun")
             say("interrupted: the runs under way are finished first")

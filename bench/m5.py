@@ -156,7 +156,7 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
     campaign = run_all(specs, WORK, options.guests, probe=mode == "full")
     rows = summarise(campaign.measured)
     found: dict[str, float | None] = dict(figures(rows))
-    if not options.no_costs:
+    if not options.no_costs and not campaign.interrupted:
         costs, failures = plugin_and_replay_figures(quick=mode == "quick")
         found |= costs
         campaign.failures += failures
