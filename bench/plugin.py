@@ -218,7 +218,7 @@ def measure(rounds: int) -> dict[str, object]:
 def main() -> int:
     """0 when measured, whatever the figures; 1 with one line when it could not be."""
     try:
-        result = measure(rounds=3 if os.environ.get("QUICK") == "1" else 6)
+        result = measure(rounds=2 if os.environ.get("QUICK") == "1" else 6)
     except TiermemError as error:
         print(f"bench.plugin: {error}", file=sys.stderr)
         return error.exit_code
