@@ -32,7 +32,7 @@ from bench.session import Measured
 
 WORK = OUT / "work"
 # What quick mode leaves out is said in the JSON and under the table.
-QUICK_WORKLOADS = ("redis-b", "pagerank", "hotset")
+QUICK_WORKLOADS = ("redis-b", "hotset", "kvscan")
 QUICK_POLICIES = ("none", "numab", "damon", catalog.M5)
 QUICK_ACCURACY = (("redis-b", catalog.M5),)
 JUDGED = ("numab", "damon", "m5-hpt", "m5-hwt", "m5-hpt+hwt")
