@@ -11,7 +11,7 @@ from tiermem.layer.topology import read_topology
 from tiermem.m5.layout import choose_layout
 from tiermem.m5.settings import TierSettings, TrackerSettings
 from tiermem.m5.trackers import TrackerPlace
-from tiermem.m5.trackers.damon import ADMIN, DamonTracker
+from tiermem.m5.trackers.damon import ADMIN, LIST_PAGES_MAX, DamonTracker
 
 from tests.unit.m5.trees import BLOCK_BYTES, make_tree, write
 
@@ -76,12 +76,12 @@ def test_hot_regions_of_slow_memory_become_pages_hottest_first(tmp_path: Path) -
     assert watch.read_Bps_estimate == pytest.approx((200 * 640, 33 * 640))
 
 
-def test_a_list_is_no_longer_than_the_device_s(tmp_path: Path) -> None:
+def test_a_list_is_bounded(tmp_path: Path) -> None:
     tree, admin = with_damon(tmp_path)
     watch = tracker(tree)
     watch.start()
     region(admin, 1, BLOCK_BYTES, 30_000, 3)
-    assert watch.lists(0)[0].pages.size == 4096
+    assert watch.lists(0)[0].pages.size == LIST_PAGES_MAX
 
 
 def test_it_does_not_take_damon_from_somebody_else(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ def test_a_page_must_have_been_in_two_lists_that_no_single_passage_explains() ->
     assert found == {1: Verdict.PROMOTE, 2: Verdict.ONE_OFF}
 
 
+@pytest.mark.parametrize("gap_s", [0.25, 1, 2.5, 10, 600])
+def test_seldom_lists_are_remembered_from_one_to_the_next(gap_s: float) -> None:
+    nominator = Nominator(NominatorSettings(mode="hpt"))
+    for step in range(3):
+        found = verdicts(nominator, round(step * gap_s * S), pages({1: 20}))
+    assert found == {1: Verdict.PROMOTE}
+
+
 def test_a_scan_that_never_comes_back_nominates_nothing() -> None:
     nominator = Nominator(NominatorSettings(mode="hpt"))
     for step in range(50):

@@ -25,6 +25,9 @@ _MS = 1_000_000
 _S = 1e9
 # A change of phase leaves an eighth of the heat: enough to break ties, no more.
 _HALF_LIVES_FORGOTTEN = 3
+# Where lists come seldom (DAMON's, or on a busy host), memory is to span some of
+# them all the same: a round ages it by this share of the half-life at most.
+_OLDEST_ROUND = 0.25
 
 
 class NominatorSettings(Settings):
@@ -60,9 +63,10 @@ class Nominator:
         self._half_life_ns = round(settings.half_life_ms * _MS)
         self._table = HeatTable(settings.table_pages, self._half_life_ns, settings.mask_lists)
         self._round = 0
-        self._leapt_ns = 0
+        self._heat_ns = 0
+        self._aged_ns = 0
         self._window_ns = 0.0
-        self._last_ns = 0
+        self._last_ns: int | None = None
 
     def nominate(
         self, lists: tuple[HotList, ...], now_ns: int, floor_reads_per_s: float = 0.0
@@ -74,9 +78,8 @@ class Nominator:
         and the round costs next to nothing.
         """
         self._round += 1
-        heat_ns = now_ns + self._leapt_ns
         interval_ns = max((one.interval_ns for one in lists), default=0)
-        self._age_window(heat_ns, interval_ns)
+        heat_ns = self._age(now_ns, interval_ns)
         mode = self.settings.mode
         # Pages first, so that lines find them.
         for one in sorted(lists, key=lambda one: one.unit is Unit.LINE):
@@ -94,7 +97,7 @@ class Nominator:
 
     def forget(self) -> None:
         """What was learnt is of a phase that is over: let new lists outweigh it at once."""
-        self._leapt_ns += _HALF_LIVES_FORGOTTEN * self._half_life_ns
+        self._heat_ns += _HALF_LIVES_FORGOTTEN * self._half_life_ns
 
     def settle(self, outcome: Outcome) -> None:
         """Forget pages that left the slow tier, back off from those that could not be moved."""
@@ -116,8 +119,16 @@ class Nominator:
             backoff_ns=round(settings.backoff_ms * _MS),
         )
 
-    def _age_window(self, heat_ns: int, interval_ns: int) -> None:
-        """Time observed, decayed as heat is: what a page's heat is to be divided by."""
-        age_ns = max(0, heat_ns - self._last_ns)
-        self._window_ns = self._window_ns * 2.0 ** (-age_ns / self._half_life_ns) + interval_ns
-        self._last_ns = heat_ns
+    def _age(self, now_ns: int, interval_ns: int) -> int:
+        """Let heat age until now, and with it the time observed that it is divided by.
+
+        Returns the clock that heat goes by: slower than time where rounds are far
+        apart, and with a leap where what was learnt is to be forgotten.
+        """
+        elapsed_ns = 0 if self._last_ns is None else max(0, now_ns - self._last_ns)
+        self._last_ns = now_ns
+        self._heat_ns += min(elapsed_ns, round(_OLDEST_ROUND * self._half_life_ns))
+        left = 2.0 ** (-(self._heat_ns - self._aged_ns) / self._half_life_ns)
+        self._aged_ns = self._heat_ns
+        self._window_ns = self._window_ns * left + interval_ns
+        return self._heat_ns

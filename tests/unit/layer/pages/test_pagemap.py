@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import mmap
 import os
 import subprocess
 import sys
@@ -9,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiermem.errors import KernelError, MissingError, ProcessGoneError, TiermemError
 from tiermem.layer.pages import read_mappings, read_pagemap, read_process_pages
 from tiermem.layer.pages.pagemap import PagemapFile
@@ -76,10 +81,34 @@ def test_a_process_that_ended_before() -> None:
 
 
 @needs_root
+@given(st.lists(st.integers(0, 1999), max_size=40))
+def test_words_of_scattered_pages_are_those_of_the_whole(pages: list[int]) -> None:
+    address, whole = scattered()
+    asked = np.array([address + page * PAGE for page in pages], dtype=np.uint64)
+    with PagemapFile(os.getpid()) as file:
+        assert file.words_at(asked).tolist() == [int(whole[page]) for page in pages]
+
+
+@functools.cache
+def scattered() -> tuple[int, np.ndarray]:
+    """Two thousand pages that stay mapped, every third touched, and their words."""
+    area = mmap.mmap(-1, 2000 * PAGE)
+    area.madvise(mmap.MADV_NOHUGEPAGE)
+    for page in range(0, 2000, 3):
+        area[page * PAGE] = 1
+    kept.append(area)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    return address, read_pagemap(os.getpid(), address, 2000).words
+
+
+kept: list[mmap.mmap] = []
+
+
+@needs_root
 def test_a_process_that_ends_while_it_is_read() -> None:
     with child(pages=4) as (pid, address):
         file = PagemapFile(pid)
-        assert file.word(address + 5) >> 63 == 1
+        assert file.words_at(np.array([address + 5], dtype=np.uint64))[0] >> np.uint64(63) == 1
     with file, pytest.raises(ProcessGoneError, match=str(pid)):
         file.read(address, 4)
 

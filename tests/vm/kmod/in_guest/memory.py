@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ THP_PAGES = 512
 THP_BYTES = THP_PAGES * PAGE
 DRAM, CXL = 0, 1
 MADV_POPULATE_WRITE = 23
+SETTLE_S = 10.0
 
 U64 = npt.NDArray[np.uint64]
 
@@ -126,12 +128,23 @@ def all_but(free_pages: int, node: int) -> Iterator[None]:
 
 
 def vmstat(name: str) -> int:
-    """One counter of /proc/vmstat."""
+    """One counter of /proc/vmstat, with what CPUs have counted and not handed in yet."""
+    Path("/proc/sys/vm/stat_refresh").write_text("1")
     for line in Path("/proc/vmstat").read_text().splitlines():
         key, value = line.split()
         if key == name:
             return int(value)
     raise KeyError(name)
+
+
+def pages_left_isolated() -> int:
+    """Pages taken off the LRU lists that nobody puts back: compaction takes some for a moment."""
+    end = time.monotonic() + SETTLE_S
+    while left := vmstat("nr_isolated_anon") + vmstat("nr_isolated_file"):
+        if time.monotonic() > end:
+            return left
+        time.sleep(0.1)
+    return 0
 
 
 def node_free_pages(node: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memory import CXL, DRAM, THP_PAGES, on_node, vmstat
+from memory import CXL, DRAM, THP_PAGES, on_node, pages_left_isolated, vmstat
 from tiermem.layer.promote_device import BATCH_MAX, PromoteCode, PromoteDevice
 from tiermem.native._uapi import ffi, lib
 
@@ -180,8 +180,7 @@ def test_random_calls_end_in_a_known_errno_and_lose_nothing(device: PromoteDevic
         assert {0, errno.EINVAL, errno.ENODEV, errno.E2BIG, errno.EFAULT, errno.ENOTTY} <= seen
         assert memory.is_intact()
         assert huge.is_intact()
-    assert vmstat("nr_isolated_anon") == 0
-    assert vmstat("nr_isolated_file") == 0
+    assert pages_left_isolated() == 0
 
 
 def test_competing_calls_agree_with_the_kernels_count_of_moves(device: PromoteDevice) -> None:
@@ -204,7 +203,7 @@ def test_competing_calls_agree_with_the_kernels_count_of_moves(device: PromoteDe
     moved_pages = after.moved_pages - totals.moved_pages
     assert moved_pages == vmstat("pgmigrate_success") - migrated
     assert after.results[PromoteCode.MOVED] > totals.results[PromoteCode.MOVED]
-    assert vmstat("nr_isolated_anon") == 0
+    assert pages_left_isolated() == 0
 
 
 def test_the_module_stays_while_it_is_open() -> None:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from tiermem.errors import KernelError, ProcessGoneError
 from tiermem.layer.pages.pagemap import U64, PagemapFile, read_process_pages
 
-_PFN_MASK = (1 << 55) - 1
-_PRESENT = 1 << 63
+_PFN_MASK = np.uint64((1 << 55) - 1)
+_PRESENT = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,10 @@ class Owners:
             rows = np.flatnonzero(self.pids == pid)
             try:
                 with PagemapFile(pid, proc) as file:
-                    words = [file.word(address) for address in self.addresses[rows].tolist()]
+                    words = file.words_at(self.addresses[rows])
             except (ProcessGoneError, KernelError):
                 continue
-            keep[rows] = [
-                bool(word & _PRESENT) and word & _PFN_MASK == pfn
-                for word, pfn in zip(words, self.pfns[rows].tolist(), strict=True)
-            ]
+            keep[rows] = (words & _PRESENT != 0) & (words & _PFN_MASK == self.pfns[rows])
         return self._take(keep)
 
     def _take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Owners:
@@ -90,9 +87,11 @@ class FrameIndex:
         wanted = np.unique(pfns)
         first = np.searchsorted(self._rows.pfns, wanted, side="left")
         end = np.searchsorted(self._rows.pfns, wanted, side="right")
-        spans = [np.arange(a, b) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
-        rows = np.concatenate([*spans, np.empty(0, dtype=np.intp)]).astype(np.intp)
-        return self._rows._take(rows)
+        counts = end - first
+        # first[i], first[i] + 1, … end[i] - 1 for each i, one after the other.
+        begins = first - np.concatenate(([0], np.cumsum(counts)[:-1]))
+        rows = np.repeat(begins, counts) + np.arange(counts.sum())
+        return self._rows._take(np.asarray(rows, dtype=np.intp))
 
 
 def _rows_of(pid: int, wanted: U64 | None, proc: Path) -> Owners:
@@ -102,7 +101,7 @@ def _rows_of(pid: int, wanted: U64 | None, proc: Path) -> Owners:
     try:
         for piece in read_process_pages(pid, proc):
             rows = np.flatnonzero(piece.present)
-            pfns = piece.words[rows] & np.uint64(_PFN_MASK)
+            pfns = piece.words[rows] & _PFN_MASK
             if wanted is not None and len(rows):
                 places = np.searchsorted(wanted, pfns).clip(max=len(wanted) - 1)
                 hits = wanted[places] == pfns

@@ -27,6 +27,8 @@ CHUNK_PAGES = 1 << 18
 """Pages a read: 2 MiB of words for 1 GiB of address space."""
 
 _PFN_MASK = np.uint64((1 << 55) - 1)
+# Reading words that nobody asked for is cheaper than another system call.
+_NEAR_PAGES = 256
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,17 @@ class PagemapFile:
         _check_visible(found, self.pid)
         return found
 
-    def word(self, address: int) -> int:
-        """The one word of the page at `address`."""
-        return int(self.read(address // PAGE_BYTES * PAGE_BYTES, 1).words[0])
+    def words_at(self, addresses: U64) -> U64:
+        """The word of the page at each address, in their order; near ones by one read."""
+        numbers, place = np.unique(addresses // np.uint64(PAGE_BYTES), return_inverse=True)
+        words = np.empty(len(numbers), dtype=np.uint64)
+        cuts = np.flatnonzero(np.diff(numbers) > np.uint64(_NEAR_PAGES)) + 1
+        for span in np.split(np.arange(len(numbers)), cuts):
+            if len(span):
+                first, last = int(numbers[span[0]]), int(numbers[span[-1]])
+                read = self.read(first * PAGE_BYTES, last + 1 - first)
+                words[span] = read.words[numbers[span] - np.uint64(first)]
+        return np.asarray(words[place], dtype=np.uint64)
 
     def _is_alive(self) -> bool:
         """A process that has ended keeps its file open, and every read of it is empty."""

@@ -20,10 +20,12 @@ from tiermem.layer.nodes import PhysRange
 from tiermem.m5.hotlist import PAGE_BYTES, PAGE_SHIFT, HotList, Unit
 from tiermem.m5.monitor import NoTraffic, TrafficSource
 from tiermem.m5.observation import LINE_BYTES
-from tiermem.m5.settings import LIST_ENTRIES_MAX
 from tiermem.m5.trackers import TrackerPlace, register_tracker
 
 ADMIN = "kernel/mm/damon/admin/kdamonds"
+# Of equally hot regions, those that a list has no room for are others each time,
+# so that no page is seen in list after list: room for more than one round promotes.
+LIST_PAGES_MAX = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class DamonTracker:
             self._set(f"{pattern}/{key}/max", high)
 
     def lists(self, now_ns: int) -> tuple[HotList, ...]:
-        """The pages of accessed regions of the slow tier, hottest regions first, at most 4096."""
+        """Pages of the slow tier in accessed regions, hottest first, LIST_PAGES_MAX at most."""
         self._set("0/state", "update_schemes_tried_regions")
         regions = self._read_regions()
         aggregate_s = self._settings.aggregate_us / 1e6
@@ -170,7 +172,7 @@ def _load_Bps(  # noqa: N802
 
 def _pages_of(regions: list[Region], interval_ns: int) -> HotList:
     """Every page of `regions`, in their order, as many as one list holds."""
-    room = LIST_ENTRIES_MAX
+    room = LIST_PAGES_MAX
     pages: list[np.ndarray] = [np.empty(0, dtype=np.uint64)]
     counts: list[np.ndarray] = [np.empty(0, dtype=np.uint64)]
     for region in regions:
