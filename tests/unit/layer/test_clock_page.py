@@ -68,6 +68,17 @@ def test_a_reading_does_not_change_afterwards(writer: Writer, page: ClockPage) -
     assert reading.tiers["reads"].tolist() == [0]
 
 
+def test_a_look_at_one_tier_follows_the_device_at_once(writer: Writer, page: ClockPage) -> None:
+    writer.clock.nr_tiers = 2
+    tier = writer.clock.tiers[1]
+    tier.read_bytes, tier.reads, tier.stall_ns = 640, 10, 2**40
+    tier.write_bytes, tier.writes = 3, 4
+    assert page.tier_reads(1) == (640, 10, 2**40)
+    assert page.tier_reads(0) == (0, 0, 0)
+    with pytest.raises(ValueError, match="0 to 3 is allowed"):
+        page.tier_reads(4)
+
+
 def test_counts_beyond_the_layout_are_cut(writer: Writer, page: ClockPage) -> None:
     writer.clock.nr_tiers = writer.clock.nr_vcpus = 2**32 - 1
     reading = page.read()

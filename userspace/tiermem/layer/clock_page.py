@@ -27,8 +27,15 @@ PAGE_DTYPE = struct_dtype(ffi, "tiermem_clock_page")
 TIER_DTYPE = struct_dtype(ffi, "tiermem_clock_tier")
 VCPU_DTYPE = struct_dtype(ffi, "tiermem_clock_vcpu")
 
-_BUSY_WORD = ffi.offsetof("struct tiermem_clock_page", "busy_ns") // 8
-_ARMED_WORD = ffi.offsetof("struct tiermem_clock_page", "armed") // 8
+_WORD = 8
+_TIER_WORD = ffi.offsetof("struct tiermem_clock_page", "tiers") // _WORD
+_TIER_WORDS = ffi.sizeof("struct tiermem_clock_tier") // _WORD
+_READ_BYTES, _READS, _STALL_NS = (
+    ffi.offsetof("struct tiermem_clock_tier", name) // _WORD
+    for name in ("read_bytes", "reads", "stall_ns")
+)
+_BUSY_WORD = ffi.offsetof("struct tiermem_clock_page", "busy_ns") // _WORD
+_ARMED_WORD = ffi.offsetof("struct tiermem_clock_page", "armed") // _WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,16 @@ class ClockPage:
     def is_armed(self) -> bool:
         """Whether the clock runs at all."""
         return bool(self._words[_ARMED_WORD])
+
+    def tier_reads(self, tier: int) -> tuple[int, int, int]:
+        """Bytes read, line reads and their stall in ns of one tier; noughts where there is none.
+
+        Three loads: for those who look often and need no more.
+        """
+        if not 0 <= tier < lib.TIERMEM_TIERS_MAX:
+            raise ValueError(f"tier {tier}: 0 to {lib.TIERMEM_TIERS_MAX - 1} is allowed")
+        words, first = self._words, _TIER_WORD + tier * _TIER_WORDS
+        return words[first + _READ_BYTES], words[first + _READS], words[first + _STALL_NS]
 
     def read(self) -> ClockReading:
         """A copy of all there is."""

@@ -50,16 +50,11 @@ class DeviceTraffic:
 
     def read_traffic(self) -> Traffic | None:
         """None while the device is absent or its clock stands."""
-        if self.clock is None or not self.clock.is_armed():
+        clock = self.clock
+        if clock is None or not clock.is_armed():
             return None
-        reading = self.clock.read()
-        if len(reading.tiers) <= SLOW_TIER:
-            return None
-        tiers = [
-            TierTraffic(int(one["read_bytes"]), int(one["reads"]), int(one["stall_ns"]))
-            for one in (reading.tiers[FAST_TIER], reading.tiers[SLOW_TIER])
-        ]
-        return Traffic(tiers[0], tiers[1])
+        fast, slow = clock.tier_reads(FAST_TIER), clock.tier_reads(SLOW_TIER)
+        return Traffic(TierTraffic(*fast), TierTraffic(*slow))
 
 
 @register_tracker("device")
