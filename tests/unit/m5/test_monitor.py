@@ -68,14 +68,3 @@ def test_gain_is_the_stall_that_the_fast_tier_would_not_have(tmp_path: Path) -> 
     watch.sample(0)
     watch.sample(S)
     assert watch.costs.gain_ns == pytest.approx(200 * 0.6)
-
-
-def test_costs_follow_what_moves_took(tmp_path: Path) -> None:
-    watch = monitor(tmp_path, NoTraffic())
-    watch.moved_up(100, 900_000)
-    assert watch.costs.promote_ns == 9000
-    watch.moved_up(100, 1_900_000)
-    assert 9000 < watch.costs.promote_ns < 19000
-    watch.moved_up(0, 5_000)
-    watch.moved_down(50, 100_000)
-    assert watch.costs.demote_ns == 2000

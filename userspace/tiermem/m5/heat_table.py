@@ -1,6 +1,6 @@
 """Bounded memory of page heat: decayed read counts of the pages that lists named.
 
-The table itself is C (`native/heat.c`): a round goes through thousands of pages,
+The table itself is C (`native/heat.h`): a round goes through thousands of pages,
 and the daemon is to cost next to nothing. What it remembers of a page: reads,
 decayed with a half-life; visits, which are the lists it was in (two in a row are
 one: what passes by may do so just between two), decayed likewise; a mask of hot

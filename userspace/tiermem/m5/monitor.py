@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tiermem.layer.sysfs import Tree
+from tiermem.m5.cost_meter import FEW_READS, NS_PER_S, CostMeter, bytes_per_s
 from tiermem.m5.node_memory import NodeMemory, high_watermark_bytes, read_nodes
 from tiermem.m5.observation import MoveCosts, TierLoad
 from tiermem.m5.settings import MonitorSettings
 
-NS_PER_S = 1_000_000_000
-# Share of an exponential average that a new cost sample gets.
-_NEW_SAMPLE = 0.2
 # Intervals shorter than this give rates that are mostly noise.
 _SHORTEST_NS = 1_000_000
-_FEW_READS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,8 @@ class Sample:
     room_bytes: int
 
 
-class Monitor:
-    """Turns counters into rates and keeps running averages of what moves cost."""
+class Monitor(CostMeter):
+    """Turns counters into rates and costs, and knows how full the nodes are."""
 
     def __init__(
         self,
@@ -78,7 +75,7 @@ class Monitor:
         settings: MonitorSettings,
         tree: Tree,
     ) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._fast_nodes = fast_nodes
         self._slow_nodes = slow_nodes
         self._source = source
@@ -89,9 +86,6 @@ class Monitor:
         self._looked_at: Traffic | None = None
         self._memory: tuple[NodeMemory, NodeMemory] | None = None
         self._memory_ns = 0
-        self._gain_ns: float | None = None
-        self._promote_ns: float | None = None
-        self._demote_ns: float | None = None
 
     def sample(self, now_ns: int) -> Sample:
         """Rates since the last call, and memory as of the last period."""
@@ -122,29 +116,12 @@ class Monitor:
             return None
         slow = after.slow.reads - before.slow.reads
         reads = slow + after.fast.reads - before.fast.reads
-        return slow / reads if reads >= _FEW_READS and slow >= 0 else None
+        return slow / reads if reads >= FEW_READS and slow >= 0 else None
 
     def fresh_room_bytes(self) -> int:
         """Free bytes of the fast tier above the high watermark, now."""
         free = read_nodes(self._fast_nodes, self._tree).free_bytes
         return max(0, free - self._high_bytes)
-
-    @property
-    def costs(self) -> MoveCosts:
-        """Measured costs, or the configured ones where nothing was measured yet."""
-        return MoveCosts(
-            promote_ns=self._promote_ns or self.settings.move_ns,
-            demote_ns=self._demote_ns or self.settings.move_ns,
-            gain_ns=self._gain_ns or self.settings.gain_ns,
-        )
-
-    def moved_up(self, pages: int, spent_ns: float) -> None:
-        """`pages` were promoted in `spent_ns`."""
-        self._promote_ns = _averaged(self._promote_ns, pages, spent_ns)
-
-    def moved_down(self, pages: int, spent_ns: float) -> None:
-        """`pages` were demoted on our demand in `spent_ns`."""
-        self._demote_ns = _averaged(self._demote_ns, pages, spent_ns)
 
     def _take_traffic(self, now_ns: int) -> None:
         traffic = self._source.read_traffic()
@@ -165,28 +142,7 @@ class Monitor:
         if fast_bytes < 0 or slow_bytes < 0:  # the device was re-armed from zero
             self._read_Bps = (None, None)
             return
-        self._read_Bps = (
-            fast_bytes * NS_PER_S / elapsed_ns,
-            slow_bytes * NS_PER_S / elapsed_ns,
+        self._read_Bps = (bytes_per_s(fast_bytes, elapsed_ns), bytes_per_s(slow_bytes, elapsed_ns))
+        self.read_slowly(
+            traffic.slow.reads - before.slow.reads, traffic.slow.stall_ns - before.slow.stall_ns
         )
-        self._take_gain(before, traffic)
-
-    def _take_gain(self, before: Traffic, after: Traffic) -> None:
-        """What a slow read would save: its mean stall, less what the fast tier would take.
-
-        The stall is measured over the slow tier's own mix of reads (a scan's
-        reads stall far less than pointer chasing), and shrinks with latency.
-        """
-        reads = after.slow.reads - before.slow.reads
-        if reads < _FEW_READS:
-            return
-        stall_ns = (after.slow.stall_ns - before.slow.stall_ns) / reads
-        saved_ns = stall_ns * (1.0 - self.settings.fast_latency_share)
-        self._gain_ns = _averaged(self._gain_ns, 1, saved_ns)
-
-
-def _averaged(average: float | None, pages: int, spent_ns: float) -> float | None:
-    if pages <= 0 or spent_ns <= 0:
-        return average
-    sample = spent_ns / pages
-    return sample if average is None else average + _NEW_SAMPLE * (sample - average)

@@ -7,8 +7,11 @@
  * place of the coldest of its set, if that is colder. Decay is applied when an
  * entry is looked at, never by a sweep.
  *
- * Times are in ns on the caller's clock. `round` numbers the caller's rounds, from
- * 1 up; all lists of one round are added before the round is judged.
+ * Times are in ns on the caller's clock. Heat halves in half_life_ns of *heat time*
+ * (heat_ns), which the caller passes beside the time of day. It advances with it,
+ * and the caller may let it leap: after a change of phase that makes all heat old
+ * at once. `round` numbers the caller's rounds, from 1 up; all lists of one round
+ * are added before the round is judged.
  */
 #ifndef HEAT_H
 #define HEAT_H
@@ -51,7 +54,7 @@ struct heat_candidate {
 struct heat_table *heat_create(uint64_t places, int64_t half_life_ns, uint32_t mask_rounds);
 void heat_destroy(struct heat_table *table);
 
-/* Takes in a list of pages, by byte address, and their reads. heat_ns: see heat.c. */
+/* Takes in a list of pages, by byte address, and their reads. */
 void heat_add_pages(struct heat_table *table, uint64_t n, const uint64_t *addresses,
 		    const uint64_t *reads, int64_t heat_ns, int64_t round);
 

@@ -9,6 +9,7 @@ import cffi
 from tiermem.native.cdef import declarations
 
 FOLDER = "userspace/tiermem/native"
+SOURCES = ("heat_table.c", "heat_judge.c", "vacancies.c", "weight_sort.c")
 
 
 def ffi(root: Path) -> cffi.FFI:
@@ -18,9 +19,9 @@ def ffi(root: Path) -> cffi.FFI:
     builder.set_source(
         "_heat",
         '#include "heat.h"',
-        sources=[str(root / FOLDER / name) for name in ("heat.c", "weight_sort.c")],
+        sources=[str(root / FOLDER / name) for name in SOURCES],
         include_dirs=[str(root / FOLDER)],
-        extra_compile_args=["-std=gnu99", "-O2", "-Wall", "-Wextra"],
+        extra_compile_args=["-std=gnu99", "-O2", "-flto", "-Wall", "-Wextra"],
         extra_link_args=["-lm"],
     )
     return builder

@@ -289,7 +289,7 @@ class ReplayMachine:
 def count_pages(records: U64) -> tuple[int, int]:
     """Distinct pages of a trace, and the position of its first malformed record (or its length)."""
     bad = ffi.new("uint64_t *")
-    pages = lib.replay_count_pages(pointer(records, "uint64_t"), records.size, bad)
+    pages = lib.trace_count_pages(pointer(records, "uint64_t"), records.size, bad)
     if pages == 2**64 - 1:
         raise TiermemError("replay: out of memory while counting pages")
     return int(pages), int(bad[0])

@@ -24,10 +24,17 @@ HEADERS = (
     "fpga_models/memsys/memsys.h",
     "kmod/uapi/tiermem_promote.h",
     "userspace/tiermem/native/replay_machine.h",
+    "userspace/tiermem/native/trace_pages.h",
 )
 MODEL_FOLDERS = ("fpga_models/trackers", "fpga_models/memsys")
 REPLAY = "userspace/tiermem/native"
-REPLAY_SOURCES = ("page_directory.c", "replay_machine.c")
+REPLAY_SOURCES = (
+    "page_directory.c",
+    "replay_machine.c",
+    "replay_moves.c",
+    "tier_frames.c",
+    "trace_pages.c",
+)
 CONSTANTS = "#define TM_TRACE_MAGIC ...\n"
 """Macros do not survive the preprocessor, so those that Python needs are named here."""
 

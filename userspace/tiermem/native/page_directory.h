@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 enum {
+	PAGE_SHIFT = 12,
+	PAGE_BYTES = 1 << PAGE_SHIFT,
 	REGION_SHIFT = 9,
 	REGION_PAGES = 1 << REGION_SHIFT,
 };

@@ -88,8 +88,4 @@ const uint32_t *replay_reads(const struct replay_machine *machine);
 /* The page in each frame, UINT64_MAX where there is none; as long valid. */
 const uint64_t *replay_pages(const struct replay_machine *machine);
 
-/* Distinct pages that records touch; *bad takes the position of the first
- * malformed record, or n. UINT64_MAX when the host is out of memory. */
-uint64_t replay_count_pages(const uint64_t *records, uint64_t n, uint64_t *bad);
-
 #endif
