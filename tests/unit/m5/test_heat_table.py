@@ -169,3 +169,20 @@ def test_another_dtype_or_a_strided_array_is_refused() -> None:
         listed = replace(pages({1: 1}), addresses=wrong, counts=wrong)
         with pytest.raises(ValueError, match="uint64"):
             heat.add(listed, 0, 1, as_heat=False)
+
+
+def test_a_page_that_takes_anothers_place_in_one_round_is_judged_once() -> None:
+    heat = table(places=1024)
+    # Each is hotter than those before it, and there are four times as many as places.
+    heat.add(pages({page: page for page in range(1, 4001)}), 0, 1, as_heat=False)
+    found = heat.judge(RULES, 4096, 0, 0, 1)
+    assert len(found) == len(set(found["page"].tolist())) == 1024
+    assert found["reads_per_s"].min() > 0
+
+
+def test_rounds_may_be_numbered_for_ever() -> None:
+    heat = table()
+    first = (1 << 30) - 3
+    for number in range(first, first + 6):
+        heat.add(pages({7: 10}), 0, number, as_heat=False)
+        assert heat.judge(RULES, 64, 0, 0, number)["page"].tolist() == [7]

@@ -86,6 +86,8 @@ class HeatTable:
         count = lib.heat_judge(
             self._table, c_rules, now_ns, heat_ns, round_number, out, self._found.size
         )
+        if count < 0:
+            raise MemoryError(f"judging {most} pages")
         return self._found[:count]
 
     def vacate(self, pages: U64, now_ns: int) -> None:

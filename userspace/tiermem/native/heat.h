@@ -50,7 +50,7 @@ struct heat_candidate {
 	uint32_t verdict;	/* enum heat_verdict */
 };
 
-/* NULL when out of memory. places: a power of two, 64 at least. */
+/* NULL when out of memory. places: a power of two; few are made 1024. */
 struct heat_table *heat_create(uint64_t places, int64_t half_life_ns, uint32_t mask_rounds);
 void heat_destroy(struct heat_table *table);
 
@@ -67,11 +67,12 @@ void heat_add_lines(struct heat_table *table, uint64_t n, const uint64_t *addres
 
 /*
  * Judges the pages of this round's lists, heaviest first; returns how many of
- * them are in `out` (at most `capacity`). now_ns: for back-off.
+ * them are in `out` (at most `capacity`), each once; -1 when memory ran out.
+ * now_ns: for back-off.
  */
-uint64_t heat_judge(struct heat_table *table, const struct heat_rules *rules, int64_t now_ns,
-		    int64_t heat_ns, int64_t round, struct heat_candidate *out,
-		    uint64_t capacity);
+int64_t heat_judge(struct heat_table *table, const struct heat_rules *rules, int64_t now_ns,
+		   int64_t heat_ns, int64_t round, struct heat_candidate *out,
+		   uint64_t capacity);
 
 /* Forgets pages that left their frames, or cannot, and holds these frames back. */
 void heat_vacate(struct heat_table *table, uint64_t n, const uint64_t *pages, int64_t now_ns);

@@ -59,7 +59,7 @@ static int make_space(struct judging *j, uint64_t n)
 static int judge_one(struct heat_table *t, const struct entry *e,
 		     const struct heat_rules *rules, int64_t now_ns, struct heat_candidate *c)
 {
-	/* A later page of the same round may have taken the place. */
+	/* Given up since it was listed. */
 	if (e->round != t->round)
 		return 0;
 	c->reads_per_s = rate_of(e, rules);
@@ -77,17 +77,19 @@ static int judge_one(struct heat_table *t, const struct entry *e,
 	return 1;
 }
 
-uint64_t heat_judge(struct heat_table *t, const struct heat_rules *rules, int64_t now_ns,
-		    int64_t heat_ns, int64_t round, struct heat_candidate *out,
-		    uint64_t capacity)
+int64_t heat_judge(struct heat_table *t, const struct heat_rules *rules, int64_t now_ns,
+		   int64_t heat_ns, int64_t round, struct heat_candidate *out,
+		   uint64_t capacity)
 {
 	struct judging *j = &t->judging;
 	const uint64_t *sorted;
 	uint64_t i;
 
 	heat_begin_round(t, heat_ns, round);
-	if (make_space(j, t->nr_listed))
-		return 0;
+	if (t->out_of_memory || make_space(j, t->nr_listed)) {
+		t->out_of_memory = 0;
+		return -1;
+	}
 	j->nr = 0;
 	for (i = 0; i < t->nr_listed; i++) {
 		struct heat_candidate *c = &j->found[j->nr];
@@ -100,5 +102,5 @@ uint64_t heat_judge(struct heat_table *t, const struct heat_rules *rules, int64_
 	sorted = weight_sort(j->keys, j->spare, j->nr);
 	for (i = 0; i < j->nr && i < capacity; i++)
 		out[i] = j->found[weight_index(sorted[i])];
-	return i;
+	return (int64_t)i;
 }

@@ -112,26 +112,32 @@ static struct entry *claim(struct heat_table *t, uint64_t page, double reads)
 	}
 	if (!coldest)
 		return NULL;
-	memset(coldest, 0, sizeof(*coldest));
+	/* In the place of a page of this round, the entry's number is listed already. */
+	*coldest = (struct entry){
+		.tag = tag,
+		.round = coldest->round == t->round ? t->round : 0,
+		.streak = 1,
+		.visits = VISITS_ONE,
+	};
 	memset(&t->lines[coldest - t->entries], 0, sizeof(*t->lines));
-	coldest->tag = tag;
 	return coldest;
 }
 
 void heat_begin_round(struct heat_table *t, int64_t heat_ns, int64_t round)
 {
+	const uint32_t known_as = (uint32_t)((uint64_t)(round - 1) % ROUND_MAX) + 1;
 	uint32_t rounds;
 
-	if (t->round == (uint32_t)round)
+	if (t->round == known_as)
 		return;
-	t->round = (uint32_t)round;
+	t->round = known_as;
 	t->times_ns[t->round % ROUNDS_KNOWN] = heat_ns;
 	t->nr_listed = 0;
 	for (rounds = 0; rounds < ROUNDS_READY && rounds < t->round; rounds++)
 		t->left[rounds] = decay_since(t, t->round - rounds);
 }
 
-/* Brings an entry up to this round and lists it, once. Returns -1 when out of memory. */
+/* Brings an entry up to this round and lists it, once; -1 where there is no memory. */
 static int list_entry(struct heat_table *t, struct entry *e)
 {
 	const double left = left_of(t, e);
@@ -143,8 +149,10 @@ static int list_entry(struct heat_table *t, struct entry *e)
 		const uint64_t more = t->listed_capacity ? t->listed_capacity * 2 : 4096;
 		uint32_t *larger = realloc(t->listed, more * sizeof(*larger));
 
-		if (!larger)
+		if (!larger) {
+			t->out_of_memory = 1;
 			return -1;
+		}
 		t->listed = larger;
 		t->listed_capacity = more;
 	}

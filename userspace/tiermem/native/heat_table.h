@@ -14,6 +14,7 @@ enum {
 	LINES_A_PAGE = 64,
 	VISITS_ONE = 256,	/* visits are kept in 1/256 */
 	ROUNDS_KNOWN = 4096,	/* heat of rounds before them is nothing */
+	ROUND_MAX = (1 << 30) - 1,	/* rounds are numbered anew after it */
 	ROUNDS_READY = 64,	/* for so many the decay is worked out once a round */
 };
 
@@ -57,6 +58,7 @@ struct heat_table {
 	double half_life_ns;
 	uint32_t mask_rounds;
 	uint32_t round;
+	int out_of_memory;		/* lists are not whole: heat_judge() says so */
 	int64_t times_ns[ROUNDS_KNOWN];	/* heat time of the last rounds */
 	double left[ROUNDS_READY];	/* of heat that is so many rounds old */
 	struct judging judging;
@@ -78,7 +80,7 @@ static inline struct hot_lines *lines_of(struct heat_table *t, const struct entr
 	struct hot_lines *lines = &t->lines[e - t->entries];
 	const int64_t span = t->round / t->mask_rounds, behind = span - lines->span;
 
-	if (behind > 0) {
+	if (behind != 0) {
 		lines->before = behind == 1 ? lines->now : 0;
 		lines->now = 0;
 		lines->span = span;
