@@ -85,20 +85,32 @@ def run_all(
                 worker.join()
         except KeyboardInterrupt:
             campaign.interrupted = True
-            left = _drain(waiting)
-            campaign.failures.append(f"interrupted: {left} runs were not begun")
+            campaign.failures.append(f"interrupted: {len(_drain(waiting))} runs were not begun")
             say("interrupted: the runs under way are finished first")
             for worker in workers:
                 worker.join()
+    for spec in _drain(waiting):
+        campaign.failures.append(f"{_name(spec)}: no guest was left to run it")
     return campaign
 
 
-def _drain(waiting: queue.SimpleQueue[RunSpec]) -> int:
-    left = 0
+def _in_words(error: Exception) -> str:
+    """What the project's own errors say; others by their kind too."""
+    if isinstance(error, TiermemError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _drain(waiting: queue.SimpleQueue[RunSpec]) -> list[RunSpec]:
+    left = []
     while not waiting.empty():
-        waiting.get_nowait()
-        left += 1
+        left.append(waiting.get_nowait())
     return left
+
+
+def _name(spec: RunSpec) -> str:
+    accuracy = " · accuracy" if spec.purpose == IDENTIFY else ""
+    return f"{spec.workload} · {spec.policy} · seed {spec.seed}{accuracy}"
 
 
 def _work(
@@ -115,9 +127,9 @@ def _work(
                 campaign.kernel_release = opened.kernel_release()
                 while _serve_one(opened, waiting, campaign, say, done):
                     pass
-        except TiermemError as error:
+        except Exception as error:
             # Not one spec's fault: the guest did not boot, or could not be prepared.
-            campaign.failures.append(f"guest: {error}")
+            campaign.failures.append(f"guest: {_in_words(error)}")
             return
 
 
@@ -133,16 +145,15 @@ def _serve_one(
         spec = waiting.get_nowait()
     except queue.Empty:
         return False
-    name = f"{spec.workload} · {spec.policy} · seed {spec.seed}"
-    if spec.purpose == IDENTIFY:
-        name += " · accuracy"
+    name = _name(spec)
     say(name)
     begin = time.monotonic()
     try:
         campaign.measured.append(opened.run(spec, with_pac=spec.purpose == IDENTIFY))
-    except TiermemError as error:
-        campaign.failures.append(str(error))
-        say(f"{name}: failed after {time.monotonic() - begin:.0f} s: {error}")
+    except Exception as error:
+        # A full disk or an answer that is no JSON ends this run, not the campaign.
+        campaign.failures.append(f"{name}: {_in_words(error)}")
+        say(f"{name}: failed after {time.monotonic() - begin:.0f} s: {_in_words(error)}")
         return False
     finally:
         done()

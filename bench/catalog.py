@@ -8,7 +8,7 @@ about half as much.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from bench.guest.spec import MEASURE, RunSpec, Units
@@ -18,7 +18,7 @@ Mode = Literal["full", "quick", "demo"]
 OUT = "/opt/tiermem/out"
 PROGRAMS = f"{OUT}/programs"
 GRAPH_SCALE = 21
-GRAPH_DEGREE = 16
+GRAPH_DEGREE = 20
 SOCKET = "/run/bench.sock"
 
 DRAM = "320M"
@@ -105,7 +105,7 @@ WORKLOADS: dict[str, Workload] = {
         Workload(
             "liblinear",
             "liblinear, SVM training",
-            (f"{PROGRAMS}/linear", "rows=250000", "features=2000000", "row_length=50"),
+            (f"{PROGRAMS}/linear", "rows=400000", "features=2000000", "row_length=50"),
             Units(2, 1, 1),
             Units(2, 1, 1),
         ),
@@ -177,9 +177,6 @@ def run_spec(
     """Everything the guest needs to know for one run."""
     identify = purpose != MEASURE
     units = workload.units(mode)
-    if policy.name == "none" and not identify:
-        # Nothing adapts: pages stay where they are.
-        units = replace(units, warm=0)
     config = m5_config(policy, dry_run=identify) if policy.is_m5 else ""
     files = (SOCKET,) if workload.server else ()
     return RunSpec(

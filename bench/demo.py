@@ -23,7 +23,7 @@ from bench.campaign import Campaign, default_guests, run_all
 from bench.figures import Row, figures
 from bench.m5 import WORK, run_as_json, summarise
 from bench.programs import build_programs
-from bench.report import COLUMNS, OUT, cells, environment, print_table, rows_as_json, write_json
+from bench.report import OUT, cells, columns, environment, print_table, rows_as_json, write_json
 
 WORKLOAD = "redis-b"
 POLICIES = ("none", "numab", "damon", catalog.M5)
@@ -66,7 +66,7 @@ def page(rows: Sequence[Row], campaign: Campaign, about: dict[str, Any], picture
         initial_dram_percent=round(100 * initial.get("0", 0) / pages),
         environment=about,
         verdict=verdict(rows),
-        columns=COLUMNS,
+        columns=columns(probed=False),
         lines=[{"cells": cells(row), "ours": row.policy == catalog.M5} for row in rows],
         picture=base64.b64encode(picture.read_bytes()).decode(),
     )
@@ -101,7 +101,7 @@ def demo() -> int:
     write_json(OUT / "demo.json", tree)
     draw(rows, "Redis on DRAM and CXL memory", OUT / "demo.png")
     (OUT / "demo.html").write_text(page(rows, campaign, about, OUT / "demo.png"))
-    print_table(rows, "Redis on DRAM and CXL memory")
+    print_table(rows, "Redis on DRAM and CXL memory", probed=False)
     console = Console(highlight=False)
     console.print(verdict(rows))
     console.print("bench/out/demo.html, bench/out/demo.png, bench/out/demo.json")

@@ -71,8 +71,10 @@ def guest_ns(run: RunResult) -> float:
 
 def row(runs: Sequence[RunResult], none: Sequence[RunResult], accuracy: float | None) -> Row:
     """Summarise the runs of one workload and policy against those with no policy."""
-    base = modelled_s(none) if none else None
-    daemon = [run.daemon_cpu_ns / guest_ns(run) for run in runs if run.daemon_cpu_ns]
+    seeds = {run.seed for run in runs}
+    none = [run for run in none if run.seed in seeds]
+    base = modelled_s(none) if len(none) == len(runs) else None
+    daemon = [daemon_cpu_ns(run) / guest_ns(run) for run in runs if run.daemon_cpu_ns]
     return Row(
         workload=runs[0].workload,
         policy=runs[0].policy,
@@ -93,9 +95,19 @@ def row(runs: Sequence[RunResult], none: Sequence[RunResult], accuracy: float | 
 
 
 def kernel_cpu_ns(run: RunResult) -> float:
-    """What tiering cost in the kernel: the probe's account, else the kernel threads' time."""
+    """What tiering cost in the kernel: the probe's account, else the kernel threads' time.
+
+    The moves that a daemon asks for are the kernel's work, whosever process they
+    are done in, as they are where the kernel decides by itself.
+    """
     probed = run.notes.get("tiering_cpu_ns")
-    return float(probed) if probed is not None else float(sum(run.kernel_cpu_ns.values()))
+    kernel = float(probed) if probed is not None else float(sum(run.kernel_cpu_ns.values()))
+    return kernel + run.daemon_moving_ns
+
+
+def daemon_cpu_ns(run: RunResult) -> float:
+    """What the daemon itself cost: to look and to decide."""
+    return float(run.daemon_cpu_ns - run.daemon_moving_ns)
 
 
 def speedups(rows: Sequence[Row], over: str, policy: str = M5) -> dict[str, float]:

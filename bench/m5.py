@@ -156,19 +156,23 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
     campaign = run_all(specs, WORK, options.guests, probe=mode == "full")
     rows = summarise(campaign.measured)
     found: dict[str, float | None] = dict(figures(rows))
+
+    def save() -> None:
+        tree = _tree(mode, specs, campaign, rows)
+        wall_s = round(time.monotonic() - begin)
+        write_json(options.out, tree | {"figures": found, "wall_s": wall_s})
+
+    save()
+    if rows:
+        print_table(rows, "Page tiering", probed=mode == "full")
+        draw(rows, "Page tiering in the CXL testbed", options.out.with_suffix(".png"))
     if not options.no_costs and not campaign.interrupted:
+        # These take minutes more; what the runs gave is safe by now.
         costs, failures = plugin_and_replay_figures(quick=mode == "quick")
         found |= costs
         campaign.failures += failures
-    tree = _tree(mode, specs, campaign, rows) | {
-        "figures": found,
-        "wall_s": round(time.monotonic() - begin),
-    }
-    write_json(options.out, tree)
-    if rows:
-        print_table(rows, "Page tiering")
-        draw(rows, "Page tiering in the CXL testbed", options.out.with_suffix(".png"))
-    _print_figures(found, tree["left_out"], campaign.failures)
+        save()
+    _print_figures(found, _left_out(specs), campaign.failures)
     print(f"{_shown(options.out)}, {_shown(options.out.with_suffix('.png'))}")
     return 1 if campaign.failures else 0
 
@@ -179,25 +183,28 @@ def _tree(
     campaign: Campaign,
     rows: Sequence[Row],
 ) -> dict[str, Any]:
-    done = {(spec.workload, spec.policy) for spec in specs}
-    left_out = [
-        f"{workload}/{policy}"
-        for workload in catalog.WORKLOADS
-        for policy in catalog.POLICIES
-        if (workload, policy) not in done
-    ]
     return {
         "benchmark": "m5",
         "mode": mode,
         "time": "modelled",
         "environment": environment(campaign.kernel_release),
-        "left_out": left_out,
+        "left_out": _left_out(specs),
         "failures": campaign.failures,
         "rows": rows_as_json(rows),
         "m5_config": catalog.m5_config(catalog.POLICIES[catalog.M5], dry_run=False),
         "specs": [asdict(spec) for spec in specs],
         "runs": [run_as_json(one) for one in campaign.measured],
     }
+
+
+def _left_out(specs: Sequence[RunSpec]) -> list[str]:
+    done = {(spec.workload, spec.policy) for spec in specs}
+    return [
+        f"{workload}/{policy}"
+        for workload in catalog.WORKLOADS
+        for policy in catalog.POLICIES
+        if (workload, policy) not in done
+    ]
 
 
 def _print_figures(

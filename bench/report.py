@@ -21,14 +21,20 @@ from bench.figures import Row
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OUT = CHECKOUT / "bench/out"
-COLUMNS = (
-    *("policy", "modelled s", "over none", "p50 µs", "p99 µs", "accuracy"),
-    *("DRAM reads", "up", "down", "kernel CPU", "daemon CPU"),
-)
+
+
+def columns(*, probed: bool) -> tuple[str, ...]:
+    """The table's headings. Without the probe, only the kernel's own threads are counted:
+    hint faults and migrations in a program's context are not."""
+    kernel = "kernel CPU" if probed else "kernel threads"
+    return (
+        *("policy", "modelled s", "over none", "p50 µs", "p99 µs", "accuracy"),
+        *("DRAM reads", "up", "down", kernel, "daemon CPU"),
+    )
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as the table shows it, under COLUMNS; a dash where nothing was measured."""
+    """A row as the table shows it, under `columns`; a dash where nothing was measured."""
     return (
         POLICIES[row.policy].title,
         f"{row.modelled_s:.3f}",
@@ -48,11 +54,11 @@ def _text(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-def print_table(rows: Sequence[Row], title: str) -> None:
+def print_table(rows: Sequence[Row], title: str, *, probed: bool) -> None:
     """The table on standard output, one section a workload."""
     table = Table(title=title, caption="Times are modelled time.")
     table.add_column("workload")
-    for column in COLUMNS:
+    for column in columns(probed=probed):
         table.add_column(column, justify="left" if column == "policy" else "right")
     before = ""
     for row in rows:

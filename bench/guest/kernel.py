@@ -15,7 +15,7 @@ RANDOM_ADDRESSES = Path("/proc/sys/kernel/randomize_va_space")
 WATERMARK_SCALE = Path("/proc/sys/vm/watermark_scale_factor")
 # In 1/10000 of a node. The kernel's own memory cannot go to the CXL node, so the
 # small DRAM node needs a margin that user pages leave alone.
-WATERMARK_MARGIN = "400"
+WATERMARK_MARGIN = "100"
 # The kernel's DAMON statistics: not tiering, and it tunes itself up to a tenth of
 # the CPU of a small guest.
 DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
@@ -90,6 +90,21 @@ def free_pages() -> dict[str, int]:
             if "MemFree" in line:
                 free[node.name[4:]] = int(line.split()[3]) // 4
     return free
+
+
+def kept_free_percent(node: int) -> float:
+    """Share of a node that allocations leave alone: what is below its zones' low watermarks."""
+    low = managed = 0
+    mine = False
+    for line in Path("/proc/zoneinfo").read_text().splitlines():
+        words = line.split()
+        if words[0] == "Node":
+            mine = words[1] == f"{node},"
+        elif mine and words[0] == "low":
+            low += int(words[1])
+        elif mine and words[0] == "managed":
+            managed += int(words[1])
+    return 100.0 * low / managed
 
 
 def clear_fast_node() -> None:

@@ -71,7 +71,12 @@ class M5Daemon(Policy):
         """See Policy.moves: promotions as the daemon got them from the promoter."""
         if self._pid is None:
             return super().moves()
-        return Moves(self._status()["totals"]["moved_pages"], super().moves().down)
+        status = self._status()
+        return Moves(
+            status["totals"]["moved_pages"],
+            super().moves().down,
+            round(status["cpu"]["moving_s"] * 1e9),
+        )
 
     @contextmanager
     def watch(self) -> Iterator[set[int]]:

@@ -126,6 +126,7 @@ def _phases(spec: RunSpec, policy: Policy, program: Program, pids: list[int]) ->
         kernel_cpu_ns=kernel.difference(after.threads, before.threads),
         system_cpu_ns=after.system_ns - before.system_ns,
         daemon_cpu_ns=after.daemon_ns - before.daemon_ns,
+        daemon_moving_ns=moved.daemon_ns - warm.daemon_ns,
         vmstat=kernel.difference(after.vmstat, before.vmstat),
         hot_pfns=sorted(hot),
         notes=policy.notes() | _tiering_cost(before, after),

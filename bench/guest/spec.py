@@ -65,6 +65,8 @@ class RunResult:
     phases: the program's answers by label (bench/workloads/phase.c).
     placement: pages of the workload by node, at "start" and "end" of measuring.
     kernel_cpu_ns: kernel threads' CPU time while measuring, by thread name.
+    daemon_cpu_ns: the policy's process'; daemon_moving_ns: the part of it in which
+    the kernel moved pages on its demand.
     vmstat: differences of /proc/vmstat's counters while measuring.
     """
 
@@ -81,6 +83,7 @@ class RunResult:
     kernel_cpu_ns: dict[str, int]
     system_cpu_ns: int
     daemon_cpu_ns: int
+    daemon_moving_ns: int
     vmstat: dict[str, int]
     hot_pfns: list[int] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)

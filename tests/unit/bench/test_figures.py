@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,13 @@ from bench.guest.spec import RunResult
 
 def run(workload: str, policy: str, modelled_s: float, seed: int = 1, **more: object) -> RunResult:
     measure = {"modelled_ns": modelled_s * 1e9, "guest_ns": 2e9, "reads": [3, 1]}
-    fields = {"daemon_cpu_ns": 0, "kernel_cpu_ns": {}, "pages_up": 0, "notes": {}} | more
+    fields = {
+        "daemon_cpu_ns": 0,
+        "daemon_moving_ns": 0,
+        "kernel_cpu_ns": {},
+        "pages_up": 0,
+        "notes": {},
+    } | more
     return RunResult(
         workload=workload,
         policy=policy,
@@ -58,7 +65,7 @@ def test_what_was_not_run_has_no_figure() -> None:
 
 
 def test_a_row_averages_its_seeds() -> None:
-    none = [run("hotset", "none", 4.0)]
+    none = [run("hotset", "none", 3.0, seed=1), run("hotset", "none", 5.0, seed=2)]
     both = [
         run("hotset", M5, 1.0, seed=1, daemon_cpu_ns=2e7, pages_up=10),
         run("hotset", M5, 3.0, seed=2, daemon_cpu_ns=6e7, pages_up=20),
@@ -93,3 +100,18 @@ def test_the_geometric_mean_lies_within_and_inverts(values: list[float]) -> None
 def test_a_mean_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing"):
         geometric_mean([])
+
+
+def test_moves_that_a_daemon_asks_for_are_the_kernels_work() -> None:
+    ours = run("hotset", M5, 1.0, kernel_cpu_ns={"kswapd0": 1e8}, daemon_cpu_ns=8e7)
+    ours = replace(ours, daemon_moving_ns=6e7)
+    summary = row([ours], [], None)
+    assert summary.kernel_cpu_share == pytest.approx(0.08)
+    assert summary.daemon_cpu_share == pytest.approx(0.01)
+
+
+def test_a_seed_whose_base_was_not_measured_gives_no_speed_up() -> None:
+    none = [run("hotset", "none", 4.0, seed=1), run("hotset", "none", 400.0, seed=3)]
+    both = [run("hotset", M5, 1.0, seed=1), run("hotset", M5, 1.0, seed=2)]
+    assert row(both[:1], none, None).speedup_over_none == pytest.approx(4.0)
+    assert row(both, none, None).speedup_over_none is None

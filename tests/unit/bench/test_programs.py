@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def clock_page(instructions: int, busy_ns: int, tiers: list[tuple[int, int]]) ->
     return (head + traffic + vcpu).ljust(8192, b"\0")
 
 
+def cpu_s(process: subprocess.Popen[str]) -> float:
+    """CPU time of a running process, by the scheduler's account."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def test_modelled_time_is_guest_time_less_instructions_plus_busy_time(
     programs: Path, tmp_path: Path
 ) -> None:
@@ -66,19 +72,23 @@ def test_modelled_time_is_guest_time_less_instructions_plus_busy_time(
     )
     assert process.stdin and process.stdout
     assert json.loads(process.stdout.readline()) == {"ready": True}
-    # Long enough that the page below changes in the middle of the phase.
-    process.stdin.write("run measure 400\n")
+    idle_s = cpu_s(process)
+    # Long enough that the page below changes in the middle of the phase, which has
+    # begun once the program works instead of waiting for a line.
+    process.stdin.write("run measure 4000\n")
     process.stdin.flush()
+    while cpu_s(process) < idle_s + 0.05:
+        time.sleep(0.001)
     with page.open("r+b") as file:
         file.write(clock_page(1000 + 7_000, 5000 + 2_000_000_000, [(13, 1), (24, 9)]))
     answer = json.loads(process.stdout.readline())
     process.communicate("quit\n", timeout=10)
     assert process.returncode == 0
     assert answer["armed"] is True
-    if answer["instructions"]:  # the page may have changed before the phase began
-        assert answer["modelled_ns"] - answer["guest_ns"] == 2_000_000_000 - 7_000
-        assert answer["reads"] == [3, 4]
-        assert answer["writes"] == [0, 7]
+    assert answer["instructions"] == 7_000
+    assert answer["modelled_ns"] - answer["guest_ns"] == 2_000_000_000 - 7_000
+    assert answer["reads"] == [3, 4]
+    assert answer["writes"] == [0, 7]
 
 
 @pytest.mark.parametrize(

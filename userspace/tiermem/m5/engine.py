@@ -54,6 +54,8 @@ class Engine:
         self.rounds = rounds
         self.dry_run = dry_run
         self.swappiness = swappiness
+        self.moving_ns = 0
+        """CPU time that moving pages took this process so far, which is the kernel's work."""
         self.trouble = ""
 
     def run_round(self, now_ns: int, *, shifted: bool = False) -> Round:
@@ -177,6 +179,7 @@ class Engine:
     def _promote_portion(self, pages: U64, node: int) -> Moves:
         parts = self.parts
         moves = parts.promoter.promote(pages, node)
+        self.moving_ns += moves.spent_ns
         if not np.any(moves.results == PromoteCode.NO_MEMORY):
             parts.monitor.moved_up(moves.moved_pages, moves.spent_ns)
         return moves

@@ -46,7 +46,11 @@ def picture(daemon: Daemon) -> dict[str, Any]:
             "verdicts": totals.verdicts,
             "results": totals.results,
         },
-        "cpu": {"user_s": usage.ru_utime, "system_s": usage.ru_stime},
+        "cpu": {
+            "user_s": usage.ru_utime,
+            "system_s": usage.ru_stime,
+            "moving_s": daemon.engine.moving_ns / 1e9,
+        },
         "recent": [round_summary(one) for one in list(engine.rounds.recent)[-RECENT_SHOWN:]],
     }
 
