@@ -82,6 +82,7 @@ def test_the_page_stands_alone_and_shows_every_row(tmp_path: Path) -> None:
         kernel_cpu_ns={},
         system_cpu_ns=0,
         daemon_cpu_ns=0,
+        daemon_moving_ns=0,
         vmstat={},
     )
     text = page(ROWS, Campaign(measured=[Measured(result, 1.0)]), ENVIRONMENT, picture)
