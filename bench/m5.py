@@ -134,7 +134,7 @@ def main() -> None:
     policies = _names(options.policies, list(catalog.POLICIES), "policy") or list(
         QUICK_POLICIES if quick else catalog.POLICIES
     )
-    seeds = [int(seed) for seed in options.seeds.split(",") if seed] or ([1] if quick else [1, 2])
+    seeds = [int(seed) for seed in options.seeds.split(",") if seed] or [1]
     judged = _names(options.judge, JUDGED, "accuracy of policy")
     specs = plan(mode, workloads, policies, seeds, judged=judged)
     try:
