@@ -14,8 +14,9 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 RANDOM_ADDRESSES = Path("/proc/sys/kernel/randomize_va_space")
 WATERMARK_SCALE = Path("/proc/sys/vm/watermark_scale_factor")
 # In 1/10000 of a node. The kernel's own memory cannot go to the CXL node, so the
-# small DRAM node needs a margin that user pages leave alone.
-WATERMARK_MARGIN = "100"
+# small DRAM node needs a margin that user pages leave alone: with 100, programs were
+# killed for want of memory in most runs.
+WATERMARK_MARGIN = "400"
 # The kernel's DAMON statistics: not tiering, and it tunes itself up to a tenth of
 # the CPU of a small guest.
 DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
