@@ -95,7 +95,10 @@ def find(pod: str) -> State:
 
 
 def up(order: Order) -> State:
-    """Start a pod in the background and wait until its guests are ready."""
+    """Start a pod in the background and wait until its guests are ready.
+
+    Should this process end before, however it ends, so do the supervisor and its guests.
+    """
     file = state_file(order.pod)
     with locked(file.with_suffix(".lock")):
         if order.pod in {state.order.pod for state in pods_up()}:
@@ -104,7 +107,8 @@ def up(order: Order) -> State:
         with log.open("wb") as output:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "tiermem.testbed.supervisor", order.model_dump_json()],
-                stdin=subprocess.DEVNULL,
+                # Ours alone, so it ends when this process does, and tells the supervisor so.
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
