@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tiermem.errors import ConfigError, MissingError
-from tiermem.testbed import namespace
+from tiermem.testbed import debian, namespace
 from tiermem.testbed.artifacts import plugin_parameters
 from tiermem.testbed.build import default_checkout
 from tiermem.testbed.debian import read_packages
@@ -98,3 +98,60 @@ def test_an_ordinary_user_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(MissingError, match="newuidmap is missing: install the package uidmap"):
         namespace.as_root_prefix()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts in a name space of its own: root only")
+def test_what_needs_root_finds_roots_programs_with_an_ordinary_users_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+    script = "command -v chroot && command -v mke2fs && command -v mount"
+    subprocess.run([*namespace.as_root_prefix(), "sh", "-c", script], check=True)
+
+
+def programs(folder: Path, **scripts: str) -> str:
+    """A PATH of its own with a shell script for each name, before the host's programs."""
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize(
+    ("root", "said", "remedy"),
+    [
+        (
+            False,
+            'unshare: no line matching user "me" in /etc/subuid: Success',
+            r'\(unshare: no line matching user "me" in /etc/subuid\): .*usermod --add-subuids \d+',
+        ),
+        (False, "unshare: unshare failed: Operation not permitted", "allow user namespaces .*root"),
+        (True, "unshare: unshare failed: Operation not permitted", "container mount"),
+    ],
+    ids=["no range of ids", "no user namespaces", "root without rights"],
+)
+def test_rights_that_are_missing_are_told_in_one_sentence_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool, said: str, remedy: str
+) -> None:
+    refuse = f"echo usage >&2; echo '{said}' >&2; exit 1"
+    path = programs(tmp_path, unshare=refuse, newuidmap="", newgidmap="", mmdebstrap="", mke2fs="")
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(namespace, "is_root", lambda: root)
+    with pytest.raises(MissingError, match=remedy) as caught:
+        debian.guest_root(Progress(quiet=True))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [({}, "mmdebstrap"), ({"mmdebstrap": ""}, "mke2fs is missing: install the package e2fsprogs")],
+)
+def test_programs_that_are_missing_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, str], missing: str
+) -> None:
+    programs(tmp_path, **there)
+    monkeypatch.setattr(debian, "admin_path", lambda: str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(MissingError, match=missing):
+        debian.guest_root(Progress(quiet=True))

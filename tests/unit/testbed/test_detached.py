@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from tiermem.cli.testbed import app
 from tiermem.errors import ConfigError
-from tiermem.testbed import detached
+from tiermem.testbed import Completed, detached
 from tiermem.testbed.guest import GuestFiles
+from typer.testing import CliRunner
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +23,9 @@ def own_runtime_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def publish(supervisor_pid: int, name: str = "mine") -> detached.State:
+def publish(
+    supervisor_pid: int, name: str = "mine", control_socket: Path = Path("/run")
+) -> detached.State:
     """A pod's state file, as a supervisor writes it."""
     order = detached.Order(
         pod=name,
@@ -32,7 +38,7 @@ def publish(supervisor_pid: int, name: str = "mine") -> detached.State:
         out_dir=None,
     )
     path = Path("/run")
-    files = GuestFiles("a", path, path, path, path, path, path, path, path)
+    files = GuestFiles("a", path, path, control_socket, path, path, path, path, path)
     state = detached.State(order=order, supervisor_pid=supervisor_pid, guests={"a": files})
     detached.state_file(name).write_text(state.model_dump_json())
     return state
@@ -63,6 +69,52 @@ def test_a_pod_whose_supervisor_runs_is_up() -> None:
         assert detached.find("mine") == state
         supervisor.kill()
     assert detached.pods_up() == []
+
+
+# A supervisor that ends on SIGKILL only, and what stands for its QEMU, half a second later.
+STUBBORN = """
+import os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+supervisor = os.getpid()
+control = socket.socket(socket.AF_UNIX)
+control.bind(sys.argv[2])
+control.listen()
+if os.fork() == 0:
+    while os.getppid() == supervisor:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os._exit(0)
+control.close()
+print(flush=True)
+time.sleep(1000)
+"""
+
+
+def test_guests_are_gone_after_down_even_if_the_supervisor_had_to_be_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detached, "_STOP_S", 2.0)
+    control = tmp_path / "control.sock"
+    command = [sys.executable, "-c", STUBBORN, "tiermem.testbed.supervisor", str(control)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        supervisor.stdout.readline()
+        publish(supervisor.pid, control_socket=control)
+        detached.down("mine")
+        with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(control))
+    assert detached.pods_up() == []
+
+
+def test_exec_writes_the_commands_output_byte_for_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Answers:
+        def exec(self, *_: object, **__: object) -> Completed:
+            return Completed(3, b"\xff\0\r\n", b"\x80")
+
+    monkeypatch.setattr(detached, "find", lambda _: None)
+    monkeypatch.setattr(detached, "attach", lambda *_: contextlib.nullcontext(Answers()))
+    ran = CliRunner().invoke(app, ["exec", "--", "true"])
+    assert (ran.exit_code, ran.stdout_bytes, ran.stderr_bytes) == (3, b"\xff\0\r\n", b"\x80")
 
 
 def test_pods_that_are_not_up_are_named() -> None:

@@ -1,4 +1,4 @@
-"""QEMU processes of a pod, as the host's kernel has them."""
+"""Processes of a pod, as the host's kernel has them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 
-def qemus_of(run_dir: Path) -> list[int]:
-    """Processes other than this one that have a folder of the pod in their arguments."""
+def processes_with(text: str) -> list[int]:
+    """Processes other than this one that have a text in their arguments."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
@@ -15,9 +15,19 @@ def qemus_of(run_dir: Path) -> list[int]:
                 command = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if str(run_dir).encode() in command:
+            if text.encode() in command:
                 found.append(int(folder.name))
     return found
+
+
+def qemus_of(run_dir: Path) -> list[int]:
+    """QEMUs of the pod with this folder."""
+    return processes_with(str(run_dir))
+
+
+def supervisors_of(pod: str) -> list[int]:
+    """The supervisors of a pod in the background: one, or none."""
+    return processes_with(f'{{"pod":"{pod}"')
 
 
 def cpu_s(pid: int) -> float:

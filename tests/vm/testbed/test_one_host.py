@@ -93,6 +93,12 @@ def test_exec_loses_nothing_of_a_large_output(guest: Guest) -> None:
     assert guest.check(["sh", "-c", script], timeout_s=240).stdout == "x" * 17_000_000
 
 
+def test_exec_passes_output_that_is_no_text_as_it_is(guest: Guest) -> None:
+    done = guest.exec(["sh", "-c", r"printf '\377\0\r\n'; printf '\200' >&2"])
+    assert (done.output, done.errors) == (b"\xff\0\r\n", b"\x80")
+    assert done.stdout == "\N{REPLACEMENT CHARACTER}\0\r\n"
+
+
 def test_exec_tells_death_by_a_signal(guest: Guest) -> None:
     assert guest.exec(["sh", "-c", "kill -TERM $$"]).status == 128 + 15
 
@@ -109,10 +115,11 @@ def test_check_raises_with_the_error_output(guest: Guest) -> None:
 
 
 def test_a_timeout_kills_the_whole_session_and_tells_what_it_said(guest: Guest) -> None:
-    script = "echo so far; sleep 987654 & sleep 987654"
+    """Also what has a process group of its own in it, as `timeout` makes for its command."""
+    script = "echo so far; timeout 987654 sleep 987654 & sleep 987654"
     with pytest.raises(CommandTimeoutError, match="killed after 3 s; it had said: so far"):
         guest.exec(["sh", "-c", script], timeout_s=3)
-    assert guest.exec(["pgrep", "-f", "^sleep 987654"]).status == 1
+    assert guest.exec(["pgrep", "-f", "^(timeout 987654 )?sleep 987654"]).status == 1
 
 
 def test_commands_run_side_by_side(guest: Guest) -> None:

@@ -107,8 +107,9 @@ def exec(
     stdin = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
     with detached.attach(detached.find(pod_name), host) as guest:
         done = guest.exec(command, timeout_s=timeout, stdin=stdin)
-    sys.stdout.write(done.stdout)
-    sys.stderr.write(done.stderr)
+    for stream, content in ((sys.stdout.buffer, done.output), (sys.stderr.buffer, done.errors)):
+        stream.write(content)
+        stream.flush()
     raise typer.Exit(done.status)
 
 

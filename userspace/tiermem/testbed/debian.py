@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from tiermem.errors import MissingError
 from tiermem.testbed import cache
 from tiermem.testbed.errors import BuildError
-from tiermem.testbed.namespace import as_root_prefix
+from tiermem.testbed.namespace import admin_path, as_root_prefix, check_rights
 from tiermem.testbed.progress import Progress, Step, run_logged
 
 PACKAGES_FILE = Path(__file__).parent / "packages.toml"
@@ -99,9 +99,10 @@ def _root(kind: str, title: str, needed_bytes: int, progress: Progress) -> Path:
 
 
 def _check_host(needed_bytes: int) -> None:
-    if shutil.which("mmdebstrap") is None:
-        raise MissingError("mmdebstrap is missing: apt install mmdebstrap (the testbed's root)")
-    as_root_prefix()
+    for program, package in (("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")):
+        if shutil.which(program, path=admin_path()) is None:
+            raise MissingError(f"{program} is missing: install the package {package}")
+    check_rights()
     free = cache.free_bytes(cache.cache_root())
     if free < needed_bytes:
         raise MissingError(

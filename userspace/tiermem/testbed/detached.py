@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,7 +96,10 @@ def find(pod: str) -> State:
 
 
 def up(order: Order) -> State:
-    """Start a pod in the background and wait until its guests are ready."""
+    """Start a pod in the background and wait until its guests are ready.
+
+    Should this process end before, however it ends, so do the supervisor and its guests.
+    """
     file = state_file(order.pod)
     with locked(file.with_suffix(".lock")):
         if order.pod in {state.order.pod for state in pods_up()}:
@@ -104,7 +108,8 @@ def up(order: Order) -> State:
         with log.open("wb") as output:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "tiermem.testbed.supervisor", order.model_dump_json()],
-                stdin=subprocess.DEVNULL,
+                # Ours alone, so it ends when this process does, and tells the supervisor so.
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -134,15 +139,41 @@ def _wait_until_up(file: Path, supervisor: subprocess.Popen[bytes], log: Path) -
 def down(pod: str) -> None:
     """End a pod; its guests are gone when this returns."""
     state = find(pod)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(state.supervisor_pid, signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            if state.alive:
+                os.kill(state.supervisor_pid, number)
+        if _wait_until_gone(state):
+            state_file(pod).unlink(missing_ok=True)
+            return
+    raise BootError(
+        f"pod {pod!r}: killed {_STOP_S:.0f} s ago and still there "
+        f"(supervisor: process {state.supervisor_pid})"
+    )
+
+
+def _wait_until_gone(state: State) -> bool:
     deadline = time.monotonic() + _STOP_S
-    while state.alive:
+    # A supervisor that is killed leaves the end of its QEMUs to the kernel, a moment later.
+    sockets = [files.control_socket for files in state.guests.values()]
+    while state.alive or any(_is_served(path) for path in sockets):
         if time.monotonic() > deadline:
-            os.kill(state.supervisor_pid, signal.SIGKILL)
-            break
+            return False
         time.sleep(0.05)
-    state_file(pod).unlink(missing_ok=True)
+    return True
+
+
+def _is_served(path: Path) -> bool:
+    """Whether the process that made a socket, a QEMU, still has it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except BlockingIOError:
+            return True
+    return True
 
 
 def guest_files(state: State, name: str | None) -> GuestFiles:

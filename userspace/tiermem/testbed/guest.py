@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import shlex
@@ -29,15 +30,32 @@ _ENVIRONMENT = {
 _POLL_MIN_S, _POLL_MAX_S = 0.005, 0.25
 _KILL_WAIT_S = 60.0
 _SHOWN_CHARS = 4000
+# A session may hold several process groups (`timeout` makes one). The main one is killed
+# once more as a whole, so that nothing escapes which it forked while pkill was looking.
+_KILL_SESSION = 'pkill -KILL --session "$0"; kill -KILL -- "-$0"'
 
 
 @dataclasses.dataclass(frozen=True)
 class Completed:
-    """A finished command. status: exit status, or 128 + signal as shells have it."""
+    """A finished command: its exit status, or 128 + signal as shells have it, and its output.
+
+    output and errors are what it wrote, byte for byte; stdout and stderr are the same as
+    text, with what is no UTF-8 replaced.
+    """
 
     status: int
-    stdout: str
-    stderr: str
+    output: bytes
+    errors: bytes
+
+    @functools.cached_property
+    def stdout(self) -> str:
+        """Standard output as text."""
+        return self.output.decode(errors="replace")
+
+    @functools.cached_property
+    def stderr(self) -> str:
+        """Standard error output as text."""
+        return self.errors.decode(errors="replace")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +77,7 @@ class Guest:
     """One host of a pod, as the outside sees it.
 
     `alive` says whether its QEMU still runs. Several threads may use one guest.
+    `hung` is set once it did not answer any more.
     """
 
     _numbers = itertools.count()
@@ -76,6 +95,7 @@ class Guest:
         self.out_dir = files.out_dir
         self.bar_path = files.bar_path
         self.pac_path = files.pac_path
+        self.hung = False
         self._agent = agent
         self._alive = alive
         self._running = running
@@ -104,7 +124,7 @@ class Guest:
             with self._running:
                 self._ask("guest-exec", {"path": "/usr/local/lib/tiermem/run", "arg": words})
                 status = self._wait_for(files, shlex.join(command), timeout_s)
-            return Completed(status, _text(files["out"]), _text(files["err"]))
+            return Completed(status, _content(files["out"]), _content(files["err"]))
         finally:
             for file in files.values():
                 file.unlink(missing_ok=True)
@@ -158,7 +178,11 @@ class Guest:
             if crashed is not None:
                 return crashed
             time.sleep(0.05)
-        return GuestHungError(self.name, f"does not answer ({error})", self.serial_log)
+        return self._hung(f"does not answer ({error})")
+
+    def _hung(self, how: str) -> GuestHungError:
+        self.hung = True
+        return GuestHungError(self.name, how, self.serial_log)
 
     def _wait_for(self, files: Mapping[str, Path], command: str, timeout_s: float) -> int:
         status = self._poll_status(files["status"], timeout_s)
@@ -167,12 +191,9 @@ class Guest:
         stdout, stderr = _text(files["out"]), _text(files["err"])
         pid = _text(files["pid"]).strip()
         if pid:
-            kill = ["-KILL", "--", f"-{pid}"]
-            self._ask("guest-exec", {"path": "/usr/bin/kill", "arg": kill})
+            self._ask("guest-exec", {"path": "/bin/sh", "arg": ["-c", _KILL_SESSION, pid]})
         if not pid or self._poll_status(files["status"], _KILL_WAIT_S) is None:
-            raise GuestHungError(
-                self.name, f"{command}: does not run, nor can it be killed", self.serial_log
-            )
+            raise self._hung(f"{command}: does not run, nor can it be killed")
         said = (stderr.strip() or stdout.strip())[-_SHOWN_CHARS:]
         raise CommandTimeoutError(
             f"guest {self.name}: {command}: killed after {timeout_s:.0f} s"
@@ -199,7 +220,11 @@ class Guest:
 _KINDS = ("in", "out", "err", "pid", "status")
 
 
-def _text(file: Path) -> str:
+def _content(file: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
-        return file.read_bytes().decode(errors="replace")
-    return ""
+        return file.read_bytes()
+    return b""
+
+
+def _text(file: Path) -> str:
+    return _content(file).decode(errors="replace")

@@ -7,7 +7,9 @@ Mounts are always made in a private mount namespace and vanish with the command.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import shlex
 import shutil
 import subprocess
@@ -22,17 +24,55 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
+def admin_path() -> str:
+    """PATH with mke2fs, chroot and their like in it: Debian leaves them out of users' own."""
+    return f"/usr/local/sbin:/usr/sbin:/sbin:{os.environ.get('PATH', os.defpath)}"
+
+
 def as_root_prefix() -> list[str]:
     """The words before a command that make it run as root with private mounts."""
+    with_path = ["env", f"PATH={admin_path()}"]
     if is_root():
-        return ["unshare", "--mount", "--"]
+        return [*with_path, "unshare", "--mount", "--"]
     for program in ("newuidmap", "newgidmap"):
-        if shutil.which(program) is None:
+        if shutil.which(program, path=admin_path()) is None:
             raise MissingError(
                 f"{program} is missing: install the package uidmap (or run as root) "
                 "to build the testbed as an ordinary user"
             )
-    return ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--"]
+    return [*with_path, "unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--"]
+
+
+def check_rights() -> None:
+    """MissingError, with what to do about it, where commands cannot be run as root."""
+    tried = subprocess.run(
+        [*as_root_prefix(), "true"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if tried.returncode == 0:
+        return
+    said = (tried.stderr.strip().splitlines() or [f"status {tried.returncode}"])[-1]
+    # What unshare adds where no system call failed.
+    said = said.removesuffix(": Success")
+    raise MissingError(f"cannot build the testbed ({said}): {_remedy(said)}")
+
+
+def _remedy(said: str) -> str:
+    if is_root():
+        return "let this container mount (CAP_SYS_ADMIN)"
+    if "/etc/subuid" in said or "/etc/subgid" in said:
+        name = f"user {os.geteuid()}"
+        with contextlib.suppress(KeyError):
+            name = pwd.getpwuid(os.geteuid()).pw_name
+        ranges = "--add-subuids 100000-165535 --add-subgids 100000-165535"
+        return f"give yourself such ids, as root: usermod {ranges} {name} (or run as root)"
+    return (
+        "allow user namespaces to ordinary users (sysctl kernel.unprivileged_userns_clone=1, "
+        "kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
+    )
 
 
 def remove_tree(path: Path) -> None:

@@ -21,7 +21,12 @@ from tiermem.testbed.channel import (
     ChannelTimeoutError,
     in_background,
 )
-from tiermem.testbed.errors import BootError, GuestCrashedError
+from tiermem.testbed.errors import (
+    BootError,
+    CommandFailedError,
+    CommandTimeoutError,
+    GuestCrashedError,
+)
 from tiermem.testbed.guest import Guest, GuestFiles
 from tiermem.testbed.machine import TRACKER_BAR_BYTES, Machine, Plugin, Shares, Time
 from tiermem.testbed.progress import Progress
@@ -76,7 +81,8 @@ def boot(
     out_dir (with several hosts: a folder in it by host name) as /opt/tiermem/out; left
     out, it is a folder that ends with the pod. An icount guest runs only while a command
     of `exec` does: whatever that leaves in the background stands still. BootError or
-    GuestCrashedError, naming the serial log (then kept), if a guest does not come up.
+    GuestCrashedError, naming the serial log, if a guest does not come up. The log is kept
+    then, and also where a guest died or hung before the pod's end, whoever learned of it.
     """
     if time == "icount" and any(host.cpus > 1 for host in topology.hosts.values()):
         raise ConfigError('time "icount" needs cpus = 1: one instruction stream, one clock')
@@ -91,7 +97,7 @@ def boot(
         keep = True
         raise
     finally:
-        booting.stop()
+        keep = booting.stop() or keep
         if not keep:
             shutil.rmtree(run_dir, ignore_errors=True)
 
@@ -117,6 +123,7 @@ class _Booting:
     processes: dict[str, subprocess.Popen[bytes]] = dataclasses.field(default_factory=dict)
     monitors: dict[str, Channel] = dataclasses.field(default_factory=dict)
     channels: list[Channel] = dataclasses.field(default_factory=list)
+    guests: dict[str, Guest] = dataclasses.field(default_factory=dict)
     shared_cxl: Path | None = None
 
     def boot(self, timeout_s: float) -> Pod:
@@ -128,23 +135,31 @@ class _Booting:
             # Every QEMU has it open now; without a name it cannot outlive them.
             self.shared_cxl.unlink()
         deadline = clock.monotonic() + timeout_s
-        guests = {}
         for name, machine in machines.items():
-            guests[name] = self._ready_guest(machine, deadline)
-        pod = Pod(self.topology, self.run_dir, guests)
-        self._join_network(pod)
-        return pod
+            self.guests[name] = self._ready_guest(machine, deadline)
+        for number, guest in enumerate(self.guests.values()):
+            with _as_boot_error(guest):
+                _check_ready(guest)
+                self._join_network(number, guest)
+        return Pod(self.topology, self.run_dir, self.guests)
 
-    def stop(self) -> None:
-        """End every QEMU: quit by a kill, since guests hold nothing worth saving."""
-        for process in self.processes.values():
+    def stop(self) -> bool:
+        """End every QEMU: quit by a kill, since guests hold nothing worth saving.
+
+        Whether one had ended by itself or a guest hung, so that its log is worth keeping.
+        """
+        # Asked in the background, where a start that was interrupted is over by then.
+        processes = in_background(lambda: list(self.processes.values()))
+        failed = any(process.poll() is not None for process in processes)
+        for process in processes:
             process.kill()
-        for process in self.processes.values():
+        for process in processes:
             process.wait(_STOP_S)
         for channel in self.channels:
             channel.close()
         if self.shared_cxl is not None:
             self.shared_cxl.unlink(missing_ok=True)
+        return failed or any(guest.hung for guest in self.guests.values())
 
     def _machine(self, name: str) -> Machine:
         folder = self.run_dir / name
@@ -195,7 +210,12 @@ class _Booting:
         os.truncate(machine.bar_path, TRACKER_BAR_BYTES)
         log = machine.run_dir / "qemu.log"
         arguments = machine.arguments()
-        self.processes[name] = in_background(lambda: start(self.testbed.qemu, arguments, log))
+
+        def start_and_keep() -> None:
+            # Not returned: who waits for this may be interrupted, and then nobody would stop it.
+            self.processes[name] = start(self.testbed.qemu, arguments, log)
+
+        in_background(start_and_keep)
         self.monitors[name] = self._connect_monitor(name, machine)
 
     def _connect_monitor(self, name: str, machine: Machine) -> Channel:
@@ -222,7 +242,8 @@ class _Booting:
             self.channels.append(agent)
             agent.execute("guest-sync", {"id": machine.number + 1}, timeout_s=remaining)
         except ChannelClosedError as error:
-            process.wait(_STOP_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_S)
             words = last_words(machine.serial_log)
             raise GuestCrashedError(machine.name, f"boot: {words}", machine.serial_log) from error
         except ChannelTimeoutError as error:
@@ -242,19 +263,25 @@ class _Booting:
             machine.pac_path,
         )
         running = RunControl(self.monitors[machine.name], only_in_use=self.time == "icount")
-        guest = Guest(files, agent, lambda: process.poll() is None, running)
-        _check_ready(guest)
-        return guest
+        return Guest(files, agent, lambda: process.poll() is None, running)
 
-    def _join_network(self, pod: Pod) -> None:
+    def _join_network(self, number: int, guest: Guest) -> None:
         network = self.topology.network
         if network is None:
             return
-        for number, guest in enumerate(pod.values()):
-            script = "modprobe virtio_net; link=$(ls /sys/class/net | grep -v lo); "
-            script += 'ip link set "$link" up; '
-            script += f'ip address add {network.address_of(number)} dev "$link"'
-            guest.check(["sh", "-ec", script])
+        script = "modprobe virtio_net; link=$(ls /sys/class/net | grep -v lo); "
+        script += 'ip link set "$link" up; '
+        script += f'ip address add {network.address_of(number)} dev "$link"'
+        guest.check(["sh", "-ec", script])
+
+
+@contextlib.contextmanager
+def _as_boot_error(guest: Guest) -> Iterator[None]:
+    """A command of the boot that fails or takes too long means that the boot failed."""
+    try:
+        yield
+    except (CommandFailedError, CommandTimeoutError) as error:
+        raise BootError(f"{error}; serial log: {guest.serial_log}") from error
 
 
 def _check_ready(guest: Guest) -> None:

@@ -15,8 +15,9 @@ from tiermem.testbed.debian import qemu_root
 from tiermem.testbed.errors import BootError
 from tiermem.testbed.progress import Progress
 
-# Older ones treat CXL memory as device registers, some hundred times slower.
-MIN_VERSION = (11, 0)
+# Older ones treat CXL memory as device registers, some hundred times slower. Newer ones may
+# speak another plugin interface than the hardware model is compiled for.
+MAJOR_VERSION = 11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Qemu:
 
 
 def find_qemu(progress: Progress) -> Qemu:
-    """The host's QEMU if it is new enough, else one from a Debian root of its own."""
+    """The host's QEMU if it is the version we know, else one from a Debian root of its own."""
     host = shutil.which("qemu-system-x86_64")
     if host is not None:
         qemu = _described((host,), {})
-        if qemu.version >= MIN_VERSION:
+        if qemu.version[0] == MAJOR_VERSION:
             return qemu
     return qemu_in_root(qemu_root(progress))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -14,11 +16,16 @@ _KEEP_LOGS_S = 86400.0
 
 
 def runtime_root() -> Path:
-    """Where all of them are; BootError if somebody else made it."""
+    """Where all of them are; BootError if somebody else made it, or may write there."""
     root = Path(tempfile.gettempdir()) / f"tiermem-{os.getuid()}"
-    root.mkdir(mode=0o700, exist_ok=True)
-    if root.stat().st_uid != os.getuid():
-        raise BootError(f"{root} belongs to somebody else; remove it or set TMPDIR")
+    with contextlib.suppress(FileExistsError):
+        root.mkdir(mode=0o700)
+    # Anybody may have put a link there, also one to a folder of ours.
+    found = root.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise BootError(f"{root} is not a folder of yours; remove it or set TMPDIR")
+    if found.st_mode & 0o077:
+        raise BootError(f"{root} is open to others; make it yours alone: chmod 700 {root}")
     return root
 
 

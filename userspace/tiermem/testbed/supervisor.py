@@ -1,6 +1,7 @@
 """Holds a detached pod: `python -m tiermem.testbed.supervisor ORDER-AS-JSON`.
 
-It ends on SIGTERM, or when a guest's QEMU does, and says so in its log.
+It ends on SIGTERM, or when a guest's QEMU does, and says so in its log. Until the
+pod is up it also ends when standard input does, that is, when who ordered it dies.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 
 from tiermem.errors import TiermemError
@@ -21,6 +23,7 @@ _LOOK_EVERY_S = 0.5
 def supervise(order: Order) -> None:
     """Boot what is ordered, publish its state, hold it until a guest ends."""
     file = state_file(order.pod)
+    wanted_by_itself = _end_with_who_ordered_it()
     with boot(
         load_topology(order.topology, **order.settings),
         kernel=order.kernel,
@@ -31,6 +34,8 @@ def supervise(order: Order) -> None:
     ) as pod:
         for guest in pod.values():
             guest.detach()
+        # Before there is a state: who ordered the pod may end as soon as it sees one.
+        wanted_by_itself.set()
         _publish(order, pod)
         try:
             while True:
@@ -41,6 +46,21 @@ def supervise(order: Order) -> None:
                         raise crashed
         finally:
             file.unlink(missing_ok=True)
+
+
+def _end_with_who_ordered_it() -> threading.Event:
+    """Have this process end with its standard input, until the event that is returned is set."""
+    wanted_by_itself = threading.Event()
+
+    def watch() -> None:
+        # Not through sys.stdin, whose lock a daemon thread would hold at exit.
+        while os.read(0, 1):
+            pass
+        if not wanted_by_itself.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="tiermem-who-ordered", daemon=True).start()
+    return wanted_by_itself
 
 
 def _publish(order: Order, pod: Pod) -> None:
