@@ -86,6 +86,7 @@ void hpt_read_info(struct hpt_device *hpt, struct tiermem_hpt_info *info);
 void hpt_read_counters(struct hpt_device *hpt, struct tiermem_hpt_counters *counters);
 void hpt_kick_poll(struct hpt_device *hpt);
 int hpt_device_init(struct hpt_device *hpt);
+void hpt_device_exit(struct hpt_device *hpt);
 
 /* hpt_file.c */
 extern const struct file_operations hpt_fops;

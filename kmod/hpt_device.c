@@ -281,3 +281,9 @@ int hpt_device_init(struct hpt_device *hpt)
 	writeq(hpt->bar_phys, REG(hpt, bar_phys));
 	return 0;
 }
+
+/* The device must not take for its own what lies at that address later. */
+void hpt_device_exit(struct hpt_device *hpt)
+{
+	writeq(0, REG(hpt, bar_phys));
+}
