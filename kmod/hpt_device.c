@@ -152,19 +152,29 @@ int hpt_command(struct hpt_device *hpt, u32 opcode, u64 arg0, u64 arg1, u64 arg2
 	return err;
 }
 
+/* From the registers: the host may have configured the device too. */
+int hpt_read_config(struct hpt_device *hpt, struct tiermem_hw_config *config)
+{
+	if (mutex_lock_interruptible(&hpt->command_lock))
+		return -ERESTARTSYS;
+	memcpy_fromio(config, REG(hpt, config), sizeof(*config));
+	mutex_unlock(&hpt->command_lock);
+	return 0;
+}
+
 /* The device judges the configuration; a refused one leaves no trace. */
 int hpt_configure(struct hpt_device *hpt, const struct tiermem_hw_config *config)
 {
+	struct tiermem_hw_config before;
 	int err;
 
 	if (mutex_lock_interruptible(&hpt->command_lock))
 		return -ERESTARTSYS;
+	memcpy_fromio(&before, REG(hpt, config), sizeof(before));
 	memcpy_toio(REG(hpt, config), config, sizeof(*config));
 	err = run_command(hpt, TIERMEM_CMD_CONFIGURE, 0, 0, 0);
 	if (err)
-		memcpy_toio(REG(hpt, config), &hpt->config, sizeof(hpt->config));
-	else
-		hpt->config = *config;
+		memcpy_toio(REG(hpt, config), &before, sizeof(before));
 	mutex_unlock(&hpt->command_lock);
 	return err;
 }
@@ -277,7 +287,6 @@ int hpt_device_init(struct hpt_device *hpt)
 	init_waitqueue_head(&hpt->waiters);
 	spin_lock_init(&hpt->poll_lock);
 	hrtimer_setup(&hpt->poll_timer, poll_heads, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	memcpy_fromio(&hpt->config, REG(hpt, config), sizeof(hpt->config));
 	writeq(hpt->bar_phys, REG(hpt, bar_phys));
 	return 0;
 }
