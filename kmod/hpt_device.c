@@ -179,7 +179,7 @@ int hpt_configure(struct hpt_device *hpt, const struct tiermem_hw_config *config
 	return err;
 }
 
-/* The list returned is the first that the device emitted since the doorbell. */
+/* The newest list after the answer; -EAGAIN: overwritten, so fast they came. */
 int hpt_query(struct hpt_device *hpt, const struct tiermem_hpt_query *query,
 	      struct hpt_list *list)
 {
@@ -188,14 +188,15 @@ int hpt_query(struct hpt_device *hpt, const struct tiermem_hpt_query *query,
 
 	if (mutex_lock_interruptible(&hpt->command_lock))
 		return -ERESTARTSYS;
-	number = hpt_list_head(hpt, query->kind);
 	err = run_command(hpt, TIERMEM_CMD_QUERY, query->kind, query->max_entries, query->keep);
-	if (!err)
+	if (!err) {
+		number = hpt_list_head(hpt, query->kind) - 1;
 		err = hpt_copy_list(hpt, query->kind, number, list);
+	}
 	if (!err)
 		hpt_mark_consumed(hpt, query->kind, number + 1);
 	mutex_unlock(&hpt->command_lock);
-	return err == -ESTALE ? -EIO : err;
+	return err == -ESTALE ? -EAGAIN : err;
 }
 
 void hpt_read_info(struct hpt_device *hpt, struct tiermem_hpt_info *info)
