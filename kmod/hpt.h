@@ -36,8 +36,7 @@ struct hpt_device {
 	phys_addr_t bar_phys;
 	bool gone;		/* read under hpt_enter()'s SRCU */
 
-	struct mutex command_lock;
-	struct tiermem_hw_config config;	/* the last one the device took */
+	struct mutex command_lock;	/* the guest's command block, and regs.config */
 
 	wait_queue_head_t waiters;
 	struct hrtimer poll_timer;
@@ -79,6 +78,7 @@ u32 hpt_list_head(struct hpt_device *hpt, u32 kind);
 void hpt_mark_consumed(struct hpt_device *hpt, u32 kind, u32 next);
 int hpt_copy_list(struct hpt_device *hpt, u32 kind, u32 number, struct hpt_list *list);
 int hpt_command(struct hpt_device *hpt, u32 opcode, u64 arg0, u64 arg1, u64 arg2);
+int hpt_read_config(struct hpt_device *hpt, struct tiermem_hw_config *config);
 int hpt_configure(struct hpt_device *hpt, const struct tiermem_hw_config *config);
 int hpt_query(struct hpt_device *hpt, const struct tiermem_hpt_query *query,
 	      struct hpt_list *list);
@@ -86,6 +86,7 @@ void hpt_read_info(struct hpt_device *hpt, struct tiermem_hpt_info *info);
 void hpt_read_counters(struct hpt_device *hpt, struct tiermem_hpt_counters *counters);
 void hpt_kick_poll(struct hpt_device *hpt);
 int hpt_device_init(struct hpt_device *hpt);
+void hpt_device_exit(struct hpt_device *hpt);
 
 /* hpt_file.c */
 extern const struct file_operations hpt_fops;

@@ -152,24 +152,34 @@ int hpt_command(struct hpt_device *hpt, u32 opcode, u64 arg0, u64 arg1, u64 arg2
 	return err;
 }
 
+/* From the registers: the host may have configured the device too. */
+int hpt_read_config(struct hpt_device *hpt, struct tiermem_hw_config *config)
+{
+	if (mutex_lock_interruptible(&hpt->command_lock))
+		return -ERESTARTSYS;
+	memcpy_fromio(config, REG(hpt, config), sizeof(*config));
+	mutex_unlock(&hpt->command_lock);
+	return 0;
+}
+
 /* The device judges the configuration; a refused one leaves no trace. */
 int hpt_configure(struct hpt_device *hpt, const struct tiermem_hw_config *config)
 {
+	struct tiermem_hw_config before;
 	int err;
 
 	if (mutex_lock_interruptible(&hpt->command_lock))
 		return -ERESTARTSYS;
+	memcpy_fromio(&before, REG(hpt, config), sizeof(before));
 	memcpy_toio(REG(hpt, config), config, sizeof(*config));
 	err = run_command(hpt, TIERMEM_CMD_CONFIGURE, 0, 0, 0);
 	if (err)
-		memcpy_toio(REG(hpt, config), &hpt->config, sizeof(hpt->config));
-	else
-		hpt->config = *config;
+		memcpy_toio(REG(hpt, config), &before, sizeof(before));
 	mutex_unlock(&hpt->command_lock);
 	return err;
 }
 
-/* The list returned is the first that the device emitted since the doorbell. */
+/* The newest list after the answer; -EAGAIN: overwritten, so fast they came. */
 int hpt_query(struct hpt_device *hpt, const struct tiermem_hpt_query *query,
 	      struct hpt_list *list)
 {
@@ -178,14 +188,15 @@ int hpt_query(struct hpt_device *hpt, const struct tiermem_hpt_query *query,
 
 	if (mutex_lock_interruptible(&hpt->command_lock))
 		return -ERESTARTSYS;
-	number = hpt_list_head(hpt, query->kind);
 	err = run_command(hpt, TIERMEM_CMD_QUERY, query->kind, query->max_entries, query->keep);
-	if (!err)
+	if (!err) {
+		number = hpt_list_head(hpt, query->kind) - 1;
 		err = hpt_copy_list(hpt, query->kind, number, list);
+	}
 	if (!err)
 		hpt_mark_consumed(hpt, query->kind, number + 1);
 	mutex_unlock(&hpt->command_lock);
-	return err == -ESTALE ? -EIO : err;
+	return err == -ESTALE ? -EAGAIN : err;
 }
 
 void hpt_read_info(struct hpt_device *hpt, struct tiermem_hpt_info *info)
@@ -277,7 +288,12 @@ int hpt_device_init(struct hpt_device *hpt)
 	init_waitqueue_head(&hpt->waiters);
 	spin_lock_init(&hpt->poll_lock);
 	hrtimer_setup(&hpt->poll_timer, poll_heads, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	memcpy_fromio(&hpt->config, REG(hpt, config), sizeof(hpt->config));
 	writeq(hpt->bar_phys, REG(hpt, bar_phys));
 	return 0;
+}
+
+/* The device must not take for its own what lies at that address later. */
+void hpt_device_exit(struct hpt_device *hpt)
+{
+	writeq(0, REG(hpt, bar_phys));
 }

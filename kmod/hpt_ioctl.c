@@ -25,11 +25,10 @@ static long get_counters(struct hpt_device *hpt, void __user *user)
 static long get_config(struct hpt_device *hpt, void __user *user)
 {
 	struct tiermem_hw_config config;
+	int err = hpt_read_config(hpt, &config);
 
-	if (mutex_lock_interruptible(&hpt->command_lock))
-		return -ERESTARTSYS;
-	config = hpt->config;
-	mutex_unlock(&hpt->command_lock);
+	if (err)
+		return err;
 	return copy_to_user(user, &config, sizeof(config)) ? -EFAULT : 0;
 }
 

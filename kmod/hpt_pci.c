@@ -90,10 +90,12 @@ static int hpt_probe(struct pci_dev *pci, const struct pci_device_id *id)
 		goto unmap;
 	err = register_node(hpt, pci);
 	if (err)
-		goto unmap;
+		goto exit_device;
 	pci_set_drvdata(pci, hpt);
 	return 0;
 
+exit_device:
+	hpt_device_exit(hpt);
 unmap:
 	unmap_bar(hpt, pci);
 free_id:
@@ -109,7 +111,7 @@ static void hpt_remove(struct pci_dev *pci)
 	misc_deregister(&hpt->misc);
 	hpt_revoke(hpt);
 	hpt_unmap_files(hpt);
-	writeq(0, hpt->bar + offsetof(struct tiermem_regs, bar_phys));
+	hpt_device_exit(hpt);
 	unmap_bar(hpt, pci);
 	ida_free(&hpt_ids, hpt->id);
 	hpt_put(hpt);

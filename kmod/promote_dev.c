@@ -88,39 +88,6 @@ static int run_job(struct promote_job *job, u64 results_ptr)
 	return err;
 }
 
-static long promote_pfns(struct tiermem_promote_pfns __user *user)
-{
-	struct tiermem_promote_pfns arg;
-	struct promote_job job = {};
-	u64 *pfns;
-	int err;
-
-	if (copy_from_user(&arg, user, sizeof(arg)))
-		return -EFAULT;
-	err = check_target(arg.target_node, arg.flags, arg.reserved);
-	if (err)
-		return err;
-	if (arg.count > TIERMEM_PROMOTE_BATCH_MAX)
-		return -E2BIG;
-
-	pfns = vmemdup_array_user(u64_to_user_ptr(arg.pfns_ptr), arg.count, sizeof(*pfns));
-	if (IS_ERR(pfns))
-		return PTR_ERR(pfns);
-	job.pfns = pfns;
-	job.count = arg.count;
-	job.target_node = arg.target_node;
-	job.dry_run = arg.flags & TIERMEM_PROMOTE_DRY_RUN;
-	err = run_job(&job, arg.results_ptr);
-	kvfree(pfns);
-	if (err)
-		return err;
-
-	arg.moved_pages = job.moved_pages;
-	arg.isolate_ns = job.isolate_ns;
-	arg.migrate_ns = job.migrate_ns;
-	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : 0;
-}
-
 static int count_range_pages(const struct tiermem_pfn_range *ranges, u32 nr_ranges, u32 *count)
 {
 	u32 i;
@@ -145,19 +112,42 @@ static u64 *expand_ranges(const struct tiermem_pfn_range *ranges, u32 nr_ranges,
 	u64 page;
 
 	if (!pfns)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < nr_ranges; i++)
 		for (page = 0; page < ranges[i].pages; page++)
 			pfns[n++] = ranges[i].first_pfn + page;
 	return pfns;
 }
 
-static long promote_ranges(struct tiermem_promote_ranges __user *user)
+static u64 *copy_ranges(const void __user *user, u32 nr_ranges, u32 *count)
 {
-	struct tiermem_promote_ranges arg;
 	struct tiermem_pfn_range *ranges;
+	u64 *pfns;
+	int err;
+
+	ranges = vmemdup_array_user(user, nr_ranges, sizeof(*ranges));
+	if (IS_ERR(ranges))
+		return ERR_CAST(ranges);
+	err = count_range_pages(ranges, nr_ranges, count);
+	pfns = err ? ERR_PTR(err) : expand_ranges(ranges, nr_ranges, *count);
+	kvfree(ranges);
+	return pfns;
+}
+
+/* Frames and ranges are asked for alike; count is then that of the ranges. */
+#define SAME_PLACE(pfns_field, ranges_field)					\
+	static_assert(offsetof(struct tiermem_promote_pfns, pfns_field) ==	\
+		      offsetof(struct tiermem_promote_ranges, ranges_field))
+SAME_PLACE(pfns_ptr, ranges_ptr);
+SAME_PLACE(count, nr_ranges);
+SAME_PLACE(migrate_ns, migrate_ns);
+static_assert(sizeof(struct tiermem_promote_pfns) == sizeof(struct tiermem_promote_ranges));
+
+static long promote(void __user *user, bool are_ranges)
+{
+	struct tiermem_promote_pfns arg;
 	struct promote_job job = {};
-	u64 *pfns = NULL;
+	u64 *pfns;
 	int err;
 
 	if (copy_from_user(&arg, user, sizeof(arg)))
@@ -165,22 +155,16 @@ static long promote_ranges(struct tiermem_promote_ranges __user *user)
 	err = check_target(arg.target_node, arg.flags, arg.reserved);
 	if (err)
 		return err;
-	if (arg.nr_ranges > TIERMEM_PROMOTE_BATCH_MAX)
+	if (arg.count > TIERMEM_PROMOTE_BATCH_MAX)
 		return -E2BIG;
 
-	ranges = vmemdup_array_user(u64_to_user_ptr(arg.ranges_ptr), arg.nr_ranges,
-				    sizeof(*ranges));
-	if (IS_ERR(ranges))
-		return PTR_ERR(ranges);
-	err = count_range_pages(ranges, arg.nr_ranges, &job.count);
-	if (!err) {
-		pfns = expand_ranges(ranges, arg.nr_ranges, job.count);
-		err = pfns ? 0 : -ENOMEM;
-	}
-	kvfree(ranges);
-	if (err)
-		return err;
-
+	job.count = arg.count;
+	if (are_ranges)
+		pfns = copy_ranges(u64_to_user_ptr(arg.pfns_ptr), arg.count, &job.count);
+	else
+		pfns = vmemdup_array_user(u64_to_user_ptr(arg.pfns_ptr), arg.count, sizeof(*pfns));
+	if (IS_ERR(pfns))
+		return PTR_ERR(pfns);
 	job.pfns = pfns;
 	job.target_node = arg.target_node;
 	job.dry_run = arg.flags & TIERMEM_PROMOTE_DRY_RUN;
@@ -223,9 +207,9 @@ static long promote_ioctl(struct file *file, unsigned int command, unsigned long
 
 	switch (command) {
 	case TIERMEM_PROMOTE_PFNS:
-		return promote_pfns(user);
+		return promote(user, false);
 	case TIERMEM_PROMOTE_RANGES:
-		return promote_ranges(user);
+		return promote(user, true);
 	case TIERMEM_PROMOTE_COUNTERS:
 		return read_counters(user);
 	default:

@@ -53,6 +53,9 @@ bool promote_seen_has(const struct promote_seen *seen, unsigned long pfn)
 	unsigned long orders = seen->orders;
 	unsigned int order;
 
+	/* A key has no room for it, and no frame has such a number. */
+	if (pfn >> (BITS_PER_LONG - ORDER_BITS))
+		return false;
 	for_each_set_bit(order, &orders, 32) {
 		u64 key = make_key(pfn & ~(BIT(order) - 1), order);
 

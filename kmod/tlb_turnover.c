@@ -12,6 +12,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpuhotplug.h>
+#include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
@@ -30,8 +31,17 @@ static enum cpuhp_state hotplug_state;
 
 static void turn_over(struct timer_list *timer)
 {
-	/* Writing CR3 drops all but global translations, which are the kernel's. */
+	unsigned long flags;
+
+	/*
+	 * Writing CR3 drops all but global translations, which are the kernel's.
+	 * On a CPU with a borrowed address space a flush from elsewhere switches
+	 * to init_mm; between read and write that would bring back page tables
+	 * that may be freed.
+	 */
+	local_irq_save(flags);
 	native_write_cr3(__native_read_cr3());
+	local_irq_restore(flags);
 	mod_timer(timer, jiffies + msecs_to_jiffies(period_ms));
 }
 

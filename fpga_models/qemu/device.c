@@ -31,6 +31,7 @@ struct device {
 	uint64_t track_base;
 	uint64_t track_bytes;
 	struct tiermem_command *switching;	/* whose ARM or DISARM is under way */
+	uint32_t switching_doorbell;		/* of that command: others may be rung meanwhile */
 	bool armed;
 	bool is_shared;				/* more than one vCPU: lock */
 	pthread_mutex_t lock;
@@ -160,6 +161,7 @@ static enum device_wish serve(struct device *d, struct tiermem_command *command)
 	case TIERMEM_CMD_DISARM:
 		if ((command->opcode == TIERMEM_CMD_ARM) != d->armed) {
 			d->switching = command;
+			d->switching_doorbell = doorbell;
 			return d->armed ? DEVICE_DISARM : DEVICE_ARM;
 		}
 		break;
@@ -217,7 +219,7 @@ void device_switch(struct device *d, bool armed)
 	__atomic_store_n(&d->regs->state, armed ? TIERMEM_STATE_ARMED : TIERMEM_STATE_IDLE,
 			 __ATOMIC_RELEASE);
 	if (d->switching)
-		complete(d->switching, d->switching->doorbell, TIERMEM_HWERR_NONE);
+		complete(d->switching, d->switching_doorbell, TIERMEM_HWERR_NONE);
 	d->switching = NULL;
 	unlock(d);
 }

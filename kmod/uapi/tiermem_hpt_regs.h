@@ -10,7 +10,9 @@
  * "device writes" name the one writer of a field. A guest command is issued by
  * filling the command block and then storing a new value to guest.doorbell;
  * the device answers by storing that value to guest.completed. The host side
- * has a block of its own, so no field has two writers.
+ * has a command block of its own, and only config has two writers: CONFIGURE
+ * takes it for either side. They must not configure at the same time, and a
+ * side whose configuration is refused puts back the one that it found.
  */
 #ifndef TIERMEM_HPT_REGS_H
 #define TIERMEM_HPT_REGS_H
@@ -99,7 +101,7 @@ struct tiermem_tracker_config {
 	__u64 period_ns;	/* modelled time */
 };
 
-/* Guest writes; taken by CONFIGURE as a whole or not at all. */
+/* Guest or host writes; taken by CONFIGURE as a whole or not at all. */
 struct tiermem_hw_config {
 	struct tiermem_tier_range ranges[4];
 	__u32 nr_ranges;

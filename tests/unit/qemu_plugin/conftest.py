@@ -97,7 +97,7 @@ class Device:
         block = getattr(self.regs, side)
         block.opcode = opcode
         block.arg0, block.arg1, block.arg2 = (*arguments, 0, 0, 0)[:3]
-        block.doorbell = block.completed + 1
+        block.doorbell = block.doorbell + 1
         return block
 
     def ring(self, opcode: int, *arguments: int, side: str = "guest") -> int:

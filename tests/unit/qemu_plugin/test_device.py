@@ -43,6 +43,21 @@ def test_arming_ends_when_the_hooks_are_there_and_holds_commands_back(device: De
     assert device.regs.rearms == 1
 
 
+def test_a_command_rung_while_arming_has_an_answer_of_its_own(device: Device) -> None:
+    assert device.configure(CXL_BASE, CXL_BYTES) == lib.TIERMEM_HWERR_NONE
+    arm = device.store(lib.TIERMEM_CMD_ARM).doorbell
+    assert device.poll() == ARM
+    device.regs.config.hpt.columns = 1000
+    block = device.store(lib.TIERMEM_CMD_CONFIGURE)
+    assert block.doorbell != arm
+
+    device.switch(True)
+    assert (block.completed, block.error) == (arm, lib.TIERMEM_HWERR_NONE)
+    assert device.library.device_is_rung(device.handle)
+    assert device.poll() == STAY
+    assert (block.completed, block.error) == (block.doorbell, lib.TIERMEM_HWERR_CONFIG)
+
+
 def test_guest_and_host_have_their_own_answers(device: Device) -> None:
     assert device.ring(77, side="guest") == lib.TIERMEM_HWERR_OPCODE
     assert device.ring(lib.TIERMEM_CMD_NOP, side="host") == lib.TIERMEM_HWERR_NONE

@@ -32,6 +32,7 @@ def clean_kernel_log(kmod_guest: Guest) -> Iterator[None]:
     kmod_guest.check(["sh", "-c", f"echo '<4>{mark}' > /dev/kmsg"])
     yield
     log = kmod_guest.check(["dmesg", f"--level={WORTH_A_LOOK}"]).stdout
+    assert mark in log, "the kernel log has lost its beginning: what came since is not known"
     complaints = [
         line
         for line in log.partition(mark)[2].splitlines()[1:]

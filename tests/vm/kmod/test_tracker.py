@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tiermem.layer.tracker_config import DeviceConfig
 from tiermem.native._uapi import ffi, lib
 from tiermem.testbed import Guest
 
-from tests.vm.kmod.guest_modules import load, run_cases, unload
+from bench.host_bar import HostBar
+from tests.vm.kmod.guest_modules import ENVIRONMENT, load, run_cases, unload
 
 ANSWER_S = 300
 
@@ -28,6 +30,9 @@ echo status $?
 """
 STATUS_OF_TIMEOUT = 124
 ARM = "import fcntl, sys; fcntl.ioctl(open('/dev/tiermem_hpt0', 'rb'), int(sys.argv[1]))"
+SHOW_CONFIG = (
+    "from tiermem.layer.tracker_device import TrackerDevice; print(TrackerDevice().config())"
+)
 
 
 def test_lists_queries_and_the_clock(kmod_guest: Guest) -> None:
@@ -36,6 +41,25 @@ def test_lists_queries_and_the_clock(kmod_guest: Guest) -> None:
 
 def test_misuse_has_an_errno_and_loses_nothing(kmod_guest: Guest) -> None:
     run_cases(kmod_guest, "tracker_misuse.py")
+
+
+def test_a_configuration_from_the_hosts_side_is_read_back(kmod_guest: Guest) -> None:
+    wanted = DeviceConfig(track_base=1 << 32, track_bytes=123 << 20)
+    with HostBar(kmod_guest.bar_path) as bar, registers_put_back(bar):
+        bar.regs.config = wanted.to_struct()[0]
+        assert bar.command(lib.TIERMEM_CMD_CONFIGURE) == lib.TIERMEM_HWERR_NONE
+        show = ["python3", "-c", SHOW_CONFIG]
+        shown = kmod_guest.check(show, env=ENVIRONMENT, timeout_s=ANSWER_S).stdout
+    assert shown.strip() == repr(wanted)
+
+
+@contextmanager
+def registers_put_back(bar: HostBar) -> Iterator[None]:
+    """Afterwards the device has the configuration that it had before."""
+    before = ffi.new("struct tiermem_hw_config *", bar.regs.config)
+    yield
+    bar.regs.config = before[0]
+    bar.command(lib.TIERMEM_CMD_CONFIGURE)
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from tiermem.native._uapi import ffi, lib
 NODE = Path("/dev/tiermem_promote")
 SEED = 20251122
 FUZZ_CALLS = 1500
+ARENA_WORDS = 512
+NO_CODE = 0xFF
 KERNEL_ADDRESS = 0xFFFF_8880_0000_0000
 
 
@@ -150,34 +152,78 @@ def test_a_read_only_result_array_is_found_before_anything_moves(device: Promote
         assert (memory.pfns() == before).all()
 
 
+class Arena:
+    """What a random call reads its frames or ranges from, and where its codes go: behind them,
+    or over them."""
+
+    def __init__(self) -> None:
+        self.codes = np.empty(2 * BATCH_MAX, dtype=np.uint8)
+        self.words = self.codes.view(np.uint64)
+        self.base = int(self.codes.ctypes.data)
+
+    def fill(self, rng: random.Random, request: int, frames: list[int]) -> None:
+        """Frames to move, or ranges that begin at them, one word of them wild."""
+        self.codes[:] = NO_CODE
+        some = rng.choices(frames, k=ARENA_WORDS)
+        self.words[:ARENA_WORDS] = some
+        if request == lib.TIERMEM_PROMOTE_RANGES:
+            self.words[1:ARENA_WORDS:2] = rng.choices([0, 1, 1, 2, 512], k=ARENA_WORDS // 2)
+        self.words[rng.randrange(ARENA_WORDS)] = rng.getrandbits(rng.choice([8, 20, 40, 64]))
+
+    def pages(self, request: int, count: int) -> int:
+        """How many codes a call has that is taken."""
+        if request == lib.TIERMEM_PROMOTE_RANGES:
+            return sum(self.words[1 : 2 * count : 2].tolist())
+        return count
+
+    def codes_of_call(self, results_ptr: int, pages: int) -> set[int]:
+        """The codes that it wrote."""
+        start = results_ptr - self.base if pages else 0
+        return set(self.codes[start : start + pages].tolist())
+
+
+def random_argument(rng: random.Random, base: int) -> Any:
+    """For frames and ranges alike: the two structures are laid out the same."""
+    argument = ffi.new("struct tiermem_promote_pfns *")
+    raw = ffi.buffer(argument)
+    behind = base + BATCH_MAX
+    pointers = [base, base, base, 0, rng.getrandbits(64), KERNEL_ADDRESS]
+    argument.pfns_ptr = rng.choice(pointers)
+    argument.results_ptr = rng.choice([behind, behind, *pointers])
+    argument.count = rng.choice([0, 1, 7, 256, 256, 65537, rng.getrandbits(32)])
+    argument.target_node = rng.choice([0, 1, 0, 1, -1, 2, 1023, rng.getrandbits(31)])
+    argument.flags = rng.choice([0, 0, 0, 1, rng.getrandbits(32)])
+    if rng.random() < 0.2:
+        raw[:] = rng.randbytes(len(raw))
+    return argument
+
+
 def test_random_calls_end_in_a_known_errno_and_lose_nothing(device: PromoteDevice) -> None:
     rng = random.Random(SEED)
-    allowed = {0, errno.EINVAL, errno.ENODEV, errno.E2BIG, errno.EFAULT, errno.ENOMEM, errno.ENOTTY}
+    arena = Arena()
     seen: set[int] = set()
-    requests = (lib.TIERMEM_PROMOTE_PFNS, lib.TIERMEM_PROMOTE_RANGES, lib.TIERMEM_PROMOTE_COUNTERS)
+    moved_by = {lib.TIERMEM_PROMOTE_PFNS: 0, lib.TIERMEM_PROMOTE_RANGES: 0}
+    counters = lib.TIERMEM_PROMOTE_COUNTERS
     with on_node(CXL, 256) as memory, on_node(CXL, 2 * THP_PAGES, huge=True) as huge:
-        frames = np.concatenate([memory.pfns(), huge.pfns()])
-        arena = np.zeros(4096, dtype=np.uint64)
-        base = int(arena.ctypes.data)
         for _ in range(FUZZ_CALLS):
-            arena[:512] = rng.choices(frames.tolist(), k=512)
-            arena[rng.randrange(512)] = rng.getrandbits(rng.choice([8, 20, 40, 64]))
-            argument = ffi.new("struct tiermem_promote_pfns *")
-            raw = ffi.buffer(argument)
-            pointers = [base, base, base, 0, rng.getrandbits(64), KERNEL_ADDRESS]
-            argument.pfns_ptr = rng.choice(pointers)
-            argument.results_ptr = rng.choice([base + 8192, base + 8192, *pointers])
-            argument.count = rng.choice([0, 1, 7, 256, 256, 65537, rng.getrandbits(32)])
-            argument.target_node = rng.choice([0, 1, 0, 1, -1, 2, 1023, rng.getrandbits(31)])
-            argument.flags = rng.choice([0, 0, 0, 1, rng.getrandbits(32)])
-            if rng.random() < 0.2:
-                raw[:] = rng.randbytes(len(raw))
-            request = rng.choice([*requests, requests[0], requests[1], rng.getrandbits(32)])
-            if request == lib.TIERMEM_PROMOTE_COUNTERS:
-                argument = ffi.new("struct tiermem_promote_counters *")
-            seen.add(call(device, request, argument))
-        assert seen <= allowed
-        assert {0, errno.EINVAL, errno.ENODEV, errno.E2BIG, errno.EFAULT, errno.ENOTTY} <= seen
+            request = rng.choice([*moved_by, *moved_by, counters, rng.getrandbits(32)])
+            argument = random_argument(rng, arena.base)
+            arena.fill(rng, request, [*memory.pfns().tolist(), *huge.pfns().tolist()])
+            pages = arena.pages(request, argument.count)
+            before = device.counters().moved_pages
+            total = ffi.new("struct tiermem_promote_counters *")
+            error = call(device, request, total if request == counters else argument)
+            moved_pages = device.counters().moved_pages - before
+            seen.add(error)
+            if error or request not in moved_by:
+                assert moved_pages == 0
+            else:
+                assert moved_pages == argument.moved_pages
+                assert arena.codes_of_call(argument.results_ptr, pages) <= set(PromoteCode)
+                moved_by[request] += moved_pages
+        known = {0, errno.EINVAL, errno.ENODEV, errno.E2BIG, errno.EFAULT, errno.ENOTTY}
+        assert known <= seen <= known | {errno.ENOMEM}
+        assert min(moved_by.values()) > THP_PAGES
         assert memory.is_intact()
         assert huge.is_intact()
     assert pages_left_isolated() == 0

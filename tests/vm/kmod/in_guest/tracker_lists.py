@@ -169,6 +169,18 @@ def test_lists_of_a_period_are_read_in_order(device: TrackerDevice, memory: Memo
     assert all(len(hot.entries) for hot in lists)
 
 
+def test_queries_amid_a_period_bring_newer_ones(device: TrackerDevice, memory: Memory) -> None:
+    with_period(device, 5_000)
+    device.arm()
+    reader = threading.Thread(target=read_all, args=(memory,))
+    reader.start()
+    times = []
+    while reader.is_alive():
+        times.append(device.query(ListKind.HPT, 25).busy_ns)
+    device.disarm()
+    assert [] != times == sorted(times)
+
+
 def test_lists_overwritten_unread_are_counted_as_lost(
     device: TrackerDevice, memory: Memory
 ) -> None:
