@@ -9,7 +9,8 @@ only adds), and the figure is the geometric mean over the workloads.
 
     python -m bench.plugin        QUICK=1: fewer rounds
 
-Prints one JSON object and writes it to bench/out/plugin.json.
+Prints a table and writes bench/out/plugin.json. A figure over its limit is marked in
+both; that it could be measured is what the exit status says.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
+from rich.table import Table
 from tiermem.errors import TiermemError
 from tiermem.native._uapi import lib
 from tiermem.testbed import Guest, Pod, Topology, boot, load_topology
@@ -189,7 +193,29 @@ def _boot(topology: Topology, *, plugin: bool) -> AbstractContextManager[Pod]:
     return boot(topology, time="icount", plugin=plugin, boot_timeout_s=BOOT_TIMEOUT_S)
 
 
-def measure(rounds: int) -> dict[str, object]:
+def over_limit(figures: Mapping[str, float]) -> list[str]:
+    """Names of the figures that are above what LIMITS allows."""
+    return [name for name, limit in LIMITS.items() if figures[name] > limit]
+
+
+def to_table(result: Mapping[str, Any]) -> Table:
+    """Slow-downs over plain emulation, by workload and altogether, beside their limits."""
+    table = Table(title="Emulation with the hardware model, over emulation without it")
+    for column in ("", *WORKLOADS, "all", "limit", "verdict"):
+        table.add_column(column, justify="right" if column else "left")
+    for phase in ("idle", "armed"):
+        name = f"plugin_{phase}_ratio"
+        table.add_row(
+            phase,
+            *(f"{result['by_workload'][phase][workload]:.3f}" for workload in WORKLOADS),
+            f"{result['figures'][name]:.3f}",
+            f"{LIMITS[name]:.2f}",
+            "over its limit" if name in result["over_limit"] else "within",
+        )
+    return table
+
+
+def measure(rounds: int) -> dict[str, Any]:
     """Boot both guests, measure, and describe: figures, by workload, all runs."""
     topology = load_topology("one-host", cpus=1)
     with ExitStack() as stack:
@@ -206,9 +232,11 @@ def measure(rounds: int) -> dict[str, object]:
     runs = idle_runs + armed_runs
     idle, idle_by_workload = ratio(runs, "idle")
     armed, armed_by_workload = ratio(runs, "armed")
+    figures = {"plugin_idle_ratio": idle, "plugin_armed_ratio": armed}
     return {
-        "figures": {"plugin_idle_ratio": idle, "plugin_armed_ratio": armed},
+        "figures": figures,
         "limits": LIMITS,
+        "over_limit": over_limit(figures),
         "by_workload": {"idle": idle_by_workload, "armed": armed_by_workload},
         "measure": "processor seconds of QEMU, icount, 1 vCPU",
         "runs": [asdict(run) for run in runs],
@@ -222,10 +250,12 @@ def main() -> int:
     except TiermemError as error:
         print(f"bench.plugin: {error}", file=sys.stderr)
         return error.exit_code
-    text = json.dumps(result, indent=1)
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(text + "\n")
-    print(text)
+    OUT.write_text(json.dumps(result, indent=1) + "\n")
+    Console().print(to_table(result))
+    for name in result["over_limit"]:
+        figure = result["figures"][name]
+        print(f"bench.plugin: {name} {figure} is over its limit of {LIMITS[name]}", file=sys.stderr)
     return 0
 
 

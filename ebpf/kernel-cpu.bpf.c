@@ -7,10 +7,12 @@
  * process that does none of these is not watched at all.
  *
  * Threads have an account from their birth, or from the moment the loader makes
- * them known; processes only while an activity lasts.
+ * them known; processes only while an activity lasts. How much a thread has
+ * used altogether the scheduler knows best: the reader asks it, and what ended
+ * threads had used is kept here.
  *
- * The loader defines TASK_PID_OFFSET, TASK_FLAGS_OFFSET and TASK_COMM_OFFSET:
- * <linux/sched.h> takes several times as long to compile as all the rest.
+ * The loader defines TASK_*_OFFSET and ENTITY_RUNTIME_OFFSET: <linux/sched.h>
+ * takes several times as long to compile as all the rest.
  */
 
 #define PF_KTHREAD 0x00200000	/* from include/linux/sched.h */
@@ -48,9 +50,22 @@ struct cell {
 	u64 times;
 };
 
+/* A kernel thread with a row that lives. */
+struct thread {
+	u64 before_ns;		/* what it had used when the probe came */
+	u32 who;
+	u32 reserved;
+};
+
+struct used {
+	u64 ns;
+};
+
 BPF_HASH(accounts, u32, struct account, 16384);
 BPF_HASH(apart, u32, u32, 256);
+BPF_HASH(threads, u32, struct thread, 1024);
 BPF_PERCPU_ARRAY(cells, struct cell, WHOS * ACTIVITIES);
+BPF_PERCPU_ARRAY(ended, struct used, WHOS);	/* by threads that live no more */
 
 static __always_inline struct cell *cell_of(struct account *account)
 {
@@ -208,6 +223,7 @@ int on_new_task(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
 	struct account account = {};
+	struct thread thread = {};
 	char name[NAME_BYTES] = {};
 	u32 flags = 0, pid = 0;
 
@@ -220,14 +236,37 @@ int on_new_task(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	bpf_probe_read_kernel(&pid, sizeof(pid), task + TASK_PID_OFFSET);
 	accounts.update(&pid, &account);
+	thread.who = account.who;
+	threads.update(&pid, &thread);
 	return 0;
 }
 
+/* What the scheduler has charged the task, as of its last tick or switch. */
+static __always_inline u64 runtime_of(const void *task)
+{
+	u64 ns = 0;
+
+	bpf_probe_read_kernel(&ns, sizeof(ns),
+			      task + TASK_ENTITY_OFFSET + ENTITY_RUNTIME_OFFSET);
+	return ns;
+}
+
+/* sched_process_exit(task, ...) */
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	u32 task = bpf_get_current_pid_tgid();
 	struct account *account = accounts.lookup(&task);
+	struct thread *thread = threads.lookup(&task);
+	struct used *used;
+	u32 who;
 
+	if (thread) {
+		who = thread->who;
+		used = ended.lookup(&who);
+		if (used)
+			used->ns += runtime_of((const void *)ctx->args[0]) - thread->before_ns;
+		threads.delete(&task);
+	}
 	if (account) {
 		charge(account, bpf_ktime_get_ns());
 		accounts.delete(&task);

@@ -189,11 +189,6 @@ void ms_read_vcpu(const struct ms_memsys *m, uint32_t vcpu,
 	counters->llc_hits = v->llc_hits;
 }
 
-uint32_t ms_utilisation_permille(const struct ms_memsys *m, uint32_t tier)
-{
-	return m->timing.tiers[tier].utilisation_permille;
-}
-
 void ms_cool(struct ms_memsys *m)
 {
 	uint32_t i;
@@ -201,15 +196,6 @@ void ms_cool(struct ms_memsys *m)
 	ms_cache_clear(m->llc);
 	for (i = 0; i < m->nr_vcpus; i++)
 		memset(&m->vcpus[i].streams, 0, sizeof(m->vcpus[i].streams));
-}
-
-void ms_reset(struct ms_memsys *m)
-{
-	ms_cool(m);
-	ms_timing_reset(&m->timing);
-	memset(m->tiers, 0, sizeof(m->tiers));
-	memset(m->busy_ps, 0, sizeof(m->busy_ps));
-	memset(m->vcpus, 0, sizeof(m->vcpus));
 }
 
 void ms_run(struct ms_memsys *m, uint32_t vcpu, uint64_t n, const uint64_t *addresses,

@@ -69,7 +69,7 @@ uint32_t ms_tier_of(const struct ms_memsys *memsys, uint64_t address);
 
 /*
  * One access by a vCPU that missed its first-level cache. instructions: how
- * many the vCPU has executed since the last ms_reset(); never goes back.
+ * many the vCPU has executed since ms_create(); never goes back.
  */
 uint32_t ms_access(struct ms_memsys *memsys, uint32_t vcpu, uint64_t address,
 		   enum ms_access_kind kind, uint64_t instructions,
@@ -93,14 +93,8 @@ void ms_read_tier(const struct ms_memsys *memsys, uint32_t tier,
 void ms_read_vcpu(const struct ms_memsys *memsys, uint32_t vcpu,
 		  struct ms_vcpu_counters *counters);
 
-/* Utilisation of a tier's bandwidth in the last whole window, 0..1000 and up. */
-uint32_t ms_utilisation_permille(const struct ms_memsys *memsys, uint32_t tier);
-
 /* Cache and streams empty, as after a long pause; clocks and counters stay. */
 void ms_cool(struct ms_memsys *memsys);
-
-/* The same with clocks and counters at 0; ranges stay. */
-void ms_reset(struct ms_memsys *memsys);
 
 /*
  * n accesses of one vCPU, each `gap` instructions after the one before, in one

@@ -34,23 +34,15 @@ static void set_costs(struct ms_timing *timing, uint32_t tier, uint64_t load_fix
 	}
 }
 
-void ms_timing_reset(struct ms_timing *timing)
+void ms_timing_init(struct ms_timing *timing, const struct ms_parameters *parameters)
 {
 	uint32_t tier;
 
-	memset(timing->tiers, 0, sizeof(timing->tiers));
-	memset(timing->window_start_ps, 0, sizeof(timing->window_start_ps));
-	timing->closed_ps = 0;
-	timing->progress_ps = 0;
-	for (tier = 0; tier < MS_TIERS_MAX; tier++)
-		set_costs(timing, tier, 0);
-}
-
-void ms_timing_init(struct ms_timing *timing, const struct ms_parameters *parameters)
-{
+	memset(timing, 0, sizeof(*timing));
 	timing->parameters = *parameters;
 	timing->window_ps = parameters->window_ns * 1000;
-	ms_timing_reset(timing);
+	for (tier = 0; tier < MS_TIERS_MAX; tier++)
+		set_costs(timing, tier, 0);
 }
 
 static void load_tier(struct ms_timing *timing, uint32_t tier, uint64_t elapsed_ps)
@@ -61,7 +53,6 @@ static void load_tier(struct ms_timing *timing, uint32_t tier, uint64_t elapsed_
 	uint64_t u, u4;
 
 	u = capacity ? t->window_bytes * 1000 / capacity : 1000;
-	t->utilisation_permille = (uint32_t)u;
 	t->window_bytes = 0;
 	if (u > p->load_max_permille)
 		u = p->load_max_permille;

@@ -35,7 +35,6 @@ enum ms_cost_bits {
 struct ms_tier_timing {
 	uint64_t cost_ps[MS_COSTS];
 	uint64_t window_bytes;
-	uint32_t utilisation_permille;	/* of the last window, not clamped */
 };
 
 struct ms_timing {
@@ -48,9 +47,9 @@ struct ms_timing {
 };
 
 void ms_timing_init(struct ms_timing *timing, const struct ms_parameters *parameters);
-void ms_timing_reset(struct ms_timing *timing);
 
-/* The window is over: every vCPU's busy time becomes its start in the next. */
+/* The window is over: every vCPU's busy time, as of its last call and without
+ * what that call stalled, becomes its start in the next. */
 void ms_timing_close_window(struct ms_timing *timing, uint64_t elapsed_ps,
 			    const uint64_t *busy_ps, uint32_t nr_vcpus);
 

@@ -9,17 +9,25 @@
 
 enum { NAME_BYTES = 64 };
 
-static int parse_number(const char *name, const char *text, uint64_t *number, char *error,
-			size_t error_bytes)
+static int refuse(const char *name, const char *value, uint64_t min, uint64_t max,
+		  char *error, size_t error_bytes)
+{
+	snprintf(error, error_bytes, "%s=%s: allowed are %" PRIu64 " to %" PRIu64, name,
+		 value, min, max);
+	return -1;
+}
+
+/* Takes what ms_parameters_set() takes: decimal digits and nothing else. */
+static int parse_number(const char *name, const char *text, uint64_t min, uint64_t *number,
+			char *error, size_t error_bytes)
 {
 	char *end;
 
 	errno = 0;
-	*number = strtoull(text, &end, 0);
-	if (!errno && end != text && !*end && *text != '-')
-		return 0;
-	snprintf(error, error_bytes, "%s=%s: not a number", name, text);
-	return -1;
+	*number = strtoull(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' || *number < min)
+		return refuse(name, text, min, UINT64_MAX, error, error_bytes);
+	return 0;
 }
 
 static int parse_parameter(struct ms_parameters *parameters, const char *name,
@@ -34,9 +42,7 @@ static int parse_parameter(struct ms_parameters *parameters, const char *name,
 		snprintf(error, error_bytes, "%s=%s: there is no such option", name, value);
 		return -1;
 	default:
-		snprintf(error, error_bytes, "%s=%s: allowed are %" PRIu64 " to %" PRIu64,
-			 name, value, min, max);
-		return -1;
+		return refuse(name, value, min, max, error, error_bytes);
 	}
 }
 
@@ -61,13 +67,13 @@ static int parse_one(struct device_options *options, const char *argument, char 
 	else if (!strcmp(name, "trace"))
 		options->trace_path = value;
 	else if (!strcmp(name, "trace_records"))
-		return parse_number(name, value, &options->trace_records, error,
+		return parse_number(name, value, 1, &options->trace_records, error,
 				    error_bytes);
 	else if (!strcmp(name, "pac_limit_bytes"))
-		return parse_number(name, value, &options->pac_limit_bytes, error,
+		return parse_number(name, value, 0, &options->pac_limit_bytes, error,
 				    error_bytes);
 	else if (!strcmp(name, "seed"))
-		return parse_number(name, value, &options->seed, error, error_bytes);
+		return parse_number(name, value, 0, &options->seed, error, error_bytes);
 	else
 		return parse_parameter(&options->parameters, name, value, error,
 				       error_bytes);

@@ -29,7 +29,8 @@ struct tm_trackers_counters {
 	uint64_t reads_tracked;
 	uint64_t reads_ignored;		/* outside the tracked range */
 	uint64_t writes_seen;		/* anywhere */
-	uint64_t exact_lost;		/* PAC or WAC had no memory for a new leaf */
+	uint64_t exact_lost;		/* PAC or WAC had no memory for a new leaf: above 0,
+					 * their counts are not exact; for the owner to say */
 };
 
 /* No tracker is on until configured. NULL when out of memory. */

@@ -79,6 +79,19 @@ def test_a_saved_pattern_replays_and_a_damaged_one_is_one_line(
     )
 
 
+def test_a_recording_that_is_not_whole_says_so_everywhere(replay: Replay, tmp_path: Path) -> None:
+    path = tmp_path / "cut.trace"
+    assert replay("--synthetic", "hotset", "--save", path, *SMALL).returncode == 0
+    content = bytearray(path.read_bytes())
+    content[24:32] = (5_000).to_bytes(8, "little")
+    path.write_bytes(content)
+    result = replay(path, "--policy", "none")
+    assert result.returncode == 0
+    assert f"{path}: the recorder dropped 5000 accesses" in result.stderr
+    assert "60,000 records (5,000 more were dropped)" in result.stdout
+    assert json.loads(replay(path, "--json").stdout)["trace"]["dropped"] == 5_000
+
+
 def test_wrong_options_are_one_line_and_exit_2(replay: Replay, tmp_path: Path) -> None:
     for arguments, reason in (
         (("--synthetic", "zipfian"), "allowed: uniform, scan, zipf"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 LINE = 64
 LOAD, STORE, STORE_LINE = 0, 1, 2
@@ -53,71 +54,108 @@ class Streams:
         return run >= self.trigger
 
 
-class Clock:
-    """One vCPU over two tiers, memory below `border` being the fast one."""
+@dataclass
+class Vcpu:
+    """What each vCPU has of its own."""
 
-    def __init__(self, parameters: dict[str, int], border: int) -> None:
-        self.p = parameters
-        self.border = border
-        self.cache = Cache(parameters["llc_bytes"], parameters["llc_ways"])
-        self.streams = Streams(parameters["stream_trigger"])
-        self.instructions = 0
-        self.stall_ps = 0
-        self.last_miss: int | None = None
-        self.window_start_ps = 0
-        self.window_bytes = [0, 0]
-        self.loaded_ps = [parameters["tier0_latency_ps"], parameters["tier1_latency_ps"]]
-        self.reads = [0, 0]
-        self.writes = [0, 0]
+    streams: Streams
+    instructions: int = 0
+    stall_ps: int = 0
+    last_miss: int | None = None
+    seen_ps: int = 0
+    """Busy time when its last access began."""
+    window_start_ps: int = 0
+
+
+@dataclass
+class Tier:
+    """Traffic of one tier, and what a lone read costs under the load of the last window."""
+
+    bandwidth: int
+    """In MB/s."""
+    latency_ps: int
+    loaded_ps: int
+    reads: int = 0
+    writes: int = 0
+    window_bytes: int = 0
+
+
+@dataclass
+class Memory:
+    """vCPUs over one cache and two tiers, memory below `border` being the fast one."""
+
+    p: dict[str, int]
+    border: int
+    nr_vcpus: int = 1
+    closed_ps: int = 0
+    progress_ps: int = 0
+    vcpus: list[Vcpu] = field(init=False)
+    tiers: list[Tier] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = Cache(self.p["llc_bytes"], self.p["llc_ways"])
+        self.vcpus = [Vcpu(Streams(self.p["stream_trigger"])) for _ in range(self.nr_vcpus)]
+        self.tiers = [self._idle_tier(number) for number in (0, 1)]
+
+    def _idle_tier(self, number: int) -> Tier:
+        latency_ps = self.p[f"tier{number}_latency_ps"]
+        return Tier(self.p[f"tier{number}_bandwidth_MBps"], latency_ps, latency_ps)
 
     @property
-    def busy_ps(self) -> int:
-        return self.instructions * self.p["ps_per_instruction"] + self.stall_ps
+    def now_ps(self) -> int:
+        """The memory system's time: that of the vCPU that got farthest in each window."""
+        return self.closed_ps + self.progress_ps
 
-    def tier_of(self, address: int) -> int:
-        return int(address >= self.border)
+    def busy_ps(self, vcpu: int) -> int:
+        v = self.vcpus[vcpu]
+        return v.instructions * self.p["ps_per_instruction"] + v.stall_ps
 
-    def access(self, address: int, kind: int, gap: int) -> None:
-        self.instructions += gap
-        if self.busy_ps - self.window_start_ps >= self.p["window_ns"] * 1000:
-            self._close_window()
+    def tier_of(self, address: int) -> Tier:
+        return self.tiers[address >= self.border]
+
+    def access(self, address: int, kind: int, gap: int, vcpu: int = 0) -> None:
+        v = self.vcpus[vcpu]
+        v.instructions += gap
+        v.seen_ps = self.busy_ps(vcpu)
+        lived_ps = v.seen_ps - v.window_start_ps
+        self.progress_ps = max(self.progress_ps, lived_ps)
+        if lived_ps >= self.p["window_ns"] * 1000:
+            self._close_window(lived_ps)
         missed, victim = self.cache.access(address, kind)
         if missed in (LOAD, STORE):
-            self.stall_ps += self._fill_ps(address, kind == STORE)
+            v.stall_ps += self._fill_ps(v, address, kind == STORE)
         else:
-            self.stall_ps += self.p["llc_hit_ps"]
+            v.stall_ps += self.p["llc_hit_ps"]
         if victim is not None:
-            self.writes[self.tier_of(victim)] += 1
-            self.window_bytes[self.tier_of(victim)] += LINE
+            self.tier_of(victim).writes += 1
+            self.tier_of(victim).window_bytes += LINE
 
-    def _fill_ps(self, address: int, is_write: bool) -> int:
+    def _fill_ps(self, v: Vcpu, address: int, is_write: bool) -> int:
         tier = self.tier_of(address)
-        streamed = self.streams.miss(address)
+        streamed = v.streams.miss(address)
         overlapped = (
-            self.last_miss is not None
-            and self.instructions - self.last_miss <= self.p["rob_instructions"]
+            v.last_miss is not None and v.instructions - v.last_miss <= self.p["rob_instructions"]
         )
-        self.last_miss = self.instructions
-        self.reads[tier] += 1
-        self.window_bytes[tier] += LINE
+        v.last_miss = v.instructions
+        tier.reads += 1
+        tier.window_bytes += LINE
         if streamed:
             share = self.p["stream_permille"]
         else:
             share = 1000
             share = share * self.p["store_permille"] // 1000 if is_write else share
             share = share * self.p["overlap_permille"] // 1000 if overlapped else share
-        line_ps = LINE * 1_000_000 // self.p[f"tier{tier}_bandwidth_MBps"]
-        return max(self.loaded_ps[tier] * share // 1000, line_ps)
+        return max(tier.loaded_ps * share // 1000, LINE * 1_000_000 // tier.bandwidth)
 
-    def _close_window(self) -> None:
-        elapsed_ps = self.busy_ps - self.window_start_ps
-        self.window_start_ps = self.busy_ps
-        for tier in (0, 1):
-            capacity = elapsed_ps // 1000 * self.p[f"tier{tier}_bandwidth_MBps"] // 1000
-            u = self.window_bytes[tier] * 1000 // capacity
-            u = min(u, self.p["load_max_permille"])
+    def _close_window(self, elapsed_ps: int) -> None:
+        self.closed_ps += elapsed_ps
+        self.progress_ps = 0
+        for v in self.vcpus:
+            v.window_start_ps = v.seen_ps
+        for tier in self.tiers:
+            capacity = elapsed_ps // 1000 * tier.bandwidth // 1000
+            u = min(tier.window_bytes * 1000 // capacity, self.p["load_max_permille"])
             # load x u^4 / (1 - u), in units of 2^-20.
             load = (u**4 // 10**6 * self.p["load_permille"] << 20) // ((1000 - u) * 10**6)
-            latency = self.p[f"tier{tier}_latency_ps"]
-            self.loaded_ps[tier] = latency + (latency * load >> 20)
-            self.window_bytes[tier] = 0
+            tier.loaded_ps = tier.latency_ps + (tier.latency_ps * load >> 20)
+            tier.window_bytes = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -193,10 +194,95 @@ def test_tables_of_migrations_have_a_cell_for_each_column(migrations: tuple[Maps
         assert all(len(row) == len(table.columns) for row in table.rows)
 
 
-def test_the_matrix_of_kernel_cpu_follows_rows_and_columns() -> None:
-    maps = Maps()
-    cells = [(None, (0, 0))] * (len(kernel_cpu.WHO) * len(kernel_cpu.ACTIVITIES))
-    cells[kernel_cpu.WHO.index("kswapd") * len(kernel_cpu.ACTIVITIES) + 1] = (None, (42, 3))
-    maps.content["cells"] = cells
-    maps.put = lambda *args, **kwargs: None  # type: ignore[attr-defined]
+class CpuMaps(Maps):
+    """Those of kernel-cpu; `put` is what the opener does with threads of this very host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.content["cells"] = [(None, (0, 0))] * (
+            len(kernel_cpu.WHO) * len(kernel_cpu.ACTIVITIES)
+        )
+        self.content["ended"] = [(None, (0,))] * len(kernel_cpu.WHO)
+
+    def put(self, *_args: object, **_fields: object) -> None:
+        pass
+
+    def see(self, who: str, activity: str, ns: int, times: int) -> None:
+        row, column = kernel_cpu.WHO.index(who), kernel_cpu.ACTIVITIES.index(activity)
+        self.content["cells"][row * len(kernel_cpu.ACTIVITIES) + column] = (None, (ns, times))
+
+    def end(self, who: str, ns: int) -> None:
+        self.content["ended"][kernel_cpu.WHO.index(who)] = (None, (ns,))
+
+    def live(self, **before_ns: int) -> None:
+        self.content["threads"] = [
+            (pid, (ns, kernel_cpu.WHO.index(who), 0))
+            for pid, (who, ns) in enumerate(before_ns.items(), start=100)
+        ]
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """What the scheduler has charged, by pid; every other pid has ended."""
+    charged = {os.getpid(): 0}
+    monkeypatch.setattr(kernel_cpu, "thread_cpu_ns", charged.get)
+    return charged
+
+
+def test_the_matrix_of_kernel_cpu_follows_rows_and_columns(scheduler: dict[int, int]) -> None:
+    maps = CpuMaps()
+    maps.see("kswapd", "migration", 42, 3)
     assert opened(kernel_cpu.QUESTION, maps)().cells == (CpuTime("kswapd", "migration", 42, 3),)
+
+
+def test_a_kernel_threads_row_adds_up_to_what_the_scheduler_charged(
+    scheduler: dict[int, int],
+) -> None:
+    maps = CpuMaps()
+    maps.see("kswapd", "other", 5, 0)
+    maps.see("kswapd", "migration", 42, 3)
+    maps.see("process", "migration", 7, 1)
+    maps.live(kswapd=1_000, kdamond=0)
+    scheduler.update({100: 1_100, 101: 30})
+    seen = opened(kernel_cpu.QUESTION, maps)()
+    assert (seen.ns("kswapd"), seen.ns("kswapd", "other")) == (100, 58)
+    assert seen.ns("kdamond", "other") == 30
+    assert seen.total_ns == 100 + 30 + 7
+
+
+def test_what_a_thread_had_used_when_it_ended_stays_in_its_row(scheduler: dict[int, int]) -> None:
+    maps = CpuMaps()
+    maps.live(kdamond=0)
+    scheduler[100] = 30
+    read = opened(kernel_cpu.QUESTION, maps)
+    assert read().ns("kdamond") == 30
+    del scheduler[100]
+    maps.live()
+    maps.end("kdamond", 35)
+    assert read().ns("kdamond") == 35
+
+
+def test_no_cell_falls_where_the_scheduler_lags_behind_the_probe(
+    scheduler: dict[int, int],
+) -> None:
+    maps = CpuMaps()
+    maps.live(kswapd=0)
+    scheduler[100] = 50
+    read = opened(kernel_cpu.QUESTION, maps)
+    first = read()
+    maps.see("kswapd", "migration", 20, 1)
+    second = read()
+    assert second.minus(first).cells == (CpuTime("kswapd", "migration", 20, 1),)
+    scheduler[100] = 90
+    assert read().ns("kswapd") == 90
+    maps.see("kswapd", "migration", 1_000, 2)
+    assert read().ns("kswapd", "other") == 70
+
+
+def test_without_the_schedulers_account_the_program_s_own_count_stands(
+    scheduler: dict[int, int],
+) -> None:
+    scheduler.clear()
+    maps = CpuMaps()
+    maps.see("kswapd", "other", 5, 0)
+    assert opened(kernel_cpu.QUESTION, maps)().ns("kswapd") == 5

@@ -43,7 +43,12 @@ def test_without_a_policy_nothing_moves() -> None:
     assert (result.pages_up, result.pages_down, result.rounds) == (0, 0, 0)
     assert result.accuracy_promoted is None
     assert result.accesses == 600_000
-    assert result.accesses_per_s > 0
+
+
+def test_replay_with_trackers_is_not_far_from_20_million_accesses_a_second() -> None:
+    """The goal holds on an idle machine; a third of it is missed on a loaded one too."""
+    trace = pattern("zipf")
+    assert max(run(trace, "m5-hpt+hwt").accesses_per_s for _ in range(3)) > 8e6
 
 
 @pytest.mark.parametrize("policy", ["m5-hpt", "m5-hwt", "m5-hpt+hwt", "oracle"])

@@ -57,6 +57,17 @@ def test_a_recording_replays_like_what_it_recorded(tmp_path: Path) -> None:
     assert recorded.dram_read_share == direct.dram_read_share
 
 
+def test_what_the_recorder_dropped_is_known_and_stays_known(
+    recording: Path, tmp_path: Path
+) -> None:
+    assert open_recording(recording).dropped == 0
+    patch(recording, 24, struct.pack("<Q", 5_000))
+    cut = open_recording(recording)
+    assert (cut.records, cut.dropped) == (3, 5_000)
+    write_recording(tmp_path / "copy.trace", cut)
+    assert open_recording(tmp_path / "copy.trace").dropped == 5_000
+
+
 def test_records_to_the_end_of_the_file_need_no_number(recording: Path) -> None:
     patch(recording, 16, bytes(8))
     assert open_recording(recording).records == 3

@@ -22,6 +22,7 @@ class Listed:
     is_write: list[bool] = field(default_factory=list)
     gap: int = 10
     name: str = "listed"
+    dropped: int = 0
     first_page: int | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from hypothesis import settings
@@ -11,6 +12,7 @@ from tiermem.native._models import ffi, lib
 from tiermem.native._uapi import ffi as uapi
 from tiermem.native.models import Trackers
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 BASE = 0x39_0000_0000
 BYTES = 64 << 20
 OFF = TrackerConfig(enabled=False)

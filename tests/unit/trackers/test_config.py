@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -110,6 +110,9 @@ def test_defaults_are_the_artifacts_parameters_and_valid() -> None:
     for tracker in (raw.hpt, raw.hwt):
         shape = (tracker.rows, tracker.columns, tracker.counter_bits, tracker.entries)
         assert shape == (4, 32768, 14, 25)
+        assert {name: getattr(tracker, name) for name in asdict(TrackerConfig())} == asdict(
+            TrackerConfig()
+        )
     lib.tm_config_space_saving(ffi.addressof(raw, "hwt"))
     assert lib.tm_config_check(raw) == ffi.NULL
     assert raw.hwt.entries == 50

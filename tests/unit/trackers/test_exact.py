@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiermem.layer.tracker_config import ListKind
 
-from .models import BASE, BYTES, few_examples, make_trackers
+from .models import BASE, BYTES, CHECKOUT, few_examples, make_trackers
 
 SHIFT = {ListKind.PAC: 12, ListKind.WAC: 6}
 KINDS = pytest.mark.parametrize("kind", [ListKind.PAC, ListKind.WAC])
@@ -54,6 +57,36 @@ def test_any_window_of_counts_can_be_read(first: int, units: int, offsets: list[
     everything = np.bincount([o >> 12 for o in offsets], minlength=40_000)
     window = trackers.exact_counts(ListKind.PAC, first, units)
     assert (window == everything[first : first + units]).all()
+
+
+_STARVED = """
+import json, mmap, resource
+from pathlib import Path
+import numpy as np
+from tiermem.layer.tracker_config import ListKind
+from tests.unit.trackers.models import BASE, make_trackers
+
+trackers = make_trackers(exact=[ListKind.WAC], size=1 << 31)
+one_in_each_leaf = np.arange(BASE, BASE + (1 << 31), 1 << 18, dtype=np.uint64)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+before, most = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), most))
+trackers.read_many(one_in_each_leaf, now_ns=0)
+trackers.access(int(one_in_each_leaf[-1]), False, 0)
+resource.setrlimit(resource.RLIMIT_AS, (before, most))
+kept = int(trackers.exact_counts(ListKind.WAC, 0, 1 << 25).sum())
+print(json.dumps({"made": one_in_each_leaf.size + 1, "kept": kept, **trackers.counters()}))
+"""
+
+
+def test_reads_that_no_memory_was_left_for_are_told() -> None:
+    """128 MiB of counters are wanted, and 32 MiB are to be had."""
+    command = [sys.executable, "-c", _STARVED]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    seen = json.loads(done.stdout)
+    assert seen["reads_tracked"] == seen["made"] == seen["kept"] + seen["exact_lost"]
+    assert seen["kept"] > 0
+    assert seen["exact_lost"] > seen["made"] // 2
 
 
 def test_reading_a_tracker_that_is_off_gives_zeros() -> None:

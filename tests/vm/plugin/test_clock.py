@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from bench.plugin import Emulator
+from bench.plugin import LIMITS, Emulator
 from tests.vm.plugin.conftest import Device, Sweep
 
 SPIN = "import time\nfor i in range(400000): pass"
@@ -52,7 +52,11 @@ def test_the_same_sweep_stalls_longer_on_the_slower_tier(device: Device) -> None
     assert stalls[0] > 50 * reads
 
 
-def test_armed_costs_at_most_two_and_a_half_times_idle(device: Device) -> None:
+# The limits are over plain emulation: armed 2.5, and idle itself may be at 1.05.
+ARMED_OVER_IDLE = LIMITS["plugin_armed_ratio"] / LIMITS["plugin_idle_ratio"]
+
+
+def test_armed_is_within_its_limit_even_where_idle_is_at_its_own(device: Device) -> None:
     emulator = Emulator(device.guest)
 
     def best(mode: str) -> float:
@@ -62,4 +66,4 @@ def test_armed_costs_at_most_two_and_a_half_times_idle(device: Device) -> None:
 
     idle = best("idle")
     device.arm()
-    assert best("armed") <= 2.5 * idle
+    assert best("armed") <= ARMED_OVER_IDLE * idle

@@ -46,6 +46,10 @@ class Pages:
         self.address = (base + align - 1) // align * align
         self._offset = self.address - base
 
+    def allow_huge(self) -> None:
+        """The kernel may make huge pages of them from now on."""
+        self._map.madvise(MADV_HUGEPAGE)
+
     def bind(self, node: int, flags: int = 0) -> None:
         mask = ctypes.c_ulong(1 << node)
         syscall(

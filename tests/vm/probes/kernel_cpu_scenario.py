@@ -14,6 +14,7 @@ from tiermem.probes.kernel_cpu import KernelCpuSnapshot, kernel_threads
 DAMON = Path("/sys/kernel/mm/damon/admin/kdamonds")
 # Runs from boot on recent kernels, and no second user of DAMON may run beside it.
 DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage")
 ROUNDS = 10
 
 
@@ -46,17 +47,47 @@ def kdamond_scenario(probe: Probe[KernelCpuSnapshot]) -> dict[str, Any]:
         seen, at_most = probe.read().minus(before), cpu_ns(pid)
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         named = kernel_threads()
-        return {
+        report = {
             "seen": seen.as_dict(),
             "scheduler_ns": [at_least, at_most],
             "stat_ns": (int(ticks[11]) + int(ticks[12])) * 10**9 // os.sysconf("SC_CLK_TCK"),
             "listed": (pid, "kdamond") in list(named),
         }
+        # Nobody reads what it uses from here to its end.
+        time.sleep(0.5)
+        at_end = cpu_ns(pid)
     finally:
         (kdamond / "state").write_text("off")
         (DAMON / "nr_kdamonds").write_text("0")
-        if had_statistics:
-            DAMON_STAT.write_text("Y")
+    ended = probe.read().minus(before).as_dict()
+    if had_statistics:
+        DAMON_STAT.write_text("Y")
+    return report | {"ended": {"seen": ended, "scheduler_ns": at_end}}
+
+
+def khugepaged_scenario(probe: Probe[KernelCpuSnapshot]) -> dict[str, Any]:
+    """khugepaged makes huge pages of this process' base pages, without a pause."""
+    pause = HUGE_PAGES / "khugepaged/scan_sleep_millisecs"
+    modes = (HUGE_PAGES / "enabled").read_text()
+    usual = {
+        HUGE_PAGES / "enabled": modes[modes.index("[") + 1 : modes.index("]")],
+        pause: pause.read_text(),
+    }
+    pages = Pages(2048)
+    pages.touch()
+    try:
+        (HUGE_PAGES / "enabled").write_text("madvise")
+        pid = next(pid for pid, kind in kernel_threads() if kind == "khugepaged")
+        earlier, before, later = cpu_ns(pid), probe.read(), cpu_ns(pid)
+        pages.allow_huge()
+        pause.write_text("0")
+        time.sleep(2)
+        at_least = cpu_ns(pid)
+        seen, at_most = probe.read().minus(before), cpu_ns(pid)
+    finally:
+        for path, value in usual.items():
+            path.write_text(value)
+    return {"seen": seen.as_dict(), "scheduler_ns": [at_least - later, at_most - earlier]}
 
 
 def process_scenario(probe: Probe[KernelCpuSnapshot]) -> dict[str, Any]:
@@ -79,6 +110,7 @@ def run() -> dict[str, Any]:
             "threads": sorted(kind for _, kind in kernel_threads()),
             "kdamond": kdamond_scenario(probe),
             "process": process_scenario(probe),
+            "khugepaged": khugepaged_scenario(probe),
         }
         probe.set_apart([os.getpid()])
         report["apart"] = process_scenario(probe)

@@ -47,7 +47,14 @@ def _open(recording: Path | None, synthetic: str | None, settings: PatternSettin
         return Pattern(synthetic or _DEFAULT_PATTERN, settings)
     if synthetic is not None:
         raise ConfigError("replay: give either a TRACE file or --synthetic PATTERN, not both")
-    return open_recording(recording)
+    opened = open_recording(recording)
+    if opened.dropped:
+        print(
+            f"tiermem: {recording}: the recorder dropped {opened.dropped} accesses "
+            f"beside the {opened.records} records: what is replayed is not the whole",
+            file=sys.stderr,
+        )
+    return opened
 
 
 @app.command()

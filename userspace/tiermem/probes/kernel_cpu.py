@@ -14,10 +14,15 @@ task_numa_fault(), which leaves out a few hundred instructions of it, rather
 than burden every page fault with a hook. Interrupts that arrive meanwhile
 are charged to whom they interrupt, as the kernel's own accounting does by
 default.
+
+How much a kernel thread has used altogether is the scheduler's own account
+(/proc/PID/schedstat); the program only splits it, and `other` is what it saw no
+activity for.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +45,9 @@ THREADS = WHO[2:]
 PF_KTHREAD = 0x00200000  # include/linux/sched.h; field 9 of /proc/PID/stat
 
 _CELL = np.dtype([("ns", "<u8"), ("times", "<u8")])
+_PID = np.dtype("<u4")
+_THREAD = np.dtype([("before_ns", "<u8"), ("who", "<u4"), ("reserved", "<u4")])
+_USED = np.dtype([("ns", "<u8")])
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,15 @@ def kernel_threads(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
             yield int(stat.parent.name), kind
 
 
+def thread_cpu_ns(pid: int) -> int | None:
+    """What the scheduler has charged a thread; None where it has ended, or the kernel
+    keeps no such account (CONFIG_SCHED_INFO)."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def set_apart(program: Program, pids: Iterable[int]) -> None:
     """Charge what these processes (all their threads) do from now on to the row `apart`."""
     for pid in pids:
@@ -120,10 +137,19 @@ def _open(
 ) -> Callable[[], KernelCpuSnapshot]:
     # The program sees for itself which threads start later.
     for pid, kind in kernel_threads():
-        program.put("accounts", pid, overwrite=False, who=WHO.index(kind))
+        who, before_ns = WHO.index(kind), thread_cpu_ns(pid) or 0
+        program.put("threads", pid, overwrite=False, who=who, before_ns=before_ns)
+        program.put("accounts", pid, overwrite=False, who=who)
+    has_totals = thread_cpu_ns(os.getpid()) is not None
+    least = dict.fromkeys(THREADS, 0)
 
     def read() -> KernelCpuSnapshot:
         leaves = program.array("cells", _CELL).reshape(len(WHO), len(ACTIVITIES))
+        for kind, total_ns in _thread_totals(program).items() if has_totals else ():
+            row = leaves[WHO.index(kind)]["ns"]
+            # A total may be a tick older than the cells; what was read once stays.
+            least[kind] = max(least[kind], total_ns - int(row[1:].sum()))
+            row[0] = least[kind]
         return KernelCpuSnapshot(
             tuple(
                 CpuTime(who, activity, int(leaves[i, j]["ns"]), int(leaves[i, j]["times"]))
@@ -134,6 +160,23 @@ def _open(
         )
 
     return read
+
+
+def _thread_totals(program: Program) -> dict[str, int]:
+    """CPU time since the probe came of the threads of each kind, by the scheduler.
+
+    Those that have ended first: a thread that ends meanwhile is missed this once
+    rather than counted twice.
+    """
+    ended = program.array("ended", _USED)["ns"]
+    totals = {kind: int(ended[WHO.index(kind)]) for kind in THREADS}
+    # By pid, since the walk starts again where an entry vanishes under it.
+    living = {int(pid): thread for pid, thread in program.entries("threads", _PID, _THREAD)}
+    for pid, thread in living.items():
+        ns = thread_cpu_ns(pid)
+        if ns is not None:
+            totals[WHO[thread["who"]]] += ns - int(thread["before_ns"])
+    return totals
 
 
 def _span(sees: str, start: str, end: str, handler: str, *, needed: bool) -> Part:
@@ -194,6 +237,8 @@ QUESTION = Question(
         "TASK_PID_OFFSET": FieldOffset("task_struct", "pid"),
         "TASK_FLAGS_OFFSET": FieldOffset("task_struct", "flags"),
         "TASK_COMM_OFFSET": FieldOffset("task_struct", "comm"),
+        "TASK_ENTITY_OFFSET": FieldOffset("task_struct", "se"),
+        "ENTITY_RUNTIME_OFFSET": FieldOffset("sched_entity", "sum_exec_runtime"),
     },
     open_reader=_open,
 )

@@ -139,7 +139,10 @@ class Program:
     def entries(
         self, table: str, key: np.dtype[Any], leaf: np.dtype[Any]
     ) -> Iterator[tuple[np.void, np.void]]:
-        """A per-CPU hash: (key, value summed over CPUs), in no order."""
+        """A hash: (key, value, that of a per-CPU hash summed over CPUs), in no order.
+
+        A key may come twice where entries are deleted meanwhile.
+        """
         for raw_key, raw_leaves in self._bpf[table].items():
             yield (
                 np.frombuffer(bytes(raw_key), dtype=key)[0],

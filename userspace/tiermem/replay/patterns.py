@@ -139,6 +139,7 @@ class Pattern:
     """A synthetic trace; fulfils `Trace`."""
 
     first_page = FIRST_PAGE
+    dropped = 0
 
     def __init__(self, name: str, settings: PatternSettings) -> None:
         """ConfigError for a name that is not in PATTERNS, or a value out of range."""

@@ -29,7 +29,7 @@ def to_table(outcomes: list[Outcome], trace: Trace, machine: MachineSettings) ->
     fast = machine.fast_frames(trace.pages)
     table = Table(
         box=box.SIMPLE,
-        title=f"{trace.name}: {trace.records:,} records, {trace.pages:,} pages, "
+        title=f"{trace.name}: {trace.records:,} records{_lost(trace)}, {trace.pages:,} pages, "
         f"{fast:,} of DRAM (modelled time, after {machine.warmup:.0%} warm-up)",
     )
     for name in ("policy", "settings"):
@@ -57,6 +57,10 @@ def to_table(outcomes: list[Outcome], trace: Trace, machine: MachineSettings) ->
     return table
 
 
+def _lost(trace: Trace) -> str:
+    return f" ({trace.dropped:,} more were dropped)" if trace.dropped else ""
+
+
 def _optional(value: float | None, shape: str) -> str:
     return "-" if value is None else shape.format(value)
 
@@ -70,7 +74,12 @@ def to_json(outcomes: list[Outcome], trace: Trace, machine: MachineSettings) -> 
     tracked = [result.accesses_per_s for job, result in outcomes if job.contender.lists]
     return {
         "replay_accesses_per_s": min(tracked, default=None),
-        "trace": {"name": trace.name, "records": trace.records, "pages": trace.pages},
+        "trace": {
+            "name": trace.name,
+            "records": trace.records,
+            "dropped": trace.dropped,
+            "pages": trace.pages,
+        },
         "machine": {**asdict(machine), "dram_pages": machine.fast_frames(trace.pages)},
         "runs": [
             {

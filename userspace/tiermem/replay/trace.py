@@ -43,6 +43,10 @@ class Trace(Protocol):
         """How many records there are."""
 
     @property
+    def dropped(self) -> int:
+        """Accesses that the recorder could not keep: above 0, the trace is not whole."""
+
+    @property
     def pages(self) -> int:
         """Distinct pages touched, an upper bound."""
 
@@ -76,6 +80,7 @@ class Recording:
     name: str
     pages: int
     records: int
+    dropped: int = 0
     first_page: int | None = None
 
     def chunks(self) -> Iterator[U64]:
@@ -101,7 +106,7 @@ def open_recording(path: Path) -> Recording:
             head = file.read(HEADER_DTYPE.itemsize)
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
-    records = _check_header(path, head, size)
+    records, dropped = _check_header(path, head, size)
     data = _map(path, records)
     pages, bad = count_pages(data)
     if bad < records:
@@ -109,7 +114,7 @@ def open_recording(path: Path) -> Recording:
             f"{path}: offset {_offset(bad)}: malformed record {int(data[bad]):#018x} "
             f"(a gap record has bits 63..51 clear)"
         )
-    return Recording(path, path.name, pages, records)
+    return Recording(path, path.name, pages, records, dropped)
 
 
 def _map(path: Path, records: int) -> U64:
@@ -120,7 +125,8 @@ def _offset(record: int) -> int:
     return int(HEADER_DTYPE.itemsize) + record * int(lib.TM_TRACE_RECORD_BYTES)
 
 
-def _check_header(path: Path, head: bytes, size: int) -> int:
+def _check_header(path: Path, head: bytes, size: int) -> tuple[int, int]:
+    """(records, dropped)"""
     if len(head) < HEADER_DTYPE.itemsize:
         raise TraceError(
             f"{path}: offset {len(head)}: the file ends inside the header "
@@ -146,7 +152,7 @@ def _check_header(path: Path, head: bytes, size: int) -> int:
         raise TraceError(f"{path}: offset {_offset(fitting)}: the last record is cut short")
     if not (promised or fitting):
         raise TraceError(f"{path}: offset {len(head)}: no records")
-    return promised or int(fitting)
+    return promised or int(fitting), int(header["dropped"])
 
 
 def write_recording(path: Path, trace: Trace) -> int:
@@ -156,6 +162,7 @@ def write_recording(path: Path, trace: Trace) -> int:
     header["version"] = lib.TM_TRACE_VERSION
     header["addresses"] = lib.TM_TRACE_VIRTUAL
     header["records"] = trace.records
+    header["dropped"] = trace.dropped
     try:
         with path.open("wb") as file:
             file.write(header.tobytes())
