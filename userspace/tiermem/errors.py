@@ -28,6 +28,10 @@ class MissingError(TiermemError):
     exit_code = 3
 
 
+class NoRightError(MissingError):
+    """Something is there, and this process may not use it."""
+
+
 class KernelError(TiermemError):
     """A system call or ioctl that failed, with the errno's meaning.
 

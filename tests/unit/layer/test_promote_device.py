@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiermem.errors import KernelError, MissingError
+from tiermem.errors import KernelError, MissingError, NoRightError
+from tiermem.layer import device_file
 from tiermem.layer.promote_device import BATCH_MAX, PromoteCode, PromoteDevice, PromoteResult
 from tiermem.native._uapi import lib
 
@@ -27,6 +29,18 @@ def test_a_result_counts_its_codes() -> None:
 def test_a_missing_node_says_which_module_to_load(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="tiermem_promote is not loaded"):
         PromoteDevice(tmp_path / "tiermem_promote")
+
+
+def test_a_node_that_may_not_be_opened_is_a_missing_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(device_file.os, "open", refuse)
+    with pytest.raises(NoRightError, match=r"tiermem_promote cannot be opened: Permission") as seen:
+        PromoteDevice(tmp_path / "tiermem_promote")
+    assert seen.value.exit_code == 3
 
 
 def test_a_failed_call_names_the_pages_and_the_node(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 from tiermem.errors import ConfigError
 from tiermem.layer.tracker_device import ENTRIES_MAX
+from tiermem.m5 import trackers
 from tiermem.m5.settings import LIST_ENTRIES_MAX, SETTABLE, M5Settings, is_settable
 from tiermem.service.config import load, validate, with_change
 
@@ -71,11 +72,34 @@ def test_list_size_is_the_hardware_s() -> None:
         ("scope.pids", "[0]", "1 and up"),
         ("nominator.mode", "best", "hpt"),
         ("promoter.kind", "magic", "module"),
+        ("tracker.kind", "magic", r"tracker\.kind = \"magic\": must be one of damon, device, pac"),
+        ("policy.name", "foo", r"policy\.name = \"foo\": must be density or .*module:Class"),
+        ("policy.name", "my-policies:Best", "module:Class"),
+        ("tracker.damon.min_regions", "1001", r"damon\.max_regions = 1000: .* min_regions.* 1001"),
+        ("tracker.damon.sample_us", "100001", r"damon\.aggregate_us = 100000: .* sample_us"),
+        ("socket", "3", "socket = 3: must be a path, written as a string"),
     ],
 )
 def test_a_wrong_value_names_what_is_allowed(key: str, value: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         with_change(M5Settings(), key, value)
+
+
+def test_a_scope_is_a_cgroup_or_processes() -> None:
+    both = {"scope": {"pids": [1], "cgroup": "web"}}
+    with pytest.raises(ConfigError, match=r"m5\.toml: scope = .*: names both pids and a cgroup"):
+        validate(both, M5Settings, "m5.toml")
+
+
+def test_a_tracker_that_somebody_registered_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackers, "_REGISTRY", dict(trackers._REGISTRY))
+    trackers.register_tracker("chmu")(trackers.make_tracker)
+    assert with_change(M5Settings(), "tracker.kind", "chmu").tracker.kind == "chmu"
+
+
+def test_a_policy_of_one_s_own_is_named_by_module_and_class() -> None:
+    chosen = with_change(M5Settings(), "policy.name", "my.policies:Best")
+    assert chosen.policy.name == "my.policies:Best"
 
 
 def test_a_key_that_is_none_is_refused() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from tiermem.layer.sysfs import Tree
 
 PAGE_BYTES = 4096
@@ -31,6 +33,9 @@ Node 1, zone  Movable
         low      2
         high     9999
 """
+
+
+PAGE_PRESENT = 1 << 63
 
 
 def write(path: Path, text: str) -> None:
@@ -68,3 +73,19 @@ def make_tree(root: Path, *, free_pages: int = 1000, has_reclaim: bool = True) -
     write(tree.proc / "sys/vm/watermark_boost_factor", "15000\n")
     write(tree.proc / "zoneinfo", ZONEINFO)
     return tree
+
+
+def add_process(
+    tree: Tree, pid: int, frames: Mapping[int, int], *, command: str = "it", cgroup: str = "/"
+) -> None:
+    """A process with one mapping from address 0: {page number: frame}, the rest not present."""
+    folder = tree.proc / str(pid)
+    pages = max(frames, default=0) + 1
+    words = np.zeros(pages, dtype=np.uint64)
+    for page, frame in frames.items():
+        words[page] = PAGE_PRESENT | frame
+    write(folder / "maps", f"0-{pages * PAGE_BYTES:x} rw-p 00000000 00:00 0\n")
+    (folder / "pagemap").write_bytes(words.tobytes())
+    write(folder / "numa_maps", f"0 default anon={len(frames)} N1={len(frames)}\n")
+    write(folder / "comm", f"{command}\n")
+    write(folder / "cgroup", f"0::{cgroup}\n")

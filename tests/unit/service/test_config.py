@@ -29,6 +29,7 @@ class Daemon(Settings):
     elector: Elector = Elector()
     trackers: tuple[Tracker, ...] = ()
     scope: Elector | None = None
+    socket: Path = Path("/run/x.sock")
 
     @field_validator("rate_MBps")
     @classmethod
@@ -75,6 +76,7 @@ def test_a_loaded_config_cannot_be_changed_in_place(tmp_path: Path) -> None:
         ("[elector]\npower = 11", "elector.power = 11: must be less than or equal to 10"),
         ('[elector]\nmode = "x"', "elector.mode = \"x\": must be 'frequency' or 'fixed'"),
         ("elector = 1", "elector = 1: must be a table for Elector"),
+        ("socket = 3", "socket = 3: must be a path, written as a string"),
         ("rate_MBps = 13", "rate_MBps = 13: 13 is not allowed"),
         ("rate_Mbps = 3", "rate_Mbps: is not a key; did you mean rate_MBps?"),
         ('"list[x]" = 3', "list[x]: is not a key; allowed here: dry_run, elector"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +16,22 @@ from rich.console import Console
 from rich.live import Live
 
 from tiermem.errors import ConfigError
-from tiermem.m5.settings import M5Settings
+from tiermem.m5.settings import SETTABLE, M5Settings
 from tiermem.service.client import LocalClient
 from tiermem.service.config import load, with_change
 
 CONFIG = Path("/etc/tiermem/m5.toml")
-SOCKET = M5Settings.model_fields["socket"].default
+SOCKET: Path = M5Settings.model_fields["socket"].default
 
 app = typer.Typer(help="Page tiering: run the daemon, look at it, steer it.", no_args_is_help=True)
 
-SocketOption = Annotated[Path, typer.Option("--socket", help="The daemon's socket.")]
+SocketOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"The daemon's socket; without it that of {CONFIG}, else {SOCKET}.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -75,20 +84,21 @@ def run(
     logging.basicConfig(format="%(levelname)s %(message)s")
     logging.getLogger("tiermem").setLevel(settings.log_level.upper())
     # Loaded here: numpy and the service's server take a second on a slow machine.
-    if once:
-        from tiermem.m5.try_once import try_once
+    with _naming_the_source(path, changes or []):
+        if once:
+            from tiermem.m5.try_once import try_once
 
-        _show_status(try_once(settings), [])
-        return
-    from tiermem.m5.serve import serve
+            _show_status(try_once(settings), [])
+            return
+        from tiermem.m5.serve import serve
 
-    serve(settings, path)
+        serve(settings, path)
 
 
 @app.command()
-def status(*, socket: SocketOption = SOCKET, as_json: JsonOption = False) -> None:
+def status(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """What the daemon sees and does: tiers, moves, refusals, troubles."""
-    answer = LocalClient(socket).get("/v1/status")
+    answer = LocalClient(_socket(socket)).get("/v1/status")
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
     else:
@@ -98,14 +108,19 @@ def status(*, socket: SocketOption = SOCKET, as_json: JsonOption = False) -> Non
 @app.command()
 def top(
     *,
-    socket: SocketOption = SOCKET,
+    socket: SocketOption = None,
     interval: Annotated[float, typer.Option(min=0.2, help="Seconds between updates.")] = 2.0,
     count: Annotated[int, typer.Option(min=0, help="Updates to show; 0: until Ctrl-C.")] = 0,
 ) -> None:
-    """The same, live, with hot pages by process (looking costs the daemon some CPU time)."""
+    """The same, live, with hot pages by process (looking costs the daemon some CPU time).
+
+    Every half second:               tiermem m5 top --interval 0.5
+
+    Once, for a log:                 tiermem m5 top --count 1
+    """
     from tiermem.m5.top_view import render
 
-    client = LocalClient(socket)
+    client = LocalClient(_socket(socket))
     shown = 0
     with Live(console=Console(), auto_refresh=False) as live:
         try:
@@ -123,14 +138,19 @@ def top(
 def explain(
     pid: Annotated[int, typer.Argument(min=1, help="The process.")],
     *,
-    socket: SocketOption = SOCKET,
+    socket: SocketOption = None,
     wait: Annotated[
         float, typer.Option(min=0, max=8, help="Seconds of rounds to watch first.")
     ] = 1.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Where a process' memory lies, and why its last pages moved or did not."""
-    client = LocalClient(socket, timeout_s=wait + 10)
+    """Where a process' memory lies, and why its last pages moved or did not.
+
+    One process:                     tiermem m5 explain $(pidof redis-server)
+
+    After five seconds of watching:  tiermem m5 explain 4711 --wait 5
+    """
+    client = LocalClient(_socket(socket), timeout_s=wait + 10)
     answer = client.get("/v1/explain", {"pid": str(pid), "wait_s": str(wait)})
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
@@ -142,13 +162,21 @@ def explain(
 
 @app.command("set")
 def set_key(
-    key: Annotated[str, typer.Argument(help="A key as in m5.toml, e.g. elector.payback_s.")],
+    key: Annotated[
+        str,
+        typer.Argument(help=f"A key as in m5.toml: one of, or one below: {', '.join(SETTABLE)}."),
+    ],
     value: Annotated[str, typer.Argument(help="Its new value, written as in TOML.")],
     *,
-    socket: SocketOption = SOCKET,
+    socket: SocketOption = None,
 ) -> None:
-    """Change a setting of the running daemon; it is checked as the config is, and not saved."""
-    answer: Any = LocalClient(socket).post("/v1/set", {"key": key, "value": value})
+    """Change a setting of the running daemon; it is checked as the config is, and not saved.
+
+    Move less:                       tiermem m5 set promoter.rate_limit_MBps 50
+
+    One service's pages only:        tiermem m5 set scope.cgroup system.slice/redis.service
+    """
+    answer: Any = LocalClient(_socket(socket)).post("/v1/set", {"key": key, "value": value})
     for part in key.split("."):
         answer = answer[part]
     typer.echo(f"{key} = {json.dumps(answer)}")
@@ -164,6 +192,31 @@ def _settings(config: Path | None, changes: list[str]) -> tuple[M5Settings, Path
             raise ConfigError(f"--set {change}: must be KEY=VALUE")
         settings = with_change(settings, key, value)
     return settings, path
+
+
+@contextmanager
+def _naming_the_source(path: Path | None, changes: list[str]) -> Iterator[None]:
+    """A key that proves wrong only on this host: say which file, or --set, it came from."""
+    try:
+        yield
+    except ConfigError as error:
+        said = str(error)
+        key = said.split(" ", 1)[0].rstrip(":")
+        names = [change.partition("=")[0] for change in changes]
+        if any(f"{name}.".startswith(f"{key}.") for name in names):
+            raise ConfigError(f"set: {said}") from error
+        raise ConfigError(f"{path}: {said}" if path else said) from error
+
+
+def _socket(given: Path | None) -> Path:
+    """Where the daemon listens. Of the config only this key counts, whatever else it says."""
+    if given is not None:
+        return given
+    try:
+        named = tomllib.loads(CONFIG.read_text()).get("socket")
+    except (OSError, ValueError):
+        named = None  # not there, not for us to read, or not TOML: no reason not to ask
+    return Path(named) if isinstance(named, str) else SOCKET
 
 
 def _show_status(answer: dict[str, Any], hot: list[dict[str, Any]]) -> None:

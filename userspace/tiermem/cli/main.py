@@ -25,6 +25,14 @@ VERBS: dict[str, str] = {
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",
 }
+HELP = """A CXL memory layer for Linux.
+
+What this host lacks:            tiermem doctor
+
+What M5 would move (a dry run):  tiermem m5 run --dry-run --once
+
+Without CXL memory, emulated:    tiermem testbed build, then tiermem testbed up
+"""
 COMPLETION_OPTIONS = ("install_completion", "show_completion")
 
 
@@ -69,7 +77,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="tiermem",
         cls=VerbGroup,
-        help="A CXL memory layer for Linux.",
+        help=HELP,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )

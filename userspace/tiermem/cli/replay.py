@@ -135,7 +135,14 @@ def replay(  # noqa: PLR0917 (a command line)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Run an address trace through trackers, memory model and M5's policy."""
+    """Run an address trace through trackers, memory model and M5's policy.
+
+    All policies on a made-up trace: tiermem replay --synthetic scan --compare
+
+    A policy of your own:            tiermem replay --policy none --policy my_policies:HottestFirst
+
+    A setting's values side by side: tiermem replay --set elector.payback_s=5,20,60
+    """
     settings = PatternSettings(
         pages=pages,
         records=records,

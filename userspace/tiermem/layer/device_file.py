@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tiermem.errors import KernelError, MissingError
+from tiermem.errors import KernelError, MissingError, NoRightError
 
 
 class DeviceFile:
@@ -16,7 +16,7 @@ class DeviceFile:
 
     def __init__(self, path: Path, module: str) -> None:
         """Open `path`, which `module` makes. MissingError when it is not there,
-        KernelError (EACCES, EPERM) without the right to open it."""
+        NoRightError without the right to open it."""
         self.path = path
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -24,6 +24,11 @@ class DeviceFile:
             raise MissingError(
                 f"{path} is not there: the kernel module {module} is not loaded,"
                 " or this host lacks its device; `modprobe` or `insmod` it as root"
+            ) from None
+        except PermissionError as error:
+            raise NoRightError(
+                f"{path} cannot be opened: {error.strerror}; it is root's, and a unit or"
+                " container must allow it (DeviceAllow)"
             ) from None
         except OSError as error:
             raise KernelError(f"open {path}", error.errno or 0) from None

@@ -1,13 +1,16 @@
 """`explain PID`: where a process' memory lies, and why its last pages moved or did not.
 
 Rounds remember page frames, not processes, for a page's owner costs a walk of
-page tables. So the frames of the one process in question are indexed first;
-then some rounds are watched, in which a page that moves can still be named; of
-earlier rounds, those pages can be named that are where they were.
+page tables. So the frames of the one process in question are read first; then
+some rounds are watched, in which a page that moves can still be named. Of
+earlier rounds, those pages can be named that are where they were: a frame whose
+page moved up has been given to somebody else since, most often to a page that
+was pushed down for it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,22 @@ from tiermem.m5.observation import VERDICT_MEANING, Verdict
 from tiermem.m5.rounds import NOT_ASKED, Round
 
 PAGES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A process' frames, and the (monotonic) time in which its page map was read."""
+
+    index: FrameIndex
+    began_ns: int
+    ended_ns: int
+
+
+def read_frames(pid: int, proc: Path) -> Frames:
+    """The frames of `pid` now. A big process takes seconds: not for an event loop."""
+    began_ns = time.monotonic_ns()
+    index = FrameIndex([pid], proc)
+    return Frames(index, began_ns, time.monotonic_ns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +70,17 @@ class PageStory:
         }
 
 
-def explain(pid: int, index: FrameIndex, rounds: Iterable[Round], proc: Path) -> dict[str, Any]:
-    """The answer for `pid`, whose frames `index` has; `rounds` oldest first.
+def explain(
+    pid: int, frames: Frames, rounds: Iterable[Round], proc: Path, outside: str = ""
+) -> dict[str, Any]:
+    """The answer for `pid`, whose `frames` these are; `rounds` oldest first.
 
+    `outside` is the part of the scope that leaves `pid` out, if one does.
     Raises ProcessGoneError for a process that has ended.
     """
-    stories: dict[int, PageStory] = {}
+    stories = _tell(frames, list(rounds))
     verdicts: dict[str, int] = {}
     results: dict[str, int] = {}
-    # Newest first and each page once: a page may be in every one of the rounds.
-    told = np.empty(0, dtype=np.uint64)
-    for one in reversed(list(rounds)):
-        news = _stories(one, index, told)
-        stories.update({story.pfn: story for story in news})
-        told = np.union1d(told, np.array([story.pfn for story in news], dtype=np.uint64))
     for story in stories.values():
         name = story.verdict.name.lower()
         verdicts[name] = verdicts.get(name, 0) + 1
@@ -74,6 +90,7 @@ def explain(pid: int, index: FrameIndex, rounds: Iterable[Round], proc: Path) ->
     hottest = sorted(stories.values(), key=lambda story: -story.reads_per_s)
     return {
         "pid": pid,
+        "outside": outside,
         "bytes_by_node": {str(node): size for node, size in bytes_by_node(pid, proc).items()},
         "pages_considered": len(stories),
         "verdicts": verdicts,
@@ -83,15 +100,39 @@ def explain(pid: int, index: FrameIndex, rounds: Iterable[Round], proc: Path) ->
     }
 
 
-def _stories(one: Round, index: FrameIndex, told: U64) -> list[PageStory]:
-    """What a round said of the pages that are not in `told`."""
-    owners = index.find(one.pages[~np.isin(one.pages, told)]).first_of_each()
+def _tell(frames: Frames, rounds: list[Round]) -> dict[int, PageStory]:
+    """By frame, what the last round that can have meant the process' page said of it."""
+    earlier = [one for one in rounds if one.now_ns <= frames.ended_ns]
+    later = [one for one in rounds if one.now_ns > frames.ended_ns]
+    stories: dict[int, PageStory] = {}
+    # What moved while the map was read may be in it under its old frame or its new one.
+    closed = _union(one.left for one in earlier if one.now_ns >= frames.began_ns)
+    for one in later:
+        stories.update(_stories(one, frames.index, closed))
+        closed = _union([closed, one.left])
+    closed = _union([closed, np.array(list(stories), dtype=np.uint64)])
+    # Newest first and each page once: a page may be in every one of the rounds.
+    for one in reversed(earlier):
+        closed = _union([closed, one.left])
+        news = _stories(one, frames.index, closed)
+        stories.update(news)
+        closed = _union([closed, np.array(list(news), dtype=np.uint64)])
+    return stories
+
+
+def _union(parts: Iterable[U64]) -> U64:
+    return np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *parts]))
+
+
+def _stories(one: Round, index: FrameIndex, closed: U64) -> dict[int, PageStory]:
+    """What a round said of the frames that are not in `closed`."""
+    owners = index.find(one.pages[~np.isin(one.pages, closed)]).first_of_each()
     if len(owners) == 0:
-        return []
+        return {}
     order = np.argsort(one.pages)
     places = order[np.searchsorted(one.pages[order], owners.pfns)]
-    return [
-        PageStory(
+    return {
+        pfn: PageStory(
             address,
             pfn,
             one.number,
@@ -102,4 +143,4 @@ def _stories(one: Round, index: FrameIndex, told: U64) -> list[PageStory]:
         for address, pfn, place in zip(
             owners.addresses.tolist(), owners.pfns.tolist(), places.tolist(), strict=True
         )
-    ]
+    }

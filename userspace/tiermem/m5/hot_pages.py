@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tiermem.layer.pages import find_owners
 from tiermem.layer.sysfs import Tree, numbered, read_text
-from tiermem.m5.rounds import Rounds
+from tiermem.m5.rounds import Round
 
 _LIFE_S = 2.0
+# A round's list holds until the next round is due, and this much longer.
+_GRACE_NS = 3_000_000_000
 
 
 class HotPages:
-    """Answers at most every two seconds anew: it reads the page maps of all processes."""
+    """Answers at most every two seconds anew: it reads the page maps of all processes.
 
-    def __init__(self, rounds: Rounds, tree: Tree) -> None:
-        self._rounds = rounds
+    That may take seconds; let one thread at a time do it, and not the event loop's.
+    """
+
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._answer: list[dict[str, Any]] = []
         self._asked_s = float("-inf")
 
-    def by_process(self) -> list[dict[str, Any]]:
-        """pid, command, hot pages and their reads a second, hottest process first."""
+    def by_process(self, rounds: Sequence[Round]) -> list[dict[str, Any]]:
+        """pid, command, hot pages and their reads a second, hottest process first.
+
+        By the last of `rounds` (oldest first), if it is not a thing of the past.
+        """
         now_s = time.monotonic()
         if now_s - self._asked_s > _LIFE_S:
-            self._asked_s = now_s
-            self._answer = self._look_up()
+            self._answer = self._look_up(rounds[-1]) if rounds else []
+            self._asked_s = time.monotonic()
         return self._answer
 
-    def _look_up(self) -> list[dict[str, Any]]:
-        last = next((one for one in reversed(self._rounds.recent)), None)
-        if last is None:
+    def _look_up(self, last: Round) -> list[dict[str, Any]]:
+        if time.monotonic_ns() - last.now_ns > last.decision.next_round_ns + _GRACE_NS:
             return []
         pids = numbered(self._tree.proc, "")
-        owners = find_owners(last.pages, pids, self._tree.proc)
+        owners = find_owners(np.setdiff1d(last.pages, last.left), pids, self._tree.proc)
         order = np.argsort(last.pages)
         places = order[np.searchsorted(last.pages[order], owners.pfns)]
         reads = last.decision.reads_per_s[places]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiermem.errors import MissingError
+from tiermem.errors import MissingError, NoRightError
 from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import Topology
 from tiermem.m5.engine import Parts
@@ -56,6 +56,8 @@ def make_promoter(settings: PromoterSettings, tree: Tree) -> Promoter:
         return AddressPromoter(tree)
     try:
         return FramePromoter(settings.device)
+    except NoRightError:
+        raise  # with the module loaded, going without it would hide a wrong set-up
     except MissingError:
         if settings.kind == "module":
             raise

@@ -78,7 +78,6 @@ class Verdict(IntEnum):
     NO_PROFIT = 4
     STOPPED = 5
     OVER_BUDGET = 6
-    OUT_OF_SCOPE = 7
 
 
 VERDICT_MEANING: dict[Verdict, str] = {
@@ -89,7 +88,6 @@ VERDICT_MEANING: dict[Verdict, str] = {
     Verdict.NO_PROFIT: "its reads do not pay for the move and what it would push out",
     Verdict.STOPPED: "migration is stopped: nothing to gain at present",
     Verdict.OVER_BUDGET: "beyond the rate limit for this round",
-    Verdict.OUT_OF_SCOPE: "belongs to a process outside the configured scope",
 }
 
 

@@ -90,21 +90,26 @@ def load_policy(name: str, settings: PolicySettings) -> Policy:
     if ":" not in name:
         if name not in known:
             raise ConfigError(
-                f"policy {name!r} is not known; allowed: {', '.join(known)}, or 'module:Class'"
+                f"policy.name = {name!r}: is not known; allowed: {', '.join(known)}, "
+                "or 'module:Class'"
             )
         return _REGISTRY[name](settings)
     module_name, _, class_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's module may fail in any way
-        raise ConfigError(f"policy {name!r}: cannot import {module_name!r}: {error}") from error
+        raise ConfigError(
+            f"policy.name = {name!r}: cannot import {module_name!r}: {error}"
+        ) from error
     factory = getattr(module, class_name, None)
     if not (isinstance(factory, type) and issubclass(factory, Policy)):
         raise ConfigError(
-            f"policy {name!r}: {module_name!r} has no class {class_name!r} "
+            f"policy.name = {name!r}: {module_name!r} has no class {class_name!r} "
             f"derived from tiermem.m5.policy.Policy"
         )
     try:
         return factory(settings)
     except Exception as error:
-        raise ConfigError(f"policy {name!r}: {class_name} cannot be made: {error}") from error
+        raise ConfigError(
+            f"policy.name = {name!r}: {class_name} cannot be made: {error}"
+        ) from error

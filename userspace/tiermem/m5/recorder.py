@@ -18,7 +18,7 @@ from tiermem.errors import ConfigError
 from tiermem.m5.observation import Verdict
 from tiermem.m5.rounds import Round
 
-_NOT_NOMINATED = [Verdict.ONE_OFF, Verdict.SPARSE, Verdict.BACKED_OFF, Verdict.OUT_OF_SCOPE]
+_NOT_NOMINATED = [Verdict.ONE_OFF, Verdict.SPARSE, Verdict.BACKED_OFF]
 
 
 class Recorder:

@@ -12,6 +12,7 @@ from tiermem.layer.promote_device import PromoteCode
 from tiermem.m5.hotlist import U64
 from tiermem.m5.monitor import Sample
 from tiermem.m5.observation import Decision, Verdict
+from tiermem.m5.promoter import ARRIVED
 
 ROUNDS_KEPT = 64
 NOT_ASKED = 255
@@ -37,6 +38,11 @@ class Round:
     def pages(self) -> U64:
         """The page frames that were considered, best first."""
         return self.decision.candidates
+
+    @property
+    def left(self) -> U64:
+        """Frames whose page is on the target node since: they hold something else now."""
+        return np.asarray(self.pages[np.isin(self.results, ARRIVED)], dtype=np.uint64)
 
 
 @dataclass

@@ -12,29 +12,38 @@ GET  /metrics                Prometheus text
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tiermem.errors import ConfigError
-from tiermem.layer.pages import FrameIndex
 from tiermem.m5.daemon import Daemon
-from tiermem.m5.explain import explain
+from tiermem.m5.explain import explain, read_frames
 from tiermem.m5.hot_pages import HotPages
 from tiermem.m5.observation import Verdict
 from tiermem.m5.probe_metrics import ProbeCollector
+from tiermem.m5.rounds import Round
+from tiermem.m5.scope import leaves_out
 from tiermem.m5.status import picture
 from tiermem.service.api import LocalApi
 from tiermem.service.metrics import Metrics
 
 _WAIT_MAX_S = 8.0
+_Answer = TypeVar("_Answer")
 
 
 def add_routes(api: LocalApi, daemon: Daemon) -> None:
     """Answer the routes above from `daemon`."""
-    hot = HotPages(daemon.engine.rounds, daemon.tree)
+    hot = HotPages(daemon.tree)
+    aside = _Aside()
+    proc = daemon.tree.proc
+
+    def rounds() -> list[Round]:
+        # Copied where rounds are added; each of them is never changed again.
+        return list(daemon.engine.rounds.recent)
 
     async def get_status(_query: Mapping[str, str]) -> Any:
         return picture(daemon)
@@ -43,7 +52,8 @@ def add_routes(api: LocalApi, daemon: Daemon) -> None:
         return daemon.settings.model_dump(mode="json")
 
     async def get_hot(_query: Mapping[str, str]) -> Any:
-        return hot.by_process()
+        remembered = rounds()
+        return await aside.run(lambda: hot.by_process(remembered))
 
     async def get_candidates(query: Mapping[str, str]) -> Any:
         return _candidates(daemon, round(_number(query, "rounds", 1, 1, 64)))
@@ -51,9 +61,11 @@ def add_routes(api: LocalApi, daemon: Daemon) -> None:
     async def get_explain(query: Mapping[str, str]) -> Any:
         pid = round(_number(query, "pid", None, 1, 1 << 22))
         wait_s = _number(query, "wait_s", 1.0, 0, _WAIT_MAX_S)
-        index = FrameIndex([pid], daemon.tree.proc)
+        outside = leaves_out(pid, daemon.settings.scope, daemon.tree)
+        frames = await aside.run(lambda: read_frames(pid, proc))
         await asyncio.sleep(wait_s)
-        return explain(pid, index, list(daemon.engine.rounds.recent), daemon.tree.proc)
+        watched = rounds()
+        return await aside.run(lambda: explain(pid, frames, watched, proc, outside))
 
     async def post_set(body: Mapping[str, Any]) -> Any:
         key, value = body.get("key"), body.get("value")
@@ -67,6 +79,22 @@ def add_routes(api: LocalApi, daemon: Daemon) -> None:
     api.get("/v1/candidates", get_candidates)
     api.get("/v1/explain", get_explain)
     api.post("/v1/set", post_set)
+
+
+class _Aside:
+    """One thread for reading page maps, which takes seconds where processes are big.
+
+    Rounds and the watchdog go on meanwhile. One thread and not a pool: who asks
+    often must not make the daemon read often. A semaphore would not do, for a
+    request that ran out of time leaves its reading behind.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page-maps")
+
+    async def run(self, question: Callable[[], _Answer]) -> _Answer:
+        """The answer to `question`, asked when those before it are answered."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
 
 
 def add_metrics(metrics: Metrics, daemon: Daemon) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tiermem.errors import ConfigError, ProcessGoneError
 from tiermem.layer.pages import read_cgroups, read_process_pages
-from tiermem.layer.sysfs import Tree
+from tiermem.layer.sysfs import Tree, read_text
 from tiermem.m5.hotlist import U64, HotList
 from tiermem.m5.settings import ScopeSettings
 
@@ -94,12 +94,24 @@ class ProcessScope:
 
 
 def make_scope(settings: ScopeSettings, tree: Tree) -> Scope:
-    """The scope that the config names; a cgroup and processes together are an error."""
-    if settings.cgroup and settings.pids:
-        raise ConfigError("scope: names both pids and a cgroup; give one of them")
+    """The scope that the config names. ConfigError where its cgroup is not there."""
     if settings.cgroup:
         return CgroupScope(settings.cgroup, tree)
     return ProcessScope(settings.pids, tree) if settings.pids else Everybody()
+
+
+def leaves_out(pid: int, settings: ScopeSettings, tree: Tree) -> str:
+    """The key and value that keep the pages of `pid` out of the scope; "" where none does."""
+    if settings.pids and pid not in settings.pids:
+        return f"scope.pids = {settings.pids}"
+    if not settings.cgroup:
+        return ""
+    lines = (read_text(tree.proc / str(pid) / "cgroup") or "").splitlines()
+    own = next((line[3:] for line in lines if line.startswith("0::")), "")
+    group = "/" + settings.cgroup.strip("/")
+    if f"{own}/".startswith(f"{group.rstrip('/')}/"):
+        return ""
+    return f'scope.cgroup = "{settings.cgroup}"'
 
 
 def keep_in_scope(

@@ -7,17 +7,19 @@ daemon runs, the others need a restart.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tiermem.m5.elector import ElectorSettings
 from tiermem.m5.nominator import NominatorSettings
-from tiermem.m5.policy import PolicySettings
+from tiermem.m5.policy import PolicySettings, policy_names
 from tiermem.service.config import Settings
 from tiermem.service.state import STATE_DIR
 
+_MODULE_AND_CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 LIST_ENTRIES_MAX = 4096  # TIERMEM_LIST_ENTRIES_MAX; tests hold it against the header
 
 
@@ -59,6 +61,24 @@ class DamonSettings(Settings):
     min_regions: int = Field(default=100, ge=3, le=100_000)
     max_regions: int = Field(default=1000, ge=3, le=100_000)
 
+    @field_validator("aggregate_us")
+    @classmethod
+    def _adds_up_samples(cls, aggregate_us: int, info: ValidationInfo) -> int:
+        return _not_below("sample_us", aggregate_us, info)
+
+    @field_validator("max_regions")
+    @classmethod
+    def _leaves_a_choice(cls, max_regions: int, info: ValidationInfo) -> int:
+        return _not_below("min_regions", max_regions, info)
+
+
+def _not_below(other: str, value: int, info: ValidationInfo) -> int:
+    """`value`, unless the key `other` of the same table is greater."""
+    least = info.data.get(other, value)
+    if value < least:
+        raise ValueError(f"must be at least {other}, which is {least}")
+    return value
+
 
 class TrackerSettings(Settings):
     """[tracker]: where hotness comes from."""
@@ -70,12 +90,29 @@ class TrackerSettings(Settings):
     hwt: WordSketchSettings = Field(default_factory=WordSketchSettings)
     damon: DamonSettings = Field(default_factory=DamonSettings)
 
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        # Trackers take these settings; their registry is open, so no Literal names them.
+        from tiermem.m5.trackers import tracker_names
+
+        if kind not in (names := tracker_names()):
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return kind
+
 
 class PolicyChoice(Settings):
     """[policy]: a built-in name or "module:Class", and options for a class of one's own."""
 
     name: str = "density"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in (names := policy_names()) and not _MODULE_AND_CLASS.fullmatch(name):
+            raise ValueError(f'must be {", ".join(names)} or a class of your own, "module:Class"')
+        return name
 
 
 class PromoterSettings(Settings):
@@ -107,6 +144,12 @@ class ScopeSettings(Settings):
         if any(pid < 1 for pid in pids):
             raise ValueError("must be process numbers, 1 and up")
         return pids
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ScopeSettings:
+        if self.pids and self.cgroup:
+            raise ValueError("names both pids and a cgroup; give one of them")
+        return self
 
 
 class KernelSettings(Settings):

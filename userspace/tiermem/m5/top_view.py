@@ -109,6 +109,14 @@ def render_explanation(answer: Mapping[str, Any]) -> RenderableType:
         Text(f"process {answer['pid']}: {where or 'no memory'}", style="bold"),
         Text(f"{answer['pages_considered']} of its pages were considered in the last rounds"),
     ]
+    if answer["outside"]:
+        parts.append(
+            Text(
+                f"it is outside {answer['outside']}: its pages stay, but for those that a "
+                "process inside has too",
+                style="yellow",
+            )
+        )
     for name, count in sorted(answer["verdicts"].items(), key=lambda item: -item[1]):
         parts.append(Text(f"  {count:6d} {name}: {answer['meanings'][name]}"))
     for name, count in sorted(answer["results"].items(), key=lambda item: -item[1]):

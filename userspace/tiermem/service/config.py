@@ -117,6 +117,8 @@ def _is_tag(part: int | str) -> bool:
 
 def _allowed(detail: ErrorDetails) -> str:
     """Pydantic's own sentence, in the words of a config file."""
+    if detail["type"] == "path_type":
+        return "must be a path, written as a string"
     sentence = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     sentence = sentence.replace("Input should be", "must be", 1)
     sentence = sentence.replace("a valid dictionary or instance of", "a table for", 1)

@@ -271,6 +271,14 @@ def test_every_check_can_complain() -> None:
     assert {name for name, *_ in CASES} == set(CHECKS) - {"speed"}
 
 
+def test_a_tracker_device_that_cannot_be_read_names_the_way_without(healthy: Facts) -> None:
+    found = _find("tracker-module", _with(healthy, loaded_modules=frozenset()))
+    assert found.status is Status.WARN
+    assert "m5 does not start" in found.why
+    assert "modprobe tiermem_hpt" in found.fix
+    assert 'tracker.kind = "damon"' in found.fix
+
+
 def test_a_host_without_a_tracker_device_needs_no_tracker_module(healthy: Facts) -> None:
     facts = _with(healthy, loaded_modules=frozenset(), tracker_devices=())
     assert _find("tracker-module", facts).status is Status.OK

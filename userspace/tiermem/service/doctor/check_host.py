@@ -75,8 +75,9 @@ def _tracker_module(facts: Facts) -> Finding:
         "tracker-module",
         Status.WARN,
         f"tracker device {facts.tracker_devices[0]} without tiermem_hpt",
-        "its hot page lists cannot be read; m5 falls back to another tracker",
-        "make kmod install && modprobe tiermem_hpt",
+        "its hot page lists cannot be read, and m5 does not start by default",
+        "make kmod install && modprobe tiermem_hpt; without the module: "
+        'tracker.kind = "damon" in /etc/tiermem/m5.toml',
     )
 
 
