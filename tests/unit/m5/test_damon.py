@@ -11,45 +11,16 @@ from tiermem.layer.topology import read_topology
 from tiermem.m5.layout import choose_layout
 from tiermem.m5.settings import TierSettings, TrackerSettings
 from tiermem.m5.trackers import TrackerPlace
-from tiermem.m5.trackers.damon import ADMIN, LIST_PAGES_MAX, DamonTracker
+from tiermem.m5.trackers.damon import LIST_PAGES_MAX, DamonTracker
 
-from tests.unit.m5.trees import BLOCK_BYTES, make_tree, write
-
-CONTEXT = "0/contexts/0"
-FILES = (
-    *("0/state", "0/contexts/nr_contexts", f"{CONTEXT}/operations"),
-    *(f"{CONTEXT}/monitoring_attrs/intervals/{name}_us" for name in ("sample", "aggr", "update")),
-    *(f"{CONTEXT}/monitoring_attrs/nr_regions/{name}" for name in ("min", "max")),
-    *(f"{CONTEXT}/targets/nr_targets", f"{CONTEXT}/targets/0/regions/nr_regions"),
-    *(f"{CONTEXT}/targets/0/regions/{n}/{end}" for n in (0, 1) for end in ("start", "end")),
-    *(f"{CONTEXT}/schemes/nr_schemes", f"{CONTEXT}/schemes/0/action"),
-    *(
-        f"{CONTEXT}/schemes/0/access_pattern/{key}/{end}"
-        for key in ("sz", "nr_accesses", "age")
-        for end in ("min", "max")
-    ),
-)
+from tests.unit.m5.damon_tree import CONTEXT, region, with_damon
+from tests.unit.m5.trees import BLOCK_BYTES, make_tree
 
 
 def tracker(tree: Tree) -> DamonTracker:
     layout = choose_layout(TierSettings(), read_topology(tree.sysfs, tree.proc))
     place = TrackerPlace(TrackerSettings(kind="damon"), layout, True, False, tree.sysfs)
     return DamonTracker(place)
-
-
-def with_damon(root: Path, kdamonds: int = 0) -> tuple[Tree, Path]:
-    tree = make_tree(root)
-    admin = tree.sysfs / ADMIN
-    write(admin / "nr_kdamonds", f"{kdamonds}\n")
-    for name in FILES:
-        write(admin / name, "")
-    return tree, admin
-
-
-def region(admin: Path, number: int, start: int, pages: int, hits: int) -> None:
-    folder = admin / f"{CONTEXT}/schemes/0/tried_regions/{number}"
-    for name, value in (("start", start), ("end", start + pages * 4096), ("nr_accesses", hits)):
-        write(folder / name, f"{value}\n")
 
 
 def test_it_watches_both_nodes_and_only_takes_statistics(tmp_path: Path) -> None:

@@ -28,10 +28,9 @@ from tiermem.m5.recorder import Recorder
 from tiermem.m5.rounds import Round, Rounds
 from tiermem.m5.scope import make_scope
 from tiermem.m5.settings import SETTABLE, M5Settings, is_settable
-from tiermem.m5.state import SavedState
+from tiermem.m5.state import Memory, SavedState
 from tiermem.m5.switches import DAMON_STAT, Switches
 from tiermem.service.config import with_change
-from tiermem.service.state import StateFile
 
 NS_PER_S = 1_000_000_000
 _RETRY_S = 2.0
@@ -46,13 +45,16 @@ _log = logging.getLogger(__name__)
 class Daemon:
     """Built from settings; `start`, then `run` until cancelled, then `stop`."""
 
-    def __init__(self, settings: M5Settings, tree: Tree | None = None) -> None:
+    def __init__(
+        self, settings: M5Settings, tree: Tree | None = None, *, is_trial: bool = False
+    ) -> None:
+        """`is_trial`: the rounds count for nothing, and the state file stays as it is."""
         self.settings = settings
         self.tree = tree or Tree()
         self.warnings: list[str] = []
         self.tracker_trouble = ""
-        self._state_file = StateFile(settings.state_file, SavedState)
-        saved = self._state_file.load() or SavedState()
+        self._memory = Memory(settings.state_file, is_trial=is_trial)
+        saved = self._memory.found
         self.switches = Switches(self.tree, dict(saved.switches_found), dict(saved.switches_ours))
         topology = read_topology(self.tree.sysfs, self.tree.proc)
         parts = make_parts(settings, topology, self.tree, time.monotonic_ns())
@@ -65,6 +67,7 @@ class Daemon:
         self._recorder = Recorder(settings.record) if settings.record else None
         self.probes = ProbeFeed(settings.probes)
         self._tracking = False
+        self._owns_switches = not settings.dry_run
         self._shift = ShiftDetector()
         self._shifted = False
         self._next_check_ns = 0
@@ -73,9 +76,10 @@ class Daemon:
     def start(self) -> None:
         """Start the tracker, then set the switches; on failure all is as it was."""
         parts = self.engine.parts
-        if self.settings.tracker.kind == "damon":
-            self.switches.set(DAMON_STAT, "N")
         try:
+            if self.settings.tracker.kind == "damon":
+                # Even in a dry run: while it is on, the tracker cannot start.
+                self.switches.set(DAMON_STAT, "N")
             parts.tracker.start()
             self._tracking = True
             if not self.settings.dry_run:
@@ -142,11 +146,7 @@ class Daemon:
         if self._tracking:
             self._quietly(parts.tracker.stop)
             self._tracking = False
-        if self.settings.kernel.keep_at_exit:
-            self.switches.found.clear()
-            self.switches.ours.clear()
-        else:
-            self._quietly(self.switches.restore)
+        self._quietly(self._give_switches_back)
         self._quietly(parts.promoter.close)
         if self._recorder is not None:
             self._recorder.close()
@@ -185,7 +185,7 @@ class Daemon:
 
     def save(self) -> None:
         """Write the state file."""
-        self._state_file.save(
+        self._memory.save(
             SavedState(
                 totals=asdict(self.engine.rounds.totals),
                 policy_name=self.settings.policy.name,
@@ -214,7 +214,16 @@ class Daemon:
         logging.getLogger("tiermem").setLevel(settings.log_level.upper())
         self.settings = settings
 
+    def _give_switches_back(self) -> None:
+        # A dry run does not answer for what a run before it has left.
+        switches = None if self._owns_switches else self.switches.set_here
+        if self.settings.kernel.keep_at_exit:
+            self.switches.forget(switches)
+        else:
+            self.switches.restore(switches)
+
     def _prepare_kernel(self) -> None:
+        self._owns_switches = True
         parts = self.engine.parts
         parts.room = prepare_kernel(self.settings, parts.layout, self.switches)
 

@@ -8,7 +8,7 @@ what its first run found.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Switches:
     ours: dict[str, str] = field(default_factory=dict)
     remember: Callable[[], None] = lambda: None
     """Called when `found` has grown, before the switch is changed: puts it on disk."""
+    set_here: set[str] = field(default_factory=set)
+    """Those that this run set, as against a run before it that was killed."""
 
     def read(self, switch: str) -> str | None:
         """The switch's value; None where this kernel has none."""
@@ -52,17 +54,18 @@ class Switches:
         # A switch found on an earlier run keeps what that run found.
         self.found.setdefault(switch, before)
         self.ours[switch] = value
+        self.set_here.add(switch)
         self.remember()
         self._write(switch, value)
         # Some kernels show what was written as 1 as `true`.
         self.ours[switch] = self.read(switch) or value
 
-    def restore(self) -> None:
-        """Give back every switch that still has the value we gave it.
+    def restore(self, switches: Collection[str] | None = None) -> None:
+        """Give back `switches`, or every one, that still have the value we gave them.
 
         One that somebody else has changed meanwhile is left alone, and said so.
         """
-        for switch, before in self.found.items():
+        for switch, before in self._found_of(switches).items():
             now = self.read(switch)
             if now == before:
                 continue
@@ -73,8 +76,21 @@ class Switches:
                 self._write(switch, before)
             except KernelError as error:
                 _log.error("%s", error)
-        self.found.clear()
-        self.ours.clear()
+        self.forget(switches)
+
+    def forget(self, switches: Collection[str] | None = None) -> None:
+        """Leave `switches`, or every one, as they are for good."""
+        for switch in self._found_of(switches):
+            del self.found[switch]
+            self.ours.pop(switch, None)
+
+    def _found_of(self, switches: Collection[str] | None) -> dict[str, str]:
+        """`found`, or its part for `switches`: a copy."""
+        return {
+            switch: before
+            for switch, before in self.found.items()
+            if switches is None or switch in switches
+        }
 
     def _path(self, switch: str) -> Path:
         """Where the switch, named by its usual path, lies in our tree."""
