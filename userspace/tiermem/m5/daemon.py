@@ -21,6 +21,7 @@ from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import read_topology
 from tiermem.m5.competitors import competing_movers
 from tiermem.m5.engine import Engine
+from tiermem.m5.live_settings import keep_fixed
 from tiermem.m5.make_parts import make_parts, prepare_kernel
 from tiermem.m5.phase_shift import ShiftDetector
 from tiermem.m5.probe_feed import ProbeFeed
@@ -159,28 +160,16 @@ class Daemon:
                 f"{key}: cannot change while the daemon runs; those that can: {', '.join(SETTABLE)}"
             )
         settings = with_change(self.settings, key, value)
+        if fixed := keep_fixed(self.settings, settings)[1]:
+            raise ConfigError(f"{', '.join(fixed)}: needs a restart of the daemon to take effect")
         self._apply(settings)
         _log.info("set %s = %s", key, value)
         return settings
 
     def reload(self, settings: M5Settings) -> list[str]:
-        """Take what may change from a config read again; names of keys that need a restart."""
-        fixed = [
-            name
-            for name in (
-                "socket",
-                "state_file",
-                "record",
-                "tiers",
-                "tracker",
-                "policy",
-                "demotion",
-                "probes",
-            )
-            if getattr(settings, name) != getattr(self.settings, name)
-        ]
-        kept = {name: getattr(self.settings, name) for name in fixed}
-        self._apply(settings.model_copy(update=kept))
+        """Take what may change from a config read again; the keys that need a restart."""
+        settings, fixed = keep_fixed(self.settings, settings)
+        self._apply(settings)
         return fixed
 
     def save(self) -> None:
@@ -197,10 +186,6 @@ class Daemon:
 
     def _apply(self, settings: M5Settings) -> None:
         parts = self.engine.parts
-        if settings.nominator.mode != self.settings.nominator.mode:
-            raise ConfigError(
-                "nominator.mode: decides which lists the tracker makes; restart the daemon"
-            )
         if settings.scope != self.settings.scope:
             parts.scope = make_scope(settings.scope, self.tree)
         parts.policy.reconfigure(settings.for_policy())
