@@ -12,15 +12,16 @@ from tiermem.m5.layout import choose_layout
 from tiermem.m5.settings import TierSettings, TrackerSettings
 from tiermem.m5.trackers import TrackerPlace
 from tiermem.m5.trackers.damon import LIST_PAGES_MAX, DamonTracker
+from tiermem.m5.trackers.found import Found
 
 from tests.unit.m5.damon_tree import CONTEXT, region, with_damon
 from tests.unit.m5.trees import BLOCK_BYTES, make_tree
 
 
-def tracker(tree: Tree) -> DamonTracker:
+def tracker(tree: Tree, found: Found | None = None) -> DamonTracker:
     layout = choose_layout(TierSettings(), read_topology(tree.sysfs, tree.proc))
-    place = TrackerPlace(TrackerSettings(kind="damon"), layout, True, False, tree.sysfs)
-    return DamonTracker(place)
+    settings = TrackerSettings(kind="damon")
+    return DamonTracker(TrackerPlace(settings, layout, True, False, tree.sysfs, found or Found()))
 
 
 def test_it_watches_both_nodes_and_only_takes_statistics(tmp_path: Path) -> None:
@@ -68,6 +69,53 @@ def test_it_takes_its_kdamond_away(tmp_path: Path) -> None:
     watch.start()
     watch.stop()
     assert (admin / "nr_kdamonds").read_text() == "0"
+
+
+def test_it_says_that_the_kdamond_is_its_own_before_it_makes_it(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    at_that_moment: list[str] = []
+    found = Found(remember=lambda: at_that_moment.append((admin / "nr_kdamonds").read_text()))
+    watch = tracker(tree, found)
+    watch.start()
+    assert at_that_moment == ["0\n"]
+    watch.stop()
+    assert found.notes == {}
+
+
+def test_after_a_kill_its_kdamond_is_taken_away_and_made_anew(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    found = Found()
+    tracker(tree, found).start()
+    (admin / f"{CONTEXT}/operations").write_text("as the killed run left it")
+    again = tracker(tree, Found(dict(found.notes)))
+    again.start()
+    assert (admin / f"{CONTEXT}/operations").read_text() == "paddr"
+    again.stop()
+    assert (admin / "nr_kdamonds").read_text() == "0"
+
+
+def test_one_that_was_killed_while_it_made_its_kdamond_is_cleaned_up_too(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path, kdamonds=1)
+    (admin / "0/contexts/nr_contexts").write_text("0\n")
+    tracker(tree, Found({"damon": True})).start()
+    assert (admin / "0/state").read_text() == "on"
+
+
+@pytest.mark.parametrize(("kdamonds", "action"), [(1, "pageout"), (2, "stat")])
+def test_what_somebody_else_made_after_the_kill_is_not_taken(
+    tmp_path: Path, kdamonds: int, action: str
+) -> None:
+    tree, admin = with_damon(tmp_path, kdamonds)
+    for name, value in (
+        ("0/state", "on"),
+        ("0/contexts/nr_contexts", "1"),
+        (f"{CONTEXT}/schemes/nr_schemes", "1"),
+        (f"{CONTEXT}/schemes/0/action", action),
+    ):
+        (admin / name).write_text(f"{value}\n")
+    with pytest.raises(TiermemError, match="damo stop"):
+        tracker(tree, Found({"damon": True})).start()
+    assert (admin / "0/state").read_text() == "on\n"
 
 
 def test_a_kernel_without_damon_is_named(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from tiermem.m5.scope import make_scope
 from tiermem.m5.settings import SETTABLE, M5Settings, is_settable
 from tiermem.m5.state import Memory, SavedState
 from tiermem.m5.switches import DAMON_STAT, Switches
+from tiermem.m5.trackers.found import Found
 from tiermem.service.config import with_change
 
 NS_PER_S = 1_000_000_000
@@ -54,17 +55,18 @@ class Daemon:
         self.tree = tree or Tree()
         self.warnings: list[str] = []
         self.tracker_trouble = ""
-        self._memory = Memory(settings.state_file, is_trial=is_trial)
+        self._memory = Memory(settings.state_file, self.tree.proc, is_trial=is_trial)
         saved = self._memory.found
         self.switches = Switches(self.tree, dict(saved.switches_found), dict(saved.switches_ours))
+        self._tracker_found = Found(dict(saved.tracker_found))
         topology = read_topology(self.tree.sysfs, self.tree.proc)
-        parts = make_parts(settings, topology, self.tree, time.monotonic_ns())
+        parts = make_parts(settings, topology, self.tree, time.monotonic_ns(), self._tracker_found)
         if saved.policy_name == settings.policy.name:
             parts.policy.restore(saved.policy)
         self.engine = Engine(
             parts, Rounds(saved.read_totals()), settings.dry_run, settings.demotion.swappiness
         )
-        self.switches.remember = self.save
+        self.switches.remember = self._tracker_found.remember = self.save
         self._recorder = Recorder(settings.record) if settings.record else None
         self.probes = ProbeFeed(settings.probes)
         self._tracking = False
@@ -181,6 +183,7 @@ class Daemon:
                 policy=self.engine.parts.policy.snapshot(),
                 switches_found=self.switches.found,
                 switches_ours=self.switches.ours,
+                tracker_found=self._tracker_found.notes,
             )
         )
 

@@ -35,7 +35,7 @@ class Switches:
     remember: Callable[[], None] = lambda: None
     """Called when `found` has grown, before the switch is changed: puts it on disk."""
     set_here: set[str] = field(default_factory=set)
-    """Those that this run set, as against a run before it that was killed."""
+    """Those that this run wanted otherwise than they were found, by it or a run that was killed."""
 
     def read(self, switch: str) -> str | None:
         """The switch's value; None where this kernel has none."""
@@ -49,6 +49,8 @@ class Switches:
     def set(self, switch: str, value: str) -> None:
         """Set it, unless it says so already."""
         before = self.read(switch)
+        if switch in self.found:
+            self.set_here.add(switch)
         if before is None or before == value:
             return
         # A switch found on an earlier run keeps what that run found.
@@ -57,8 +59,12 @@ class Switches:
         self.set_here.add(switch)
         self.remember()
         self._write(switch, value)
-        # Some kernels show what was written as 1 as `true`.
-        self.ours[switch] = self.read(switch) or value
+        # Some kernels show what was written as 1 as `true`; the disk must have it as it
+        # will be read, or a run after a kill takes it for somebody else's doing.
+        shown = self.read(switch) or value
+        if shown != value:
+            self.ours[switch] = shown
+            self.remember()
 
     def restore(self, switches: Collection[str] | None = None) -> None:
         """Give back `switches`, or every one, that still have the value we gave them.
