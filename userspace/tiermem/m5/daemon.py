@@ -61,11 +61,11 @@ class Daemon:
         self._tracker_found = Found(dict(saved.tracker_found))
         topology = read_topology(self.tree.sysfs, self.tree.proc)
         parts = make_parts(settings, topology, self.tree, time.monotonic_ns(), self._tracker_found)
-        if saved.policy_name == settings.policy.name:
-            parts.policy.restore(saved.policy)
         self.engine = Engine(
             parts, Rounds(saved.read_totals()), settings.dry_run, settings.demotion.swappiness
         )
+        if saved.policy_name == settings.policy.name:
+            self.engine.guard.restore(parts.policy, saved.policy)
         self.switches.remember = self._tracker_found.remember = self.save
         self._recorder = Recorder(settings.record) if settings.record else None
         self.probes = ProbeFeed(settings.probes)
@@ -115,6 +115,8 @@ class Daemon:
         """Sleep until the next round, or until the slow tier's share of reads jumps."""
         monitor = self.engine.parts.monitor
         end_s = time.monotonic() + seconds
+        # Whatever a policy asks for, the API gets its turn.
+        await asyncio.sleep(0)
         while (left_s := end_s - time.monotonic()) > 0:
             await asyncio.sleep(min(left_s, _LOOK_S))
             share = monitor.look()
@@ -180,7 +182,7 @@ class Daemon:
             SavedState(
                 totals=asdict(self.engine.rounds.totals),
                 policy_name=self.settings.policy.name,
-                policy=self.engine.parts.policy.snapshot(),
+                policy=self.engine.guard.snapshot(self.engine.parts.policy),
                 switches_found=self.switches.found,
                 switches_ours=self.switches.ours,
                 tracker_found=self._tracker_found.notes,
@@ -189,9 +191,12 @@ class Daemon:
 
     def _apply(self, settings: M5Settings) -> None:
         parts = self.engine.parts
+        # What may be refused comes first, so that the old settings stay whole.
+        scope = parts.scope
         if settings.scope != self.settings.scope:
-            parts.scope = make_scope(settings.scope, self.tree)
-        parts.policy.reconfigure(settings.for_policy())
+            scope = make_scope(settings.scope, self.tree)
+        self.engine.guard.reconfigure(parts.policy, settings.for_policy())
+        parts.scope = scope
         parts.limiter.burst_s = settings.promoter.burst_s
         parts.limiter.set_limit(settings.promoter.rate_limit_MBps)
         parts.monitor.settings = settings.monitor
