@@ -32,7 +32,7 @@ def with_damon(root: Path, kdamonds: int = 0) -> tuple[Tree, Path]:
     write(admin / "nr_kdamonds", f"{kdamonds}\n")
     for name in FILES:
         write(admin / name, "")
-    (admin / f"{CONTEXT}/schemes/0/tried_regions").mkdir()
+    (admin / f"{CONTEXT}/schemes/0/tried_regions").mkdir(exist_ok=True)
     return tree, admin
 
 
