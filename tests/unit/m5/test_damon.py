@@ -11,45 +11,17 @@ from tiermem.layer.topology import read_topology
 from tiermem.m5.layout import choose_layout
 from tiermem.m5.settings import TierSettings, TrackerSettings
 from tiermem.m5.trackers import TrackerPlace
-from tiermem.m5.trackers.damon import ADMIN, LIST_PAGES_MAX, DamonTracker
+from tiermem.m5.trackers.damon import LIST_PAGES_MAX, DamonTracker
+from tiermem.m5.trackers.found import Found
 
-from tests.unit.m5.trees import BLOCK_BYTES, make_tree, write
-
-CONTEXT = "0/contexts/0"
-FILES = (
-    *("0/state", "0/contexts/nr_contexts", f"{CONTEXT}/operations"),
-    *(f"{CONTEXT}/monitoring_attrs/intervals/{name}_us" for name in ("sample", "aggr", "update")),
-    *(f"{CONTEXT}/monitoring_attrs/nr_regions/{name}" for name in ("min", "max")),
-    *(f"{CONTEXT}/targets/nr_targets", f"{CONTEXT}/targets/0/regions/nr_regions"),
-    *(f"{CONTEXT}/targets/0/regions/{n}/{end}" for n in (0, 1) for end in ("start", "end")),
-    *(f"{CONTEXT}/schemes/nr_schemes", f"{CONTEXT}/schemes/0/action"),
-    *(
-        f"{CONTEXT}/schemes/0/access_pattern/{key}/{end}"
-        for key in ("sz", "nr_accesses", "age")
-        for end in ("min", "max")
-    ),
-)
+from tests.unit.m5.damon_tree import CONTEXT, region, with_damon
+from tests.unit.m5.trees import BLOCK_BYTES, make_tree
 
 
-def tracker(tree: Tree) -> DamonTracker:
+def tracker(tree: Tree, found: Found | None = None) -> DamonTracker:
     layout = choose_layout(TierSettings(), read_topology(tree.sysfs, tree.proc))
-    place = TrackerPlace(TrackerSettings(kind="damon"), layout, True, False, tree.sysfs)
-    return DamonTracker(place)
-
-
-def with_damon(root: Path, kdamonds: int = 0) -> tuple[Tree, Path]:
-    tree = make_tree(root)
-    admin = tree.sysfs / ADMIN
-    write(admin / "nr_kdamonds", f"{kdamonds}\n")
-    for name in FILES:
-        write(admin / name, "")
-    return tree, admin
-
-
-def region(admin: Path, number: int, start: int, pages: int, hits: int) -> None:
-    folder = admin / f"{CONTEXT}/schemes/0/tried_regions/{number}"
-    for name, value in (("start", start), ("end", start + pages * 4096), ("nr_accesses", hits)):
-        write(folder / name, f"{value}\n")
+    settings = TrackerSettings(kind="damon")
+    return DamonTracker(TrackerPlace(settings, layout, True, False, tree.sysfs, found or Found()))
 
 
 def test_it_watches_both_nodes_and_only_takes_statistics(tmp_path: Path) -> None:
@@ -97,6 +69,53 @@ def test_it_takes_its_kdamond_away(tmp_path: Path) -> None:
     watch.start()
     watch.stop()
     assert (admin / "nr_kdamonds").read_text() == "0"
+
+
+def test_it_says_that_the_kdamond_is_its_own_before_it_makes_it(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    at_that_moment: list[str] = []
+    found = Found(remember=lambda: at_that_moment.append((admin / "nr_kdamonds").read_text()))
+    watch = tracker(tree, found)
+    watch.start()
+    assert at_that_moment == ["0\n"]
+    watch.stop()
+    assert found.notes == {}
+
+
+def test_after_a_kill_its_kdamond_is_taken_away_and_made_anew(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path)
+    found = Found()
+    tracker(tree, found).start()
+    (admin / f"{CONTEXT}/operations").write_text("as the killed run left it")
+    again = tracker(tree, Found(dict(found.notes)))
+    again.start()
+    assert (admin / f"{CONTEXT}/operations").read_text() == "paddr"
+    again.stop()
+    assert (admin / "nr_kdamonds").read_text() == "0"
+
+
+def test_one_that_was_killed_while_it_made_its_kdamond_is_cleaned_up_too(tmp_path: Path) -> None:
+    tree, admin = with_damon(tmp_path, kdamonds=1)
+    (admin / "0/contexts/nr_contexts").write_text("0\n")
+    tracker(tree, Found({"damon": True})).start()
+    assert (admin / "0/state").read_text() == "on"
+
+
+@pytest.mark.parametrize(("kdamonds", "action"), [(1, "pageout"), (2, "stat")])
+def test_what_somebody_else_made_after_the_kill_is_not_taken(
+    tmp_path: Path, kdamonds: int, action: str
+) -> None:
+    tree, admin = with_damon(tmp_path, kdamonds)
+    for name, value in (
+        ("0/state", "on"),
+        ("0/contexts/nr_contexts", "1"),
+        (f"{CONTEXT}/schemes/nr_schemes", "1"),
+        (f"{CONTEXT}/schemes/0/action", action),
+    ):
+        (admin / name).write_text(f"{value}\n")
+    with pytest.raises(TiermemError, match="damo stop"):
+        tracker(tree, Found({"damon": True})).start()
+    assert (admin / "0/state").read_text() == "on\n"
 
 
 def test_a_kernel_without_damon_is_named(tmp_path: Path) -> None:

@@ -57,3 +57,16 @@ def test_a_switch_that_is_right_already_or_absent_is_not_touched(tmp_path: Path)
     switches.set(NUMA_BALANCING, "1")
     switches.set("/sys/kernel/mm/absent", "1")
     assert switches.found == {}
+
+
+def test_what_the_kernel_makes_of_a_value_is_remembered_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switches = Switches(make_tree(tmp_path))
+    on_disk: dict[str, str] = {}
+    switches.remember = lambda: on_disk.update(switches.ours)
+    monkeypatch.setattr(
+        switches, "_write", lambda switch, value: switches._path(switch).write_text("true\n")
+    )
+    switches.set(DEMOTION, "1")
+    assert on_disk == {DEMOTION: "true"}

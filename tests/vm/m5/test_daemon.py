@@ -98,7 +98,16 @@ def test_killed_and_started_again_it_gives_back_what_it_first_found(tracked: Gue
     seen = run(tracked, MOST_S, PATIENT, "--kill")
     assert seen["switches_killed"] != seen["switches_before"]
     assert seen["switches_after"] == seen["switches_before"]
+    assert seen["device_after"] == seen["device_before"]
     assert promoted(seen) >= 0.5 * HOT
+
+
+def test_killed_with_damon_it_takes_its_own_kdamond_away_and_tracks_again(tracked: Guest) -> None:
+    seen = run(tracked, "2", PATIENT, "--kill", "tracker.kind=damon")
+    assert seen["status"]["tracker"] == {"name": "damon", "trouble": ""}
+    assert seen["switches_after"] == seen["switches_before"]
+    left = tracked.check(["cat", "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"])
+    assert left.stdout.strip() == "0"
 
 
 def test_without_the_promoter_module_pages_move_by_address(tracked: Guest) -> None:

@@ -21,6 +21,7 @@ from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import read_topology
 from tiermem.m5.competitors import competing_movers
 from tiermem.m5.engine import Engine
+from tiermem.m5.live_settings import keep_fixed
 from tiermem.m5.make_parts import make_parts, prepare_kernel
 from tiermem.m5.phase_shift import ShiftDetector
 from tiermem.m5.probe_feed import ProbeFeed
@@ -28,14 +29,15 @@ from tiermem.m5.recorder import Recorder
 from tiermem.m5.rounds import Round, Rounds
 from tiermem.m5.scope import make_scope
 from tiermem.m5.settings import SETTABLE, M5Settings, is_settable
-from tiermem.m5.state import SavedState
+from tiermem.m5.state import Memory, SavedState
 from tiermem.m5.switches import DAMON_STAT, Switches
+from tiermem.m5.trackers.found import Found
 from tiermem.service.config import with_change
-from tiermem.service.state import StateFile
 
 NS_PER_S = 1_000_000_000
 _RETRY_S = 2.0
-_CHECK_S = 5.0
+# Reading all switches takes milliseconds; nobody turns them often.
+_CHECK_S = 30.0
 _SAVE_S = 60.0
 # Between rounds, the traffic is looked at this often; a shift brings the next forward.
 _LOOK_S = 0.2
@@ -46,25 +48,30 @@ _log = logging.getLogger(__name__)
 class Daemon:
     """Built from settings; `start`, then `run` until cancelled, then `stop`."""
 
-    def __init__(self, settings: M5Settings, tree: Tree | None = None) -> None:
+    def __init__(
+        self, settings: M5Settings, tree: Tree | None = None, *, is_trial: bool = False
+    ) -> None:
+        """`is_trial`: the rounds count for nothing, and the state file stays as it is."""
         self.settings = settings
         self.tree = tree or Tree()
         self.warnings: list[str] = []
         self.tracker_trouble = ""
-        self._state_file = StateFile(settings.state_file, SavedState)
-        saved = self._state_file.load() or SavedState()
+        self._memory = Memory(settings.state_file, self.tree.proc, is_trial=is_trial)
+        saved = self._memory.found
         self.switches = Switches(self.tree, dict(saved.switches_found), dict(saved.switches_ours))
+        self._tracker_found = Found(dict(saved.tracker_found))
         topology = read_topology(self.tree.sysfs, self.tree.proc)
-        parts = make_parts(settings, topology, self.tree, time.monotonic_ns())
-        if saved.policy_name == settings.policy.name:
-            parts.policy.restore(saved.policy)
+        parts = make_parts(settings, topology, self.tree, time.monotonic_ns(), self._tracker_found)
         self.engine = Engine(
             parts, Rounds(saved.read_totals()), settings.dry_run, settings.demotion.swappiness
         )
-        self.switches.remember = self.save
+        if saved.policy_name == settings.policy.name:
+            self.engine.guard.restore(parts.policy, saved.policy)
+        self.switches.remember = self._tracker_found.remember = self.save
         self._recorder = Recorder(settings.record) if settings.record else None
         self.probes = ProbeFeed(settings.probes)
         self._tracking = False
+        self._owns_switches = not settings.dry_run
         self._shift = ShiftDetector()
         self._shifted = False
         self._next_check_ns = 0
@@ -73,9 +80,10 @@ class Daemon:
     def start(self) -> None:
         """Start the tracker, then set the switches; on failure all is as it was."""
         parts = self.engine.parts
-        if self.settings.tracker.kind == "damon":
-            self.switches.set(DAMON_STAT, "N")
         try:
+            if self.settings.tracker.kind == "damon":
+                # Even in a dry run: while it is on, the tracker cannot start.
+                self.switches.set(DAMON_STAT, "N")
             parts.tracker.start()
             self._tracking = True
             if not self.settings.dry_run:
@@ -108,6 +116,8 @@ class Daemon:
         """Sleep until the next round, or until the slow tier's share of reads jumps."""
         monitor = self.engine.parts.monitor
         end_s = time.monotonic() + seconds
+        # Whatever a policy asks for, the API gets its turn.
+        await asyncio.sleep(0)
         while (left_s := end_s - time.monotonic()) > 0:
             await asyncio.sleep(min(left_s, _LOOK_S))
             share = monitor.look()
@@ -142,11 +152,7 @@ class Daemon:
         if self._tracking:
             self._quietly(parts.tracker.stop)
             self._tracking = False
-        if self.settings.kernel.keep_at_exit:
-            self.switches.found.clear()
-            self.switches.ours.clear()
-        else:
-            self._quietly(self.switches.restore)
+        self._quietly(self._give_switches_back)
         self._quietly(parts.promoter.close)
         if self._recorder is not None:
             self._recorder.close()
@@ -159,51 +165,39 @@ class Daemon:
                 f"{key}: cannot change while the daemon runs; those that can: {', '.join(SETTABLE)}"
             )
         settings = with_change(self.settings, key, value)
+        if fixed := keep_fixed(self.settings, settings)[1]:
+            raise ConfigError(f"{', '.join(fixed)}: needs a restart of the daemon to take effect")
         self._apply(settings)
         _log.info("set %s = %s", key, value)
         return settings
 
     def reload(self, settings: M5Settings) -> list[str]:
-        """Take what may change from a config read again; names of keys that need a restart."""
-        fixed = [
-            name
-            for name in (
-                "socket",
-                "state_file",
-                "record",
-                "tiers",
-                "tracker",
-                "policy",
-                "demotion",
-                "probes",
-            )
-            if getattr(settings, name) != getattr(self.settings, name)
-        ]
-        kept = {name: getattr(self.settings, name) for name in fixed}
-        self._apply(settings.model_copy(update=kept))
+        """Take what may change from a config read again; the keys that need a restart."""
+        settings, fixed = keep_fixed(self.settings, settings)
+        self._apply(settings)
         return fixed
 
     def save(self) -> None:
         """Write the state file."""
-        self._state_file.save(
+        self._memory.save(
             SavedState(
                 totals=asdict(self.engine.rounds.totals),
                 policy_name=self.settings.policy.name,
-                policy=self.engine.parts.policy.snapshot(),
+                policy=self.engine.guard.snapshot(self.engine.parts.policy),
                 switches_found=self.switches.found,
                 switches_ours=self.switches.ours,
+                tracker_found=self._tracker_found.notes,
             )
         )
 
     def _apply(self, settings: M5Settings) -> None:
         parts = self.engine.parts
-        if settings.nominator.mode != self.settings.nominator.mode:
-            raise ConfigError(
-                "nominator.mode: decides which lists the tracker makes; restart the daemon"
-            )
+        # What may be refused comes first, so that the old settings stay whole.
+        scope = parts.scope
         if settings.scope != self.settings.scope:
-            parts.scope = make_scope(settings.scope, self.tree)
-        parts.policy.reconfigure(settings.for_policy())
+            scope = make_scope(settings.scope, self.tree)
+        self.engine.guard.reconfigure(parts.policy, settings.for_policy())
+        parts.scope = scope
         parts.limiter.burst_s = settings.promoter.burst_s
         parts.limiter.set_limit(settings.promoter.rate_limit_MBps)
         parts.monitor.settings = settings.monitor
@@ -214,7 +208,16 @@ class Daemon:
         logging.getLogger("tiermem").setLevel(settings.log_level.upper())
         self.settings = settings
 
+    def _give_switches_back(self) -> None:
+        # A dry run does not answer for what a run before it has left.
+        switches = None if self._owns_switches else self.switches.set_here
+        if self.settings.kernel.keep_at_exit:
+            self.switches.forget(switches)
+        else:
+            self.switches.restore(switches)
+
     def _prepare_kernel(self) -> None:
+        self._owns_switches = True
         parts = self.engine.parts
         parts.room = prepare_kernel(self.settings, parts.layout, self.switches)
 

@@ -19,6 +19,7 @@ from tiermem.m5.layout import Layout
 from tiermem.m5.monitor import Monitor, Sample
 from tiermem.m5.observation import Decision, Observation, Outcome, TierLoad, Verdict
 from tiermem.m5.policy import Policy
+from tiermem.m5.policy_guard import PolicyGuard
 from tiermem.m5.promoter import ARRIVED, LASTING, Moves, Promoter, is_any_of
 from tiermem.m5.rate_limit import RateLimiter
 from tiermem.m5.room import NoRoom, RoomMaker
@@ -56,12 +57,18 @@ class Engine:
         self.swappiness = swappiness
         self.moving_ns = 0
         """CPU time that moving pages took this process so far, which is the kernel's work."""
-        self.trouble = ""
+        self.guard = PolicyGuard()
+        self._promoter_trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the last round was lost, by its policy or its promoter; empty when it was not."""
+        return self.guard.trouble or self._promoter_trouble
 
     def run_round(self, now_ns: int, *, shifted: bool = False) -> Round:
         """One round at `now_ns` (monotonic). KernelError when the tracker is gone.
 
-        A promoter that fails loses the round, not the daemon: `trouble` says why.
+        A policy or a promoter that fails loses the round, not the daemon: `trouble` says why.
         """
         parts = self.parts
         lists = parts.tracker.lists(now_ns)
@@ -69,7 +76,8 @@ class Engine:
         if not isinstance(parts.scope, Everybody):
             lists, out_of_scope = keep_in_scope(lists, parts.scope, now_ns)
         sample = self._sample(now_ns)
-        decision = parts.policy.decide(
+        decision = self.guard.decide(
+            parts.policy,
             Observation(
                 now_ns=now_ns,
                 lists=lists,
@@ -79,7 +87,7 @@ class Engine:
                 budget_pages=parts.limiter.available_pages(now_ns),
                 room_pages=sample.room_bytes // PAGE_BYTES,
                 shifted=shifted,
-            )
+            ),
         )
         done = self._carry_out(decision, now_ns)
         one = Round(
@@ -124,17 +132,18 @@ class Engine:
         try:
             room_pages = self._make_room(pages.size)
             moved_pages = self._promote(pages, chosen, results)
-            self.trouble = ""
+            self._promoter_trouble = ""
         except TiermemError as error:
-            self.trouble = str(error)
+            self._promoter_trouble = str(error)
             self.rounds.totals.promoter_failures += 1
             moved_pages = 0
         self.parts.limiter.spend(moved_pages)
         outcome = results[chosen]
         asked = outcome != NOT_ASKED
         pages, outcome = pages[asked], outcome[asked]
-        self.parts.policy.settle(
-            Outcome(now_ns, pages[is_any_of(outcome, ARRIVED)], pages[is_any_of(outcome, LASTING)])
+        self.guard.settle(
+            self.parts.policy,
+            Outcome(now_ns, pages[is_any_of(outcome, ARRIVED)], pages[is_any_of(outcome, LASTING)]),
         )
         return _Done(results, moved_pages, room_pages, time.monotonic_ns() - start_ns)
 

@@ -18,11 +18,15 @@ from tiermem.m5.scope import make_scope
 from tiermem.m5.settings import M5Settings, PromoterSettings
 from tiermem.m5.switches import NUMA_BALANCING, Switches
 from tiermem.m5.trackers import TrackerPlace, make_tracker
+from tiermem.m5.trackers.found import Found
 
 
-def make_parts(settings: M5Settings, topology: Topology, tree: Tree, now_ns: int) -> Parts:
+def make_parts(
+    settings: M5Settings, topology: Topology, tree: Tree, now_ns: int, found: Found
+) -> Parts:
     """Every part, idle: the tracker is not started, nothing in the kernel is changed.
 
+    In `found` the tracker notes what it will have to give back.
     Raises the ConfigError or MissingError of the first part that this host
     cannot have.
     """
@@ -35,6 +39,7 @@ def make_parts(settings: M5Settings, topology: Topology, tree: Tree, now_ns: int
             wants_pages="hpt" in mode,
             wants_lines="hwt" in mode,
             sysfs=tree.sysfs,
+            found=found,
         )
     )
     return Parts(

@@ -8,7 +8,7 @@ what its first run found.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Switches:
     ours: dict[str, str] = field(default_factory=dict)
     remember: Callable[[], None] = lambda: None
     """Called when `found` has grown, before the switch is changed: puts it on disk."""
+    set_here: set[str] = field(default_factory=set)
+    """Those that this run wanted otherwise than they were found, by it or a run that was killed."""
 
     def read(self, switch: str) -> str | None:
         """The switch's value; None where this kernel has none."""
@@ -47,22 +49,29 @@ class Switches:
     def set(self, switch: str, value: str) -> None:
         """Set it, unless it says so already."""
         before = self.read(switch)
+        if switch in self.found:
+            self.set_here.add(switch)
         if before is None or before == value:
             return
         # A switch found on an earlier run keeps what that run found.
         self.found.setdefault(switch, before)
         self.ours[switch] = value
+        self.set_here.add(switch)
         self.remember()
         self._write(switch, value)
-        # Some kernels show what was written as 1 as `true`.
-        self.ours[switch] = self.read(switch) or value
+        # Some kernels show what was written as 1 as `true`; the disk must have it as it
+        # will be read, or a run after a kill takes it for somebody else's doing.
+        shown = self.read(switch) or value
+        if shown != value:
+            self.ours[switch] = shown
+            self.remember()
 
-    def restore(self) -> None:
-        """Give back every switch that still has the value we gave it.
+    def restore(self, switches: Collection[str] | None = None) -> None:
+        """Give back `switches`, or every one, that still have the value we gave them.
 
         One that somebody else has changed meanwhile is left alone, and said so.
         """
-        for switch, before in self.found.items():
+        for switch, before in self._found_of(switches).items():
             now = self.read(switch)
             if now == before:
                 continue
@@ -73,8 +82,21 @@ class Switches:
                 self._write(switch, before)
             except KernelError as error:
                 _log.error("%s", error)
-        self.found.clear()
-        self.ours.clear()
+        self.forget(switches)
+
+    def forget(self, switches: Collection[str] | None = None) -> None:
+        """Leave `switches`, or every one, as they are for good."""
+        for switch in self._found_of(switches):
+            del self.found[switch]
+            self.ours.pop(switch, None)
+
+    def _found_of(self, switches: Collection[str] | None) -> dict[str, str]:
+        """`found`, or its part for `switches`: a copy."""
+        return {
+            switch: before
+            for switch, before in self.found.items()
+            if switches is None or switch in switches
+        }
 
     def _path(self, switch: str) -> Path:
         """Where the switch, named by its usual path, lies in our tree."""

@@ -105,7 +105,7 @@ class LocalApi:
 
     async def start(self) -> None:
         """Listen. TiermemError when another daemon does, or the path is taken."""
-        self._lock_fd = _claim(self.path, self._group)
+        self._lock_fd = claim(self.path, self._group)
         try:
             listener = _listen(self.path, self._group)
             self._bound = True
@@ -224,8 +224,16 @@ def _error_response(message: str, status: int) -> web.Response:
     return web.json_response({"error": message}, status=status)
 
 
-def _claim(path: Path, group: str) -> int:
-    """Make the folder and take the lock beside the socket; returns the lock's descriptor."""
+class ClaimedError(TiermemError):
+    """Another daemon holds the lock beside the socket."""
+
+
+def claim(path: Path, group: str = GROUP) -> int:
+    """Make the folder and take the lock beside the socket; returns the lock's descriptor.
+
+    ClaimedError while another process holds it. Who works on what a daemon owns, without
+    listening, takes it too.
+    """
     gid = group_id(group)
     try:
         is_new = not path.parent.exists()
@@ -243,7 +251,7 @@ def _claim(path: Path, group: str) -> int:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock_fd)
-        raise TiermemError(f"{path}: another daemon is listening there") from error
+        raise ClaimedError(f"{path}: another daemon is listening there") from error
     return lock_fd
 
 

@@ -6,7 +6,8 @@ Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
 on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
 SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
 after, kernel switches before, while and after, the daemon's own status, its
-explanation of this process, its share of a CPU in the steady part. With --kill
+explanation of this process, its share of a CPU in the steady part; what the device
+was told before, and in the end. With --kill
 the daemon is killed and started again at first; with --probes it has a probe
 beside it that counts migrations; with --together the hot pages are neighbours.
 """
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from tiermem.layer.placement import Policy, query_pages, set_policy
+from tiermem.layer.tracker_device import DEFAULT_PATH, TrackerDevice
 from tiermem.m5.switches import (
     DAMON_STAT,
     DEMOTION,
@@ -132,6 +134,14 @@ def switches() -> dict[str, str]:
     return {path: Path(path).read_text().strip() for path in paths if Path(path).exists()}
 
 
+def device() -> str | None:
+    """Configuration and state of the tracker device, where there is one."""
+    if not DEFAULT_PATH.exists():
+        return None
+    with TrackerDevice() as tracker:
+        return f"{tracker.config()} {tracker.info().state.name}"
+
+
 def read_for(memory: Memory, seconds: float, *, until_fast: bool = False) -> None:
     """Read hot pages for so long, or until most of them are on the fast node."""
     end = time.monotonic() + seconds
@@ -147,7 +157,7 @@ def main() -> None:
     seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if "=" in word]
     if "--probes" in sys.argv:
         keys += ['probes.names=["migration"]', f"probes.period_s={PROBE_PERIOD_S}"]
-    seen: dict[str, Any] = {"switches_before": switches()}
+    seen: dict[str, Any] = {"switches_before": switches(), "device_before": device()}
     memory = Memory(slow_node=1, together="--together" in sys.argv)
     seen["before"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
     with tempfile.TemporaryDirectory(prefix="m5-", dir="/run") as folder:
@@ -177,6 +187,7 @@ def main() -> None:
         seen["socket_left"] = daemon.socket.exists()
         seen["log"] = daemon.log.read_text()
     seen["switches_after"] = switches()
+    seen["device_after"] = device()
     print(json.dumps(seen))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from tiermem.m5.hotlist import HotList
 from tiermem.m5.layout import Layout
 from tiermem.m5.monitor import TrafficSource
 from tiermem.m5.settings import TrackerSettings
+from tiermem.m5.trackers.found import Found
 
 
 class Tracker(Protocol):
@@ -43,13 +44,17 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrackerPlace:
-    """What a tracker needs to know: its settings, the tiers, which lists are wanted."""
+    """What a tracker needs to know: its settings, the tiers, which lists are wanted.
+
+    In `found` it notes what it must give back, before it changes it.
+    """
 
     settings: TrackerSettings
     layout: Layout
     wants_pages: bool
     wants_lines: bool
     sysfs: Path = Path("/sys")
+    found: Found = field(default_factory=Found)
 
 
 TrackerFactory = Callable[[TrackerPlace], Tracker]

@@ -17,12 +17,14 @@ import numpy as np
 
 from tiermem.errors import KernelError, MissingError, TiermemError
 from tiermem.layer.nodes import PhysRange
+from tiermem.layer.sysfs import read_int
 from tiermem.m5.hotlist import PAGE_BYTES, PAGE_SHIFT, HotList, Unit
 from tiermem.m5.monitor import NoTraffic, TrafficSource
 from tiermem.m5.observation import LINE_BYTES
 from tiermem.m5.trackers import TrackerPlace, register_tracker
 
 ADMIN = "kernel/mm/damon/admin/kdamonds"
+_SOURCE = "damon"
 # Of equally hot regions, those that a list has no room for are others each time,
 # so that no page is seen in list after list: room for more than one round promotes.
 LIST_PAGES_MAX = 1 << 14
@@ -59,18 +61,28 @@ class DamonTracker:
         self.read_Bps_estimate: tuple[float, float] | None = None
 
     def start(self) -> None:
-        """Make one kdamond and turn it on. Refuses while somebody else uses DAMON's sysfs."""
+        """Make one kdamond and turn it on. Refuses while somebody else uses DAMON's sysfs.
+
+        The kdamond of a run that was killed is taken away first.
+        """
         if not self._admin.is_dir():
             raise MissingError(
                 f"{self._admin}: not there; tracker 'damon' needs a kernel with CONFIG_DAMON_SYSFS "
                 "and CONFIG_DAMON_PADDR, and root"
             )
+        if self._get("nr_kdamonds") != "0" and self._is_left_over():
+            self._take_down()
         if self._get("nr_kdamonds") != "0":
             raise TiermemError(
                 f"{self._admin}: {self._get('nr_kdamonds')} kdamonds are in use by another "
                 "program; stop it (damo stop) or choose another tracker"
             )
-        self._set("nr_kdamonds", 1)
+        self._place.found.note(_SOURCE, True)
+        try:
+            self._set("nr_kdamonds", 1)
+        except KernelError:
+            self._place.found.drop(_SOURCE)
+            raise
         self._running = True
         try:
             self._describe()
@@ -128,12 +140,28 @@ class DamonTracker:
         if not self._running:
             return
         self._running = False
+        self._take_down()
+
+    def _is_left_over(self) -> bool:
+        """Whether the one kdamond there is a killed run's, made whole or in part."""
+        if not self._place.found.of(_SOURCE) or self._get("nr_kdamonds") != "1":
+            return False
+        if self._get("0/contexts/nr_contexts") == "0":
+            return True
+        schemes = self._get("0/contexts/0/schemes/nr_schemes")
+        if schemes == "0":
+            return True
+        return schemes == "1" and self._get("0/contexts/0/schemes/0/action") == "stat"
+
+    def _take_down(self) -> None:
         for key, value in (("0/state", "off"), ("nr_kdamonds", 0)):
             try:
                 self._set(key, value)
             except KernelError:
                 # Gone, or off already: what is left is tried all the same.
                 continue
+        if read_int(self._admin / "nr_kdamonds") == 0:
+            self._place.found.drop(_SOURCE)
 
     def _read_regions(self) -> list[Region]:
         folder = self._admin / "0/contexts/0/schemes/0/tried_regions"

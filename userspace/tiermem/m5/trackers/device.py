@@ -28,6 +28,7 @@ from tiermem.m5.hotlist import HotList, Unit
 from tiermem.m5.monitor import TierTraffic, Traffic, TrafficSource
 from tiermem.m5.settings import SketchSettings
 from tiermem.m5.trackers import TrackerPlace, register_tracker
+from tiermem.m5.trackers.device_found import DeviceFound, from_note
 
 _ALGORITHMS = {
     "cm-sketch": Algorithm.CM_SKETCH,
@@ -70,7 +71,7 @@ class DeviceTracker:
         self.shortest_round_ns = 0
         self.read_Bps_estimate: tuple[float, float] | None = None
         self._device: TrackerDevice | None = None
-        self._found: tuple[DeviceConfig, DeviceState] | None = None
+        self._found: DeviceFound | None = None
         self._last_ns = 0
 
     @property
@@ -112,23 +113,43 @@ class DeviceTracker:
         self._last_ns = time.monotonic_ns()
 
     def _configure(self, device: TrackerDevice, state: DeviceState) -> None:
-        found = device.config()
-        # A restart within this process must not take our own config for the one found.
-        self._found = self._found or (found, state)
-        if self._place.settings.configure:
-            wanted = self.wanted_config(found)
-            if wanted != found:
-                device.set_config(wanted)
+        now = device.config()
+        wanted = self.wanted_config(now) if self._place.settings.configure else now
+        found = self._found_before(now, state)
+        self._remember(found, wanted)
+        if wanted != now:
+            device.set_config(wanted)
+            self._remember(found, device.config())
         if state is not DeviceState.ARMED:
             device.arm()
         device.clear(self.kinds)
+
+    def _found_before(self, now: DeviceConfig, state: DeviceState) -> DeviceFound:
+        """What was there before the first change: of this run, or of one that was killed.
+
+        Our own configuration must not be taken for the one found.
+        """
+        if self._found is not None:
+            return self._found
+        noted = from_note(self._place.found.of(self._source_name))
+        if noted is not None and noted.is_current(now):
+            return noted
+        return DeviceFound(now, state, now)
+
+    def _remember(self, found: DeviceFound, ours: DeviceConfig) -> None:
+        self._found = replace(found, ours=ours)
+        self._place.found.note(self._source_name, self._found.to_note())
+
+    @property
+    def _source_name(self) -> str:
+        return str(self._place.settings.device)
 
     def _with_ranges(self, found: DeviceConfig) -> DeviceConfig:
         """`found`, told what is slow memory unless somebody has already."""
         slow = self._place.layout.slow_ranges
         if found.ranges and found.track_bytes:
             return found
-        base, end = slow[0].start, slow[-1].end
+        base, end = min(one.start for one in slow), max(one.end for one in slow)
         return replace(
             found,
             track_base=base,
@@ -168,11 +189,11 @@ class DeviceTracker:
     def _give_back(self, device: TrackerDevice) -> None:
         if self._found is None:
             return
-        config, state = self._found
-        if device.config() != config:
-            device.set_config(config)
-        if state is not DeviceState.ARMED:
+        if device.config() != self._found.config:
+            device.set_config(self._found.config)
+        if self._found.state is not DeviceState.ARMED:
             device.disarm()
+        self._place.found.drop(self._source_name)
 
 
 def _tracker_config(settings: SketchSettings, enabled: bool) -> TrackerConfig:
