@@ -1,7 +1,8 @@
 # tiermem: everything a person types. `make` alone lists it.
 #
 # demo and test do all the set-up they need: host packages (as root), a Python
-# environment in .venv, the native extensions, and the testbed's image.
+# environment in .venv, the native extensions, and the testbed's image. install
+# needs none of that: it makes an environment of its own, for a host that runs M5.
 
 PYTHON ?= python3
 VENV := .venv
@@ -65,8 +66,8 @@ kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
 	$(MAKE) -C kmod KDIR=$(KDIR) O=$(abspath $(BUILD))/kmod
 
 .PHONY: install
-install: setup ## the package, units, sample config and man page (PREFIX, DESTDIR)
-	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install.sh
+install: ## the package, units, sample config and man page (PREFIX, DESTDIR)
+	PYTHON=$(PYTHON) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install.sh
 
 .PHONY: clean
 clean: ## what was built here; the testbed's image stays in the user's cache

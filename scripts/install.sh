@@ -29,6 +29,30 @@ if [ -z "$destdir" ] && [ "$(id -u)" -ne 0 ]; then
 	exit 3
 fi
 
+missing=
+need() { # need PACKAGE COMMAND...: note the Debian package unless the command succeeds
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+check_what_it_is_built_with() {
+	"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+		say "$python is no Python 3.11 or newer; set PYTHON to one" >&2
+		exit 3
+	}
+	need gcc sh -c 'command -v gcc'
+	need libc6-dev test -e /usr/include/stdio.h
+	need linux-libc-dev test -e /usr/include/linux/types.h
+	need python3-venv "$python" -c 'import ensurepip, venv'
+	need python3-dev "$python" -c \
+		'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+	if [ -n "$missing" ]; then
+		say "this host lacks what tiermem is built with: apt-get install$missing" >&2
+		exit 3
+	fi
+}
+
 install_package() {
 	say "Python environment in $prefix"
 	# What an earlier build left there would be installed again, deleted modules too.
@@ -108,6 +132,7 @@ start_what_was_installed() {
 	fi
 }
 
+check_what_it_is_built_with
 install_package
 install_service
 install_shared
