@@ -55,7 +55,7 @@ class HostBar:
         block = self.regs.host
         block.arg0, block.arg1, block.arg2 = (*arguments, 0, 0, 0)[:3]
         block.opcode = opcode
-        doorbell = (block.completed + 1) % (1 << 32)
+        doorbell = (block.doorbell + 1) % (1 << 32)
         block.doorbell = doorbell
         deadline = time.monotonic() + timeout_s
         while block.completed != doorbell:
