@@ -105,7 +105,7 @@ WORKLOADS: dict[str, Workload] = {
         Workload(
             "liblinear",
             "liblinear, SVM training",
-            (f"{PROGRAMS}/linear", "rows=400000", "features=2000000", "row_length=50"),
+            (f"{PROGRAMS}/linear", "rows=360000", "features=2000000", "row_length=50"),
             Units(2, 1, 1),
             Units(2, 1, 1),
         ),

@@ -35,7 +35,9 @@ WORK = OUT / "work"
 QUICK_WORKLOADS = ("redis-b", "hotset", "kvscan")
 QUICK_POLICIES = ("none", "numab", "damon", catalog.M5)
 QUICK_ACCURACY = (("redis-b", catalog.M5),)
-JUDGED = ("numab", "damon", "m5-hpt", "m5-hwt", "m5-hpt+hwt")
+JUDGEABLE = ("numab", "damon", "m5-hpt", "m5-hwt", "m5-hpt+hwt")
+# The kernel's two and the default nominator; the other two by --judge.
+JUDGED = ("numab", "damon", catalog.M5)
 
 
 def plan(
@@ -48,8 +50,8 @@ def plan(
 ) -> list[RunSpec]:
     """All runs, workload by workload; accuracy is judged on the first seed.
 
-    judged: policies whose accuracy is wanted on every workload; left out, all of
-    them in full mode, and little in quick mode.
+    judged: policies whose accuracy is wanted on every workload; left out, those of
+    JUDGED in full mode, and little in quick mode.
     """
     everywhere = judged or (JUDGED if mode == "full" else ())
     specs: list[RunSpec] = []
@@ -113,7 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.m5", description=__doc__)
     parser.add_argument("--workloads", default="", help="names, comma-separated")
     parser.add_argument("--policies", default="", help="names, comma-separated")
-    parser.add_argument("--judge", default="", help="whose accuracy, comma-separated")
+    parser.add_argument("--judge", default="", help="whose accuracy (any of M5's, numab, damon), comma-separated")
     parser.add_argument("--seeds", default="", help="numbers, comma-separated")
     parser.add_argument("--guests", type=int, default=default_guests(), help="side by side")
     parser.add_argument("--out", type=Path, default=OUT / "m5.json")
@@ -135,7 +137,7 @@ def main() -> None:
         QUICK_POLICIES if quick else catalog.POLICIES
     )
     seeds = [int(seed) for seed in options.seeds.split(",") if seed] or [1]
-    judged = _names(options.judge, JUDGED, "accuracy of policy")
+    judged = _names(options.judge, JUDGEABLE, "accuracy of policy")
     specs = plan(mode, workloads, policies, seeds, judged=judged)
     try:
         status = benchmark(mode, specs, options)
