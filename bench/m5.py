@@ -115,7 +115,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.m5", description=__doc__)
     parser.add_argument("--workloads", default="", help="names, comma-separated")
     parser.add_argument("--policies", default="", help="names, comma-separated")
-    parser.add_argument("--judge", default="", help="whose accuracy (any of M5's, numab, damon), comma-separated")
+    parser.add_argument(
+        "--judge", default="", help="whose accuracy, comma-separated (of M5's three, numab, damon)"
+    )
     parser.add_argument("--seeds", default="", help="numbers, comma-separated")
     parser.add_argument("--guests", type=int, default=default_guests(), help="side by side")
     parser.add_argument("--out", type=Path, default=OUT / "m5.json")
