@@ -38,7 +38,7 @@ def changed(daemon: Daemon, **tables: dict[str, Any]) -> M5Settings:
         ("promoter", {"device": "/dev/other"}),
         ("kernel", {"numa_balancing": "leave"}),
         ("demotion", {"method": "off"}),
-        ("policy", {"name": "own.module:Policy"}),
+        ("policy", {"name": "mine:Policy"}),
         ("nominator", {"mode": "hpt"}),
         ("tracker", {"kind": "pac"}),
     ],
