@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from tiermem.cli import m5
 from tiermem.cli.main import build_app, load_verb
 from tiermem.errors import ConfigError
-from tiermem.m5 import try_once
+from tiermem.m5 import serve, try_once
 from tiermem.m5.settings import SETTABLE, M5Settings
 from typer.testing import CliRunner
 
@@ -114,3 +114,20 @@ def test_help_of_the_other_verbs_too() -> None:
 def test_status_as_json_is_the_daemon_s_answer(config: Path) -> None:
     shown = CliRunner().invoke(m5.app, ["status", "--json"]).output
     assert json.loads(shown) == {}
+
+
+def test_a_config_read_again_leaves_what_the_command_line_said(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon started with --dry-run must not begin to move pages at a SIGHUP."""
+    readers: list[Callable[[], M5Settings]] = []
+    monkeypatch.setattr(serve, "serve", readers.append)
+    limit = "promoter.rate_limit_MBps"
+    config.write_text("")
+    started = CliRunner().invoke(m5.app, ["run", "--dry-run", "--set", f"{limit}=50"])
+    assert started.exit_code == 0, started.output
+    config.write_text('log_level = "debug"\n[promoter]\nrate_limit_MBps = 900\n')
+    again = readers[0]()
+    assert again.dry_run
+    assert again.promoter.rate_limit_MBps == 50
+    assert again.log_level == "debug"

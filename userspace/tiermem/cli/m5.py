@@ -78,9 +78,13 @@ def run(
     Needs root. `tiermem doctor` says what this host lacks; m5.toml in etc/
     explains every key.
     """
-    settings, path = _settings(config, changes or [])
-    if dry_run:
-        settings = settings.model_copy(update={"dry_run": True})
+    path = config or (CONFIG if CONFIG.exists() else None)
+
+    def read_settings() -> M5Settings:
+        settings = _settings(path, changes or [])
+        return settings.model_copy(update={"dry_run": True}) if dry_run else settings
+
+    settings = read_settings()
     logging.basicConfig(format="%(levelname)s %(message)s")
     logging.getLogger("tiermem").setLevel(settings.log_level.upper())
     # Loaded here: numpy and the service's server take a second on a slow machine.
@@ -92,7 +96,7 @@ def run(
             return
         from tiermem.m5.serve import serve
 
-        serve(settings, path)
+        serve(read_settings)
 
 
 @app.command()
@@ -182,16 +186,15 @@ def set_key(
     typer.echo(f"{key} = {json.dumps(answer)}")
 
 
-def _settings(config: Path | None, changes: list[str]) -> tuple[M5Settings, Path | None]:
-    """The settings of the file and of --set, and the file they came from."""
-    path = config or (CONFIG if CONFIG.exists() else None)
+def _settings(path: Path | None, changes: list[str]) -> M5Settings:
+    """The settings of the file and of --set."""
     settings = load(path, M5Settings) if path else M5Settings()
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise ConfigError(f"--set {change}: must be KEY=VALUE")
         settings = with_change(settings, key, value)
-    return settings, path
+    return settings
 
 
 @contextmanager

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from tiermem.errors import TiermemError
 from tiermem.m5.daemon import Daemon
 from tiermem.m5.routes import add_metrics, add_routes
 from tiermem.m5.settings import M5Settings
 from tiermem.service.api import LocalApi
-from tiermem.service.config import load
 from tiermem.service.lifecycle import run_until_signalled
 from tiermem.service.metrics import Metrics
 from tiermem.service.notify import Notifier
@@ -20,11 +18,14 @@ from tiermem.service.notify import Notifier
 _log = logging.getLogger(__name__)
 
 
-def serve(settings: M5Settings, config: Path | None = None) -> None:
-    """Run until SIGTERM or SIGINT; SIGHUP reads `config` again."""
+def serve(read_settings: Callable[[], M5Settings]) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP asks `read_settings` again.
+
+    It is to answer with all that the settings are made of, the command line too.
+    """
     notifier = Notifier()
-    daemon = Daemon(settings)
-    run_until_signalled(_main(daemon, notifier), _reloader(daemon, notifier, config))
+    daemon = Daemon(read_settings())
+    run_until_signalled(_main(daemon, notifier), _reloader(daemon, notifier, read_settings))
 
 
 async def _main(daemon: Daemon, notifier: Notifier) -> None:
@@ -55,13 +56,13 @@ async def _main(daemon: Daemon, notifier: Notifier) -> None:
         await api.stop()
 
 
-def _reloader(daemon: Daemon, notifier: Notifier, config: Path | None) -> Callable[[], None]:
+def _reloader(
+    daemon: Daemon, notifier: Notifier, read_settings: Callable[[], M5Settings]
+) -> Callable[[], None]:
     def reload() -> None:
-        if config is None:
-            return
         notifier.reloading()
         try:
-            fixed = daemon.reload(load(config, M5Settings))
+            fixed = daemon.reload(read_settings())
             if fixed:
                 _log.warning("%s: needs a restart to take effect", ", ".join(fixed))
         except TiermemError as error:
