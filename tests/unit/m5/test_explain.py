@@ -59,9 +59,16 @@ def test_what_was_said_before_such_a_move_is_of_the_page_that_left_too(tree: Tre
 
 
 def test_what_was_said_after_it_is_of_the_page_that_came(tree: Tree) -> None:
-    moved = a_round(BEFORE, {A: PromoteCode.MOVED})
-    judged = a_round(BEFORE + 1, {A: Verdict.ONE_OFF})
+    moved = a_round(BEFORE, {A: PromoteCode.MOVED}, number=1)
+    judged = a_round(BEFORE + 2, {A: Verdict.ONE_OFF}, number=3)
     assert said(tree, moved, judged) == {1: "one_off"}
+
+
+@pytest.mark.parametrize("next_ns", [BEFORE + 1, AFTER])
+def test_the_next_list_has_the_reads_that_copied_the_page_away(tree: Tree, next_ns: int) -> None:
+    moved = a_round(BEFORE, {A: PromoteCode.MOVED}, number=1)
+    listed = a_round(next_ns, {A: Verdict.ONE_OFF, B: Verdict.SPARSE}, number=2)
+    assert said(tree, moved, listed) == {2: "sparse"}
 
 
 def test_a_page_that_moves_while_it_is_watched_is_named(tree: Tree) -> None:

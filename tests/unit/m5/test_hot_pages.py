@@ -42,6 +42,14 @@ def test_pages_that_have_moved_up_are_no_longer_there(tree: Tree) -> None:
     assert [found["pid"] for found in HotPages(tree).by_process([one])] == [8]
 
 
+def test_frames_that_were_read_only_to_copy_a_page_away_are_not_hot(tree: Tree) -> None:
+    moved = a_round(ago(0.2), {101: PromoteCode.MOVED}, number=4)
+    listed = {101: Verdict.ONE_OFF, 201: Verdict.ONE_OFF}
+    for number, pids in ((5, [8]), (6, [8, 7])):
+        found = HotPages(tree).by_process([moved, a_round(ago(0.1), listed, number=number)])
+        assert sorted(one["pid"] for one in found) == sorted(pids)
+
+
 def test_a_round_of_long_ago_says_nothing_of_now(tree: Tree) -> None:
     said = {101: Verdict.ONE_OFF}
     assert HotPages(tree).by_process([a_round(ago(30), said)]) == []

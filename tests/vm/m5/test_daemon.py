@@ -53,7 +53,18 @@ def test_moves_are_counted_as_they_happened(default_run: Any) -> None:
 def test_it_explains_where_the_memory_lies_and_why(default_run: Any) -> None:
     explained = default_run["explained"]
     assert explained["bytes_by_node"][FAST] >= 0.8 * HOT * 4096
-    assert all(page["why"] for page in explained["pages"])
+    assert explained["outside"] == ""
+
+
+def test_it_explains_pages_that_lie_in_slow_memory_and_not_those_that_left(
+    default_run: Any,
+) -> None:
+    """Their frames have others' pages by now, most of which nobody reads."""
+    explained = default_run["explained_again"]
+    assert explained["pages"]
+    assert set(default_run["explained_on"]) == {int(SLOW)}
+    assert "moved" not in explained["results"], explained["results"]
+    assert explained["pages_considered"] < HOT / 2, explained["verdicts"]
 
 
 def test_sigterm_leaves_the_system_as_it_was_found(default_run: Any) -> None:

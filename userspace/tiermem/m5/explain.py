@@ -25,6 +25,7 @@ from tiermem.m5.observation import VERDICT_MEANING, Verdict
 from tiermem.m5.rounds import NOT_ASKED, Round
 
 PAGES_SHOWN = 20
+_NONE: U64 = np.empty(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +103,28 @@ def explain(
 
 def _tell(frames: Frames, rounds: list[Round]) -> dict[int, PageStory]:
     """By frame, what the last round that can have meant the process' page said of it."""
-    earlier = [one for one in rounds if one.now_ns <= frames.ended_ns]
-    later = [one for one in rounds if one.now_ns > frames.ended_ns]
+    # The list after a move has the reads by which the page was copied out of its frame.
+    left = {one.number + 1: one.left for one in rounds}
     stories: dict[int, PageStory] = {}
+    earlier = [one for one in rounds if one.now_ns <= frames.ended_ns]
     # What moved while the map was read may be in it under its old frame or its new one.
     closed = _union(one.left for one in earlier if one.now_ns >= frames.began_ns)
-    for one in later:
-        stories.update(_stories(one, frames.index, closed))
+    for one in rounds[len(earlier) :]:
+        unsure = _union([closed, left.get(one.number, _NONE)])
+        stories.update(_stories(one, frames.index, unsure))
         closed = _union([closed, one.left])
     closed = _union([closed, np.array(list(stories), dtype=np.uint64)])
     # Newest first and each page once: a page may be in every one of the rounds.
     for one in reversed(earlier):
         closed = _union([closed, one.left])
-        news = _stories(one, frames.index, closed)
+        news = _stories(one, frames.index, _union([closed, left.get(one.number, _NONE)]))
         stories.update(news)
         closed = _union([closed, np.array(list(news), dtype=np.uint64)])
     return stories
 
 
 def _union(parts: Iterable[U64]) -> U64:
-    return np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *parts]))
+    return np.unique(np.concatenate([_NONE, *parts]))
 
 
 def _stories(one: Round, index: FrameIndex, closed: U64) -> dict[int, PageStory]:

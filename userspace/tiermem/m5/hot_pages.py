@@ -35,15 +35,19 @@ class HotPages:
         """
         now_s = time.monotonic()
         if now_s - self._asked_s > _LIFE_S:
-            self._answer = self._look_up(rounds[-1]) if rounds else []
+            self._answer = self._look_up(rounds[-2:]) if rounds else []
             self._asked_s = time.monotonic()
         return self._answer
 
-    def _look_up(self, last: Round) -> list[dict[str, Any]]:
+    def _look_up(self, rounds: Sequence[Round]) -> list[dict[str, Any]]:
+        last = rounds[-1]
         if time.monotonic_ns() - last.now_ns > last.decision.next_round_ns + _GRACE_NS:
             return []
         pids = numbered(self._tree.proc, "")
-        owners = find_owners(np.setdiff1d(last.pages, last.left), pids, self._tree.proc)
+        # A list also has the frames that the round before emptied, by the reads of the copy.
+        left = [one.left for one in rounds if one.number >= last.number - 1]
+        there = np.setdiff1d(last.pages, np.concatenate(left))
+        owners = find_owners(there, pids, self._tree.proc)
         order = np.argsort(last.pages)
         places = order[np.searchsorted(last.pages[order], owners.pfns)]
         reads = last.decision.reads_per_s[places]

@@ -6,8 +6,10 @@ Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
 on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
 SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
 after, kernel switches before, while and after, the daemon's own status, its
-explanation of this process, its share of a CPU in the steady part; what the device
-was told before, and in the end. With --kill
+explanation of this process, its share of a CPU in the steady part, what the device
+was told before and in the end. Last, when the daemon only looks on, some hot pages
+go back to slow memory beside others that nobody reads, in frames that hot pages
+have left, and it explains again. With --kill
 the daemon is killed and started again at first; with --probes it has a probe
 beside it that counts migrations; with --together the hot pages are neighbours.
 """
@@ -28,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tiermem.layer.placement import Policy, query_pages, set_policy
+from tiermem.layer.placement import Policy, move_pages, query_pages, set_policy
 from tiermem.layer.tracker_device import DEFAULT_PATH, TrackerDevice
 from tiermem.m5.switches import (
     DAMON_STAT,
@@ -42,11 +44,14 @@ from tiermem.service.client import LocalClient
 PAGE = 4096
 PAGES = 24_000
 HOT = 6_000  # three times the modelled cache
+BACK = 300
 LINES = 64
 # An emulated guest on a busy host takes its time to index a machine's frames.
 ANSWER_S = 120.0
 START_S = 300.0
 STEADY_S = 3.0
+AGAIN_S = 1.0
+UNSEEN_S = 1.5  # longer than the longest pause between rounds
 MOST = 0.95
 PROBE_PERIOD_S, PROBE_PERIODS = "0.5", 4
 
@@ -55,19 +60,31 @@ class Memory:
     """Pages on the slow node, in an order that no prefetcher follows."""
 
     def __init__(self, slow_node: int, *, together: bool) -> None:
-        set_policy(Policy.BIND, [slow_node])
-        mapped = mmap.mmap(-1, PAGES * PAGE)
-        # In a huge page, cold neighbours would rightly go up with a hot page.
-        mapped.madvise(mmap.MADV_NOHUGEPAGE)
-        self.words = np.frombuffer(mapped, dtype=np.uint64).reshape(PAGES, PAGE // 8)
-        self.words[:] = 1
-        set_policy(Policy.DEFAULT)
+        self.slow_node = slow_node
+        self.words = self.make(PAGES)
         order = np.arange(PAGES)
         if not together:
             order = np.random.default_rng(7).permutation(PAGES)
         self.hot, self.cold = np.sort(order[:HOT]), np.sort(order[HOT:])
         self.draw = np.random.default_rng(8)
         self.sum = 0
+
+    def make(self, pages: int) -> np.ndarray:
+        """So many pages on the slow node, written to once."""
+        set_policy(Policy.BIND, [self.slow_node])
+        mapped = mmap.mmap(-1, pages * PAGE)
+        # In a huge page, cold neighbours would rightly go up with a hot page.
+        mapped.madvise(mmap.MADV_NOHUGEPAGE)
+        words = np.frombuffer(mapped, dtype=np.uint64).reshape(pages, PAGE // 8)
+        words[:] = 1
+        set_policy(Policy.DEFAULT)
+        return words
+
+    def fill_what_was_left(self) -> None:
+        """Put pages that stay cold, and some hot ones, where hot pages were before they moved."""
+        self.newcomers = self.make(HOT)
+        base = self.words.ctypes.data
+        move_pages(0, (base + self.hot[:BACK] * PAGE).astype(np.uint64), self.slow_node)
 
     def read_hot(self) -> None:
         """Some ten thousand reads of random lines of hot pages."""
@@ -152,6 +169,19 @@ def read_for(memory: Memory, seconds: float, *, until_fast: bool = False) -> Non
             return
 
 
+def explain(client: LocalClient) -> dict[str, Any]:
+    """What the daemon says of this process now."""
+    answer: dict[str, Any] = client.get("/v1/explain", {"pid": str(os.getpid()), "wait_s": "0"})
+    return answer
+
+
+def nodes_of(explained: dict[str, Any]) -> list[int]:
+    """The node on which each page that is explained lies."""
+    addresses = [int(page["address"], 16) for page in explained["pages"]]
+    nodes: list[int] = query_pages(0, np.array(addresses, dtype=np.uint64)).tolist()
+    return nodes
+
+
 def main() -> None:
     """See the module."""
     seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if "=" in word]
@@ -181,8 +211,16 @@ def main() -> None:
             time.sleep(PROBE_PERIODS * float(PROBE_PERIOD_S))
         seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
         seen["status"] = client.get("/v1/status")
-        seen["explained"] = client.get("/v1/explain", {"pid": str(os.getpid()), "wait_s": "0"})
+        seen["explained"] = explain(client)
         seen["metrics"] = daemon.metrics()
+        # Out of its sight, for the first write to a page reads it, too.
+        client.post("/v1/set", {"key": "scope.pids", "value": "[1]"})
+        memory.fill_what_was_left()
+        time.sleep(UNSEEN_S)
+        client.post("/v1/set", {"key": "scope.pids", "value": "[]"})
+        read_for(memory, AGAIN_S)
+        seen["explained_again"] = explain(client)
+        seen["explained_on"] = nodes_of(seen["explained_again"])
         seen["exit"] = daemon.end(signal.SIGTERM)
         seen["socket_left"] = daemon.socket.exists()
         seen["log"] = daemon.log.read_text()
