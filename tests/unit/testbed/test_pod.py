@@ -29,10 +29,12 @@ FAKE = Path(__file__).with_name("fake_qemu.py")
 
 
 @pytest.fixture
-def run_dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Path]]:
+def run_dirs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[Path]]]:
     """What is left of the folders of pods, of which only this test has any."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return lambda: list(tmp_path.glob("tiermem-*/pod-*"))
+    # Not tmp_path, whose name may be too long for the sockets in it.
+    with tempfile.TemporaryDirectory(prefix="pods-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield lambda: list(Path(folder).glob("tiermem-*/pod-*"))
 
 
 @pytest.fixture
