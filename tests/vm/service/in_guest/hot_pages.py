@@ -1,0 +1,27 @@
+"""Reads hot pages that begin on the slow node until the service has moved most of them up.
+
+    python3 hot_pages.py SECONDS
+
+Prints kernel switches and the hot pages by node as JSON; SECONDS at most.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "m5/in_guest"))
+
+from hot_and_cold import Memory, read_for, switches
+
+
+def main() -> None:
+    """See the module."""
+    memory = Memory(slow_node=1, together=False)
+    read_for(memory, float(sys.argv[1]), until_fast=True)
+    print(json.dumps({"hot": memory.nodes(memory.hot), "switches": switches()}))
+
+
+if __name__ == "__main__":
+    main()
