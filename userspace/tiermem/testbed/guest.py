@@ -32,7 +32,7 @@ _KILL_WAIT_S = 60.0
 _SHOWN_CHARS = 4000
 # A session may hold several process groups (`timeout` makes one). The main one is killed
 # once more as a whole, so that nothing escapes which it forked while pkill was looking.
-_KILL_SESSION = 'pkill -KILL --session "$0"; kill -KILL -- "-$0"'
+_KILL_SESSION = 'pkill -KILL --session "$0"; kill -s KILL -- "-$0"'
 
 
 @dataclasses.dataclass(frozen=True)
