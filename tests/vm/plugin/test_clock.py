@@ -60,10 +60,15 @@ def test_armed_is_within_its_limit_even_where_idle_is_at_its_own(device: Device)
     emulator = Emulator(device.guest)
 
     def best(mode: str) -> float:
-        # The first run translates the programs' code, which arming has dropped.
+        # The first run translates the programs' code, which switching has dropped.
         runs = [emulator.measure(mode, mode, "compile", number).cpu_s for number in range(3)]
         return min(runs[1:])
 
-    idle = best("idle")
-    device.arm()
-    assert best("armed") <= ARMED_OVER_IDLE * idle
+    # By turns, so that a busy spell of the host does not fall on one of them alone.
+    idle, armed = [], []
+    for _ in range(2):
+        device.disarm()
+        idle.append(best("idle"))
+        device.arm()
+        armed.append(best("armed"))
+    assert min(armed) <= ARMED_OVER_IDLE * min(idle)
