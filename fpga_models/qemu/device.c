@@ -34,6 +34,7 @@ struct device {
 	uint32_t switching_doorbell;		/* of that command: others may be rung meanwhile */
 	bool armed;
 	bool is_shared;				/* more than one vCPU: lock */
+	bool told_lost;				/* that exact counters are not */
 	pthread_mutex_t lock;
 };
 
@@ -72,6 +73,11 @@ static void publish_counters(struct device *d)
 	d->regs->reads_tracked = counters.reads_tracked;
 	d->regs->reads_ignored = counters.reads_ignored;
 	d->regs->writes_seen = counters.writes_seen;
+	if (counters.exact_lost && !d->told_lost) {
+		d->told_lost = true;
+		fprintf(stderr, "tiermem: no memory for all counters of PAC or WAC: "
+				"from now on they are not exact\n");
+	}
 }
 
 static uint32_t emit(struct device *d, uint64_t kind, uint64_t max, uint64_t keep)
