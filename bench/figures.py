@@ -15,6 +15,8 @@ from bench.catalog import M5
 from bench.guest.spec import RunResult
 
 NS_PER_S = 1e9
+# The kernel's own sum is kept by sampling at ticks; a probe's may be this much larger.
+TICKS_NS = 200e6
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Row:
     dram_read_share: float
     pages_up: int
     pages_down: int
-    kernel_cpu_share: float
+    kernel_cpu_share: float | None
     daemon_cpu_share: float | None
 
 
@@ -89,19 +91,28 @@ def row(runs: Sequence[RunResult], none: Sequence[RunResult], accuracy: float | 
         ),
         pages_up=round(statistics.fmean(run.pages_up for run in runs)),
         pages_down=round(statistics.fmean(run.pages_down for run in runs)),
-        kernel_cpu_share=statistics.fmean(kernel_cpu_ns(run) / guest_ns(run) for run in runs),
+        kernel_cpu_share=_kernel_cpu_share(runs),
         daemon_cpu_share=statistics.fmean(daemon) if daemon else None,
     )
 
 
-def kernel_cpu_ns(run: RunResult) -> float:
+def _kernel_cpu_share(runs: Sequence[RunResult]) -> float | None:
+    costs = [(kernel_cpu_ns(run), guest_ns(run)) for run in runs]
+    known = [cost / guest for cost, guest in costs if cost is not None]
+    return statistics.fmean(known) if len(known) == len(runs) else None
+
+
+def kernel_cpu_ns(run: RunResult) -> float | None:
     """What tiering cost in the kernel: the probe's account, else the kernel threads' time.
 
     The moves that a daemon asks for are the kernel's work, whosever process they
-    are done in, as they are where the kernel decides by itself.
+    are done in, as they are where the kernel decides by itself. None where the
+    probe cannot be right: it saw more than all that was done in the kernel.
     """
     probed = run.notes.get("tiering_cpu_ns")
     kernel = float(probed) if probed is not None else float(sum(run.kernel_cpu_ns.values()))
+    if kernel > run.system_cpu_ns + TICKS_NS:
+        return None
     return kernel + run.daemon_moving_ns
 
 

@@ -45,7 +45,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.dram_read_share:.0%}",
         str(row.pages_up),
         str(row.pages_down),
-        f"{row.kernel_cpu_share:.1%}",
+        _text(row.kernel_cpu_share, "{:.1%}"),
         _text(row.daemon_cpu_share, "{:.2%}"),
     )
 

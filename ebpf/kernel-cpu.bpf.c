@@ -138,8 +138,14 @@ static __always_inline int enter(u64 activity)
 			return 0;
 	}
 	charge(account, now);
-	/* a return that was missed must not leave its activity behind */
-	if ((account->activities & 0xf) != activity)
+	/*
+	 * An end can be missed: a program that another task's event interrupts does
+	 * not run for that one. Hint faults and scans come from user mode, inside
+	 * nothing else, so whatever is still open then has lost its end.
+	 */
+	if (activity == ACTIVITY_HINT_FAULT || activity == ACTIVITY_NUMA_SCAN)
+		account->activities = activity;
+	else if ((account->activities & 0xf) != activity)
 		account->activities = account->activities << 4 | activity;
 	cell = cell_of(account);
 	if (cell)

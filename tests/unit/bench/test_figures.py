@@ -33,7 +33,7 @@ def run(workload: str, policy: str, modelled_s: float, seed: int = 1, **more: ob
         pages_down=0,
         warm_pages_up=0,
         warm_pages_down=0,
-        system_cpu_ns=0,
+        system_cpu_ns=1_000_000_000,
         vmstat={},
         **fields,  # type: ignore[arg-type]
     )
@@ -115,3 +115,8 @@ def test_a_seed_whose_base_was_not_measured_gives_no_speed_up() -> None:
     both = [run("hotset", M5, 1.0, seed=1), run("hotset", M5, 1.0, seed=2)]
     assert row(both[:1], none, None).speedup_over_none == pytest.approx(4.0)
     assert row(both, none, None).speedup_over_none is None
+
+
+def test_a_probe_that_saw_more_than_the_kernel_did_is_not_believed() -> None:
+    lost_an_end = run("hotset", "numab", 1.0, notes={"tiering_cpu_ns": 19e8})
+    assert row([lost_an_end], [], None).kernel_cpu_share is None
