@@ -20,20 +20,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from tiermem.errors import TiermemError
 
+from bench.finished_runs import FinishedRuns
 from bench.guest.spec import IDENTIFY, RunSpec
 from bench.session import Measured, Session, session
+
+_LOOK_S = 0.1
 
 Report = Callable[[str], None]
 
 
 @dataclass
 class Campaign:
-    """What was measured, what failed, and where (the guest kernel's release)."""
+    """What was measured, what failed, and where (the guest kernel's release).
+
+    taken_over: how many of the runs an interrupted call had finished.
+    """
 
     measured: list[Measured] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    kernel_release: str = ""
+    taken_over: int = 0
     interrupted: bool = False
+
+    @property
+    def kernel_release(self) -> str:
+        """The guests' kernel; empty where nothing was measured."""
+        return self.measured[0].result.kernel_release if self.measured else ""
 
 
 def default_guests() -> int:
@@ -42,16 +53,27 @@ def default_guests() -> int:
 
 
 def run_all(
-    specs: Sequence[RunSpec], folder: Path, guests: int, *, probe: bool = False
+    specs: Sequence[RunSpec],
+    folder: Path,
+    guests: int,
+    *,
+    probe: bool = False,
+    finished: FinishedRuns | None = None,
 ) -> Campaign:
     """Do all runs; returns when every spec was measured or has failed.
 
-    A KeyboardInterrupt ends it early, with what was measured until then.
+    finished: where runs are kept as they end; those found there are not done again.
+    A KeyboardInterrupt ends it early, with what was measured until then; a second
+    one does not wait for the runs under way.
     """
-    waiting: queue.SimpleQueue[RunSpec] = queue.SimpleQueue()
-    for spec in specs:
-        waiting.put(spec)
     campaign = Campaign()
+    left = list(specs)
+    if finished is not None:
+        campaign.measured, left = finished.split(specs)
+        campaign.taken_over = len(campaign.measured)
+    waiting: queue.SimpleQueue[RunSpec] = queue.SimpleQueue()
+    for spec in left:
+        waiting.put(spec)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -60,38 +82,72 @@ def run_all(
         console=Console(stderr=True),
     )
     with bar:
-        task = bar.add_task("booting", total=len(specs))
+        task = bar.add_task("booting", total=len(specs), completed=campaign.taken_over)
 
         def say(text: str) -> None:
             bar.update(task, description=text)
             if not bar.console.is_terminal:
                 bar.console.print(text, highlight=False, markup=False)
 
-        def done() -> None:
-            bar.advance(task)
-
+        if campaign.taken_over:
+            say(f"going on: {campaign.taken_over} runs of an earlier call are taken over")
+        desk = _Desk(waiting, campaign, say, lambda: bar.advance(task), finished)
         workers = [
+            # As daemons, so that a second interrupt need not wait for them: a guest ends
+            # with the thread that booted it.
             threading.Thread(
                 target=_work,
-                args=(waiting, lambda: session(folder, probe=probe), campaign, say, done),
+                args=(desk, lambda: session(folder, probe=probe)),
                 name=f"guest-{number}",
+                daemon=True,
             )
-            for number in range(min(guests, len(specs)))
+            for number in range(min(guests, len(left)))
         ]
-        for worker in workers:
-            worker.start()
-        try:
-            for worker in workers:
-                worker.join()
-        except KeyboardInterrupt:
-            campaign.interrupted = True
-            campaign.failures.append(f"interrupted: {len(_drain(waiting))} runs were not begun")
-            say("interrupted: the runs under way are finished first")
-            for worker in workers:
-                worker.join()
+        _run_to_the_end(workers, desk)
     for spec in _drain(waiting):
         campaign.failures.append(f"{_name(spec)}: no guest was left to run it")
     return campaign
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Where the guests' threads get their work, hand in what came of it, and sign off."""
+
+    waiting: queue.SimpleQueue[RunSpec]
+    campaign: Campaign
+    say: Report
+    done: Callable[[], None]
+    finished: FinishedRuns | None
+    ended: list[str] = field(default_factory=list)
+
+    def hand_in(self, spec: RunSpec, measured: Measured) -> None:
+        """Take a run into the account, and keep it for a call after this one."""
+        self.campaign.measured.append(measured)
+        if self.finished is not None:
+            self.finished.keep(spec, measured)
+
+
+def _run_to_the_end(workers: Sequence[threading.Thread], desk: _Desk) -> None:
+    try:
+        for worker in workers:
+            worker.start()
+        _wait_for_guests(workers, desk)
+    except KeyboardInterrupt:
+        desk.campaign.interrupted = True
+        unbegun = len(_drain(desk.waiting))
+        desk.campaign.failures.append(f"interrupted: {unbegun} runs were not begun")
+        desk.say("interrupted: the runs under way are finished first; once more ends at once")
+        try:
+            _wait_for_guests([worker for worker in workers if worker.ident], desk)
+        except KeyboardInterrupt:
+            desk.campaign.failures.append("interrupted: the runs under way were given up")
+
+
+def _wait_for_guests(workers: Sequence[threading.Thread], desk: _Desk) -> None:
+    """Until all have ended. Not by Thread.join: interrupted, it takes a thread for ended
+    that is not (CPython 3.11)."""
+    while len(desk.ended) < len(workers):
+        time.sleep(_LOOK_S)
 
 
 def _in_words(error: Exception) -> str:
@@ -113,48 +169,36 @@ def _name(spec: RunSpec) -> str:
     return f"{spec.workload} · {spec.policy} · seed {spec.seed}{accuracy}"
 
 
-def _work(
-    waiting: queue.SimpleQueue[RunSpec],
-    open_session: Callable[[], AbstractContextManager[Session]],
-    campaign: Campaign,
-    say: Report,
-    done: Callable[[], None],
-) -> None:
+def _work(desk: _Desk, open_session: Callable[[], AbstractContextManager[Session]]) -> None:
     """Boot a guest and serve specs until none waits; boot anew after a failed one."""
-    while not waiting.empty():
-        try:
+    try:
+        while not desk.waiting.empty():
             with open_session() as opened:
-                campaign.kernel_release = opened.kernel_release()
-                while _serve_one(opened, waiting, campaign, say, done):
+                while _serve_one(opened, desk):
                     pass
-        except Exception as error:
-            # Not one spec's fault: the guest did not boot, or could not be prepared.
-            campaign.failures.append(f"guest: {_in_words(error)}")
-            return
+    except Exception as error:
+        # Not one spec's fault: the guest did not boot, or could not be prepared.
+        desk.campaign.failures.append(f"guest: {_in_words(error)}")
+    finally:
+        desk.ended.append(threading.current_thread().name)
 
 
-def _serve_one(
-    opened: Session,
-    waiting: queue.SimpleQueue[RunSpec],
-    campaign: Campaign,
-    say: Report,
-    done: Callable[[], None],
-) -> bool:
+def _serve_one(opened: Session, desk: _Desk) -> bool:
     """One spec on a guest; False when there is none, or the guest is not to be trusted."""
     try:
-        spec = waiting.get_nowait()
+        spec = desk.waiting.get_nowait()
     except queue.Empty:
         return False
     name = _name(spec)
-    say(name)
+    desk.say(name)
     begin = time.monotonic()
     try:
-        campaign.measured.append(opened.run(spec, with_pac=spec.purpose == IDENTIFY))
+        desk.hand_in(spec, opened.run(spec, with_pac=spec.purpose == IDENTIFY))
     except Exception as error:
         # A full disk or an answer that is no JSON ends this run, not the campaign.
-        campaign.failures.append(f"{name}: {_in_words(error)}")
-        say(f"{name}: failed after {time.monotonic() - begin:.0f} s: {_in_words(error)}")
+        desk.campaign.failures.append(f"{name}: {_in_words(error)}")
+        desk.say(f"{name}: failed after {time.monotonic() - begin:.0f} s: {_in_words(error)}")
         return False
     finally:
-        done()
+        desk.done()
     return True

@@ -25,6 +25,7 @@ from bench.accuracy import access_count_ratio
 from bench.campaign import Campaign, default_guests, run_all
 from bench.costs import plugin_and_replay_figures
 from bench.figures import Row, figures, row
+from bench.finished_runs import FinishedRuns, checkout_identity
 from bench.guest.spec import IDENTIFY, MEASURE, RunSpec
 from bench.programs import build_graph, build_programs
 from bench.report import CHECKOUT, OUT, environment, print_table, rows_as_json, write_json
@@ -121,6 +122,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="", help="numbers, comma-separated")
     parser.add_argument("--guests", type=int, default=default_guests(), help="side by side")
     parser.add_argument("--out", type=Path, default=OUT / "m5.json")
+    parser.add_argument(
+        "--fresh", action="store_true", help="do not go on where an interrupted call stopped"
+    )
     parser.add_argument("--no-costs", action="store_true", help="leave plugin and replay out")
     return parser.parse_args()
 
@@ -157,7 +161,13 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
     build_programs(WORK, Progress())
     if any("graph.bin" in word for spec in specs for word in spec.program):
         build_graph(WORK, Progress())
-    campaign = run_all(specs, WORK, options.guests, probe=mode == "full")
+    probe = mode == "full"
+    finished = FinishedRuns(WORK / "finished", f"{checkout_identity()} probe={probe}")
+    if options.fresh:
+        finished.forget()
+    campaign = run_all(specs, WORK, options.guests, probe=probe, finished=finished)
+    if not campaign.failures:
+        finished.forget()
     rows = summarise(campaign.measured)
     found: dict[str, float | None] = dict(figures(rows))
 
@@ -168,7 +178,7 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
 
     save()
     if rows:
-        print_table(rows, "Page tiering", probed=mode == "full")
+        print_table(rows, "Page tiering", probed=probe)
         draw(rows, "Page tiering in the CXL testbed", options.out.with_suffix(".png"))
     if not options.no_costs and not campaign.interrupted:
         # These take minutes more; what the runs gave is safe by now.
@@ -194,6 +204,7 @@ def _tree(
         "environment": environment(campaign.kernel_release),
         "left_out": _left_out(specs),
         "failures": campaign.failures,
+        "runs_taken_over": campaign.taken_over,
         "rows": rows_as_json(rows),
         "m5_config": catalog.m5_config(catalog.POLICIES[catalog.M5], dry_run=False),
         "specs": [asdict(spec) for spec in specs],

@@ -48,10 +48,6 @@ class Session:
         self.folder = folder
         self._preloaded = False
 
-    def kernel_release(self) -> str:
-        """The guest kernel's release."""
-        return self.guest.check(["uname", "-r"]).stdout.strip()
-
     def prepare(self) -> None:
         """Load the kernel modules and stop services that would only make noise."""
         script = (

@@ -7,6 +7,7 @@ model's cache settles; the measured phase. At the end the guest is as before.
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,7 @@ def _phases(spec: RunSpec, policy: Policy, program: Program, pids: list[int]) ->
         policy=spec.policy,
         seed=spec.seed,
         purpose=spec.purpose,
+        kernel_release=platform.release(),
         phases=phases,
         placement=placement,
         pages_up=moved.up - warm.up,

@@ -74,6 +74,7 @@ class RunResult:
     policy: str
     seed: int
     purpose: str
+    kernel_release: str
     phases: dict[str, dict[str, Any]]
     placement: dict[str, dict[str, int]]
     pages_up: int

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +15,9 @@ from tiermem.errors import TiermemError
 from bench import campaign
 from bench.campaign import run_all
 from bench.catalog import POLICIES, WORKLOADS, run_spec
-from bench.guest.spec import RunSpec
-from bench.session import BenchError
+from bench.finished_runs import FinishedRuns
+from bench.guest.spec import RunResult, RunSpec
+from bench.session import BenchError, Measured
 
 SPECS = [run_spec(WORKLOADS["hotset"], policy, 1, "full") for policy in POLICIES.values()]
 
@@ -23,9 +27,6 @@ class Guest:
 
     def __init__(self, act: Callable[[RunSpec], object]) -> None:
         self._act = act
-
-    def kernel_release(self) -> str:
-        return "7.3"
 
     def run(self, spec: RunSpec, *, with_pac: bool) -> object:
         return self._act(spec)
@@ -73,3 +74,72 @@ def test_runs_that_no_guest_was_left_for_are_named(
     assert found.measured == []
     assert found.failures[0] == "guest: no QEMU"
     assert len(found.failures) == 1 + len(SPECS)
+
+
+def interrupt() -> None:
+    """As Ctrl-C does."""
+    ident = threading.main_thread().ident
+    assert ident is not None
+    signal.pthread_kill(ident, signal.SIGINT)
+
+
+def measured(spec: RunSpec) -> Measured:
+    """A run's answer, of which only the names matter here."""
+    names = {"workload": spec.workload, "policy": spec.policy, "purpose": spec.purpose}
+    counts = dict.fromkeys(
+        (
+            *("pages_up", "pages_down", "warm_pages_up", "warm_pages_down", "seed"),
+            *("daemon_moving_ns", "system_cpu_ns", "daemon_cpu_ns"),
+        ),
+        0,
+    )
+    tables: dict[str, dict[str, int]] = {"kernel_cpu_ns": {}, "vmstat": {}}
+    return Measured(
+        RunResult(kernel_release="7.3", phases={}, placement={}, **names, **counts, **tables), 1.0
+    )
+
+
+def test_an_interrupted_campaign_is_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    finished = FinishedRuns(tmp_path, "same sources")
+    run: list[str] = []
+
+    def act(spec: RunSpec) -> object:
+        run.append(spec.policy)
+        if len(run) == 3:
+            interrupt()
+            time.sleep(0.5)  # a real run does not end before the signal arrives either
+        return measured(spec)
+
+    guests(monkeypatch, act)
+    first = run_all(SPECS, tmp_path, 1, finished=finished)
+    assert first.interrupted
+    assert len(first.measured) == 3
+    second = run_all(SPECS, tmp_path, 1, finished=finished)
+    assert second.taken_over == len(first.measured)
+    assert not second.failures
+    assert {one.result.policy for one in second.measured} == set(POLICIES)
+    assert len(run) == len(SPECS)
+
+
+def test_a_second_interrupt_does_not_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def act(spec: RunSpec) -> object:
+        interrupt()
+        time.sleep(0.3)
+        interrupt()
+        released.wait(30)
+        return measured(spec)
+
+    guests(monkeypatch, act)
+    begin = time.monotonic()
+    found = run_all(SPECS, tmp_path, 1)
+    released.set()
+    assert time.monotonic() - begin < 10
+    assert found.measured == []
+    assert found.failures == [
+        f"interrupted: {len(SPECS) - 1} runs were not begun",
+        "interrupted: the runs under way were given up",
+    ]

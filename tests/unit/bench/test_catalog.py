@@ -28,6 +28,7 @@ def test_a_result_survives_its_trip() -> None:
         policy=M5,
         seed=1,
         purpose="measure",
+        kernel_release="7.3",
         phases={"measure": {"reads": [1, 2]}},
         placement={"start": {"0": 3}},
         pages_up=1,

@@ -28,6 +28,7 @@ def run(workload: str, policy: str, modelled_s: float, seed: int = 1, **more: ob
         policy=policy,
         seed=seed,
         purpose="measure",
+        kernel_release="7.3",
         phases={"measure": measure},
         placement={},
         pages_down=0,

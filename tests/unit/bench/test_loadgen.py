@@ -39,11 +39,11 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         waiting = b""
-        while data := connection.recv(1 << 16):
-            waiting += data
-            reply, waiting = self._answer(self, waiting)
-            if reply:
-                with suppress(BrokenPipeError):  # the client may have given up
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client may have given up
+            while data := connection.recv(1 << 16):
+                waiting += data
+                reply, waiting = self._answer(self, waiting)
+                if reply:
                     connection.sendall(reply)
 
 

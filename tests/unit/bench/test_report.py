@@ -73,6 +73,7 @@ def test_the_page_stands_alone_and_shows_every_row(tmp_path: Path) -> None:
         policy="none",
         seed=1,
         purpose="measure",
+        kernel_release="7.3",
         phases={},
         placement={"initial": {"0": 100, "1": 300}},
         pages_up=0,

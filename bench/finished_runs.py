@@ -1,0 +1,83 @@
+"""Runs that an interrupted benchmark had finished, so that the next call goes on from there.
+
+A run counts only for the very sources that it was made with. A benchmark in which
+nothing failed forgets what it kept, so that the next one measures everything anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from bench.guest.spec import RunResult, RunSpec
+from bench.session import Measured
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+_SOURCES = ("bench", "ebpf", "fpga_models", "kmod", "userspace", "scripts", "pyproject.toml")
+_NOT_SOURCES = {"out", "__pycache__", "build"}
+
+
+def checkout_identity(checkout: Path = CHECKOUT) -> str:
+    """A digest of all sources that a run's outcome can depend on."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        top = checkout / name
+        for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            within = file.relative_to(checkout)
+            if file.is_file() and _NOT_SOURCES.isdisjoint(within.parts):
+                content = file.read_bytes()
+                digest.update(f"{within}\0{len(content)}\0".encode())
+                digest.update(content)
+    return digest.hexdigest()
+
+
+class FinishedRuns:
+    """Keeps each run in `folder` as it ends. `identity`: what else its outcome depends on."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._folder = folder
+        self._identity = identity
+
+    def keep(self, spec: RunSpec, measured: Measured) -> None:
+        """Store a run; a reader never sees half of it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stem = self._stem(spec)
+        if measured.pac is not None:
+            np.save(stem.with_suffix(".npy"), measured.pac)
+        part = stem.with_suffix(".part")
+        part.write_text(json.dumps({"result": asdict(measured.result), "wall_s": measured.wall_s}))
+        part.rename(stem.with_suffix(".json"))
+
+    def find(self, spec: RunSpec) -> Measured | None:
+        """The run of this very spec, if an interrupted call had finished it."""
+        stem = self._stem(spec)
+        try:
+            tree = json.loads(stem.with_suffix(".json").read_text())
+        except FileNotFoundError:
+            return None
+        counts = stem.with_suffix(".npy")
+        return Measured(
+            result=RunResult(**tree["result"]),
+            wall_s=tree["wall_s"],
+            pac=np.load(counts) if counts.exists() else None,
+        )
+
+    def split(self, specs: Sequence[RunSpec]) -> tuple[list[Measured], list[RunSpec]]:
+        """Those that are done, and those that are not."""
+        found = [(spec, self.find(spec)) for spec in specs]
+        done = [measured for _, measured in found if measured is not None]
+        return done, [spec for spec, measured in found if measured is None]
+
+    def forget(self) -> None:
+        """Drop all runs, those of other checkouts too."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _stem(self, spec: RunSpec) -> Path:
+        key = hashlib.sha256(f"{self._identity}\0{spec.to_json()}".encode()).hexdigest()
+        return self._folder / key[:32]

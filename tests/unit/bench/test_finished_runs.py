@@ -1,0 +1,100 @@
+"""Runs that are kept for the call after an interrupted one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.catalog import POLICIES, WORKLOADS, run_spec
+from bench.finished_runs import FinishedRuns, checkout_identity
+from bench.guest.spec import IDENTIFY, RunResult, RunSpec
+from bench.session import Measured
+
+SPEC = run_spec(WORKLOADS["hotset"], POLICIES["numab"], 1, "full")
+OTHERS = (
+    replace(SPEC, seed=2),
+    replace(SPEC, policy="none"),
+    replace(SPEC, units=replace(SPEC.units, measure=SPEC.units.measure + 1)),
+    run_spec(WORKLOADS["hotset"], POLICIES["numab"], 1, "full", IDENTIFY),
+)
+
+
+def measured(spec: RunSpec = SPEC) -> Measured:
+    result = RunResult(
+        workload=spec.workload,
+        policy=spec.policy,
+        seed=spec.seed,
+        purpose=spec.purpose,
+        kernel_release="7.3",
+        phases={"measure": {"reads": [1, 2]}},
+        placement={"start": {"0": 3}},
+        pages_up=1,
+        pages_down=2,
+        warm_pages_up=3,
+        warm_pages_down=4,
+        daemon_moving_ns=5,
+        kernel_cpu_ns={"kswapd0": 5},
+        system_cpu_ns=6,
+        daemon_cpu_ns=7,
+        vmstat={},
+        hot_pfns=[9],
+    )
+    return Measured(result, 12.5, np.array([1, 2**63], dtype=np.uint64))
+
+
+def test_a_run_comes_back_whole(tmp_path: Path) -> None:
+    kept = measured()
+    FinishedRuns(tmp_path, "a").keep(SPEC, kept)
+    found = FinishedRuns(tmp_path, "a").find(SPEC)
+    assert found is not None
+    assert (found.result, found.wall_s) == (kept.result, kept.wall_s)
+    assert found.pac is not None and kept.pac is not None
+    np.testing.assert_array_equal(found.pac, kept.pac)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_run_is_taken_for_no_other(tmp_path: Path, other: RunSpec) -> None:
+    runs = FinishedRuns(tmp_path, "a")
+    runs.keep(SPEC, measured())
+    assert runs.find(other) is None
+    done, left = runs.split([other, SPEC])
+    assert [one.result.policy for one in done] == [SPEC.policy]
+    assert left == [other]
+
+
+def test_runs_of_other_sources_do_not_count(tmp_path: Path) -> None:
+    FinishedRuns(tmp_path, "a").keep(SPEC, measured())
+    assert FinishedRuns(tmp_path, "b").find(SPEC) is None
+
+
+def test_a_run_that_was_cut_while_it_was_kept_is_done_again(tmp_path: Path) -> None:
+    runs = FinishedRuns(tmp_path, "a")
+    runs.keep(SPEC, measured())
+    (whole,) = tmp_path.glob("*.json")
+    whole.rename(whole.with_suffix(".part"))
+    assert runs.find(SPEC) is None
+
+
+def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
+    runs = FinishedRuns(tmp_path / "finished", "a")
+    runs.forget()
+    runs.keep(SPEC, measured())
+    runs.forget()
+    assert runs.find(SPEC) is None
+
+
+def test_the_sources_identity_follows_contents_names_and_nothing_else(tmp_path: Path) -> None:
+    for folder in ("bench", "userspace"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bench/a.py").write_text("1")
+    first = checkout_identity(tmp_path)
+    (tmp_path / "bench/out").mkdir()
+    (tmp_path / "bench/out/m5.json").write_text("{}")
+    assert checkout_identity(tmp_path) == first
+    (tmp_path / "bench/a.py").write_text("2")
+    second = checkout_identity(tmp_path)
+    (tmp_path / "bench/a.py").rename(tmp_path / "userspace/a.py")
+    assert len({first, second, checkout_identity(tmp_path)}) == 3
