@@ -7,6 +7,13 @@
 #include <emmintrin.h>
 #endif
 
+enum ms_cache_index {
+	SLOT_BITS = 6,		/* a 4 KiB page's 64 lines */
+	HASH_SHIFT = 40,
+};
+
+#define HASH_FACTOR 0x9e3779b97f4a7c15ULL	/* 2^64 over the golden ratio */
+
 enum ms_cache_word {
 	WORD_VALID = 1,
 	WORD_DIRTY = 2,
@@ -17,6 +24,7 @@ enum ms_cache_word {
 struct ms_cache {
 	uint32_t *words;	/* sets x stride, most recent first */
 	uint64_t set_mask;
+	uint64_t group_mask;	/* the bits of a set's number above its page's slot */
 	uint32_t set_shift;	/* log2(sets) */
 	uint32_t ways;
 	uint32_t stride;	/* ways rounded up to whole vectors; the rest stays 0 */
@@ -43,6 +51,7 @@ struct ms_cache *ms_cache_create(uint64_t bytes, uint32_t ways)
 	cache->ways = ways;
 	cache->stride = (ways + 3) & ~3U;
 	cache->set_mask = sets - 1;
+	cache->group_mask = cache->set_mask & ~((1ULL << SLOT_BITS) - 1);
 	cache->set_shift = log2_exact(sets);
 	if (posix_memalign((void **)&cache->words, MS_LINE_BYTES,
 			   sets * cache->stride * sizeof(uint32_t))) {
@@ -66,6 +75,27 @@ uint64_t ms_cache_address_limit(const struct ms_cache *cache)
 	const uint32_t bits = WORD_TAG_BITS + cache->set_shift + MS_LINE_SHIFT;
 
 	return bits < 64 ? 1ULL << bits : UINT64_MAX;
+}
+
+/*
+ * What the set's number and the line's own low bits differ by: it depends on the
+ * tag and the slot, neither of which it changes, so either gives the other.
+ */
+static uint64_t scatter(const struct ms_cache *cache, uint64_t tag, uint64_t low)
+{
+	const uint64_t slot = low & ((1ULL << SLOT_BITS) - 1);
+
+	return (tag << SLOT_BITS | slot) * HASH_FACTOR >> HASH_SHIFT & cache->group_mask;
+}
+
+static uint64_t set_of(const struct ms_cache *cache, uint64_t line)
+{
+	return (line & cache->set_mask) ^ scatter(cache, line >> cache->set_shift, line);
+}
+
+static uint64_t line_at(const struct ms_cache *cache, uint64_t index, uint64_t tag)
+{
+	return tag << cache->set_shift | (index ^ scatter(cache, tag, index));
 }
 
 /* Position of the word that equals wanted but for the dirty bit, or -1. */
@@ -104,7 +134,7 @@ uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address,
 			 enum ms_access_kind kind, uint64_t *victim)
 {
 	const uint64_t line = address >> MS_LINE_SHIFT;
-	const uint64_t index = line & cache->set_mask;
+	const uint64_t index = set_of(cache, line);
 	const uint32_t tag = (uint32_t)(line >> cache->set_shift);
 	const uint32_t wanted = tag << WORD_TAG_SHIFT | WORD_VALID;
 	const uint32_t dirty = kind == MS_LOAD ? 0 : WORD_DIRTY;
@@ -126,14 +156,13 @@ uint32_t ms_cache_access(struct ms_cache *cache, uint64_t address,
 	move_to_front(set, cache->ways - 1, wanted | dirty);
 	if (!(last & WORD_DIRTY))
 		return missed;
-	*victim = (((uint64_t)(last >> WORD_TAG_SHIFT) << cache->set_shift) | index)
-		  << MS_LINE_SHIFT;
+	*victim = line_at(cache, index, last >> WORD_TAG_SHIFT) << MS_LINE_SHIFT;
 	return missed | MS_WRITEBACK;
 }
 
 void ms_cache_prefetch(const struct ms_cache *cache, uint64_t address)
 {
-	const uint64_t index = address >> MS_LINE_SHIFT & cache->set_mask;
+	const uint64_t index = set_of(cache, address >> MS_LINE_SHIFT);
 
 	__builtin_prefetch(cache->words + index * cache->stride, 1);
 }

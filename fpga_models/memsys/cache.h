@@ -5,8 +5,14 @@
  *
  * A set is an array of 32-bit words in order of recency, most recent first, so
  * 16 ways are one cache line of the machine that runs the model. A word is
- * tag << 2 | dirty << 1 | valid; the set is line % sets and the tag line / sets,
- * where line = address / 64.
+ * tag << 2 | dirty << 1 | valid; the tag is line / sets, where line = address / 64.
+ *
+ * The set is line % sets, all of whose bits above a page's slot (line % 64) are
+ * XORed with a hash of tag and slot. Server parts hash likewise (Maurice et al.,
+ * "Reverse Engineering Intel Last-Level Cache Complex Addressing Using Performance
+ * Counters", RAID 2015), so that it does not matter which frames a program's pages
+ * happen to lie in. With plain sets it did: PageRank missed between 186 and 266
+ * million times, depending on where its policy had put the same pages.
  */
 #ifndef MS_CACHE_H
 #define MS_CACHE_H

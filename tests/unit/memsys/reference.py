@@ -9,8 +9,16 @@ LINE = 64
 LOAD, STORE, STORE_LINE = 0, 1, 2
 
 
+def set_of(line: int, sets: int) -> int:
+    """The set of a line: its low bits, those above a page's 64 lines scattered by a hash."""
+    slot = line % 64
+    key = line // sets * 64 + slot
+    hashed = key * 0x9E3779B97F4A7C15 % 2**64 >> 40
+    return line % sets ^ hashed % sets // 64 * 64
+
+
 class Cache:
-    """Set-associative, true LRU, write-allocate, write-back."""
+    """Set-associative, hashed sets, true LRU, write-allocate, write-back."""
 
     def __init__(self, size: int, ways: int) -> None:
         self.ways = ways
@@ -21,7 +29,7 @@ class Cache:
     def access(self, address: int, kind: int) -> tuple[int | None, int | None]:
         """(kind of the access where it missed, line address written back)."""
         line = address // LINE
-        lines = self.sets[line % len(self.sets)]
+        lines = self.sets[set_of(line, len(self.sets))]
         if line in lines:
             lines[line] |= kind != LOAD
             lines.move_to_end(line)

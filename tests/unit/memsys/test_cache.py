@@ -28,7 +28,11 @@ class CCache:
 
 
 @pytest.mark.parametrize(
-    ("size", "ways"), [(64, 1), (4096, 1), (4096, 4), (24 * 1024, 6), (32768, 16), (65536, 32)]
+    ("size", "ways"),
+    [
+        *((64, 1), (4096, 1), (4096, 4), (24 * 1024, 6), (32768, 16), (65536, 32)),
+        *((1 << 20, 2), (1 << 21, 16)),  # more sets than a page has lines: hashed
+    ],
 )
 def test_every_access_equals_the_reference(size: int, ways: int) -> None:
     rng = np.random.default_rng(ways)
@@ -45,11 +49,30 @@ def test_every_access_equals_the_reference(size: int, ways: int) -> None:
         st.tuples(st.integers(0, 2**37 - 1), st.integers(LOAD, STORE_LINE)), max_size=80
     ),
     ways=st.integers(1, 32),
+    sets=st.sampled_from((2, 64, 128, 8192)),
 )
-def test_any_addresses_equal_the_reference(accesses: list[tuple[int, int]], ways: int) -> None:
-    ours, reference = CCache(2 * 64 * ways, ways), Cache(2 * 64 * ways, ways)
+def test_any_addresses_equal_the_reference(
+    accesses: list[tuple[int, int]], ways: int, sets: int
+) -> None:
+    ours, reference = CCache(sets * 64 * ways, ways), Cache(sets * 64 * ways, ways)
     for address, kind in accesses:
         assert ours.access(address, kind) == reference.access(address, kind)
+
+
+def miss_rate(frames: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+    """Of random reads over whole pages in these frames, in 1 MiB of 16 ways."""
+    cache = CCache(1 << 20, 16)
+    rng = np.random.default_rng(1)
+    addresses = rng.choice(frames, 60_000) * 4096 + rng.integers(0, 64, 60_000) * 64
+    missed = [cache.access(address, LOAD)[0] is not None for address in addresses.tolist()]
+    return float(np.mean(missed[20_000:]))
+
+
+@given(stride=st.sampled_from((1, 2, 16, 64, 1024)), first=st.integers(0, 2**20))
+@settings(max_examples=10, deadline=None)
+def test_which_frames_pages_lie_in_does_not_matter(stride: int, first: int) -> None:
+    pages = np.arange(512, dtype=np.int64)  # 2 MiB
+    assert miss_rate(first + stride * pages) == pytest.approx(0.5, abs=0.06)
 
 
 def test_clear_forgets_dirty_lines_too() -> None:
