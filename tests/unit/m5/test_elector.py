@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from tiermem.m5.elector import (
 )
 from tiermem.m5.observation import MoveCosts
 
-from tests.unit.m5.lists import load, seen
+from tests.unit.m5.lists import S, load, seen
 
 COSTS = MoveCosts(promote_ns=5000, demote_ns=5000, gain_ns=100)
 ratios = st.one_of(st.floats(0, 1e9), st.just(float("inf")))
@@ -73,6 +74,29 @@ def test_with_room_only_the_promotion_is_paid() -> None:
 def test_the_page_pushed_out_counts_against_the_one_that_goes_up() -> None:
     elector = Elector(ElectorSettings(payback_s=5, victim_weight=1, stop_below_pages=1))
     assert elect(elector, [121, 119], both=100).wins.tolist() == [True, False]
+
+
+def test_reads_are_expected_for_as_long_as_the_phase_has_lasted() -> None:
+    elector = Elector(ElectorSettings(first_payback_s=5, payback_s=60, stop_below_pages=1))
+
+    def passing(now_s: int, *, shifted: bool = False) -> list[bool]:
+        rates = np.array([21.0, 6.0, 1.7])
+        observation = replace(seen(now_s * S, costs=COSTS), shifted=shifted)
+        return elector.elect(rates, np.ones(3, dtype=np.bool_), observation).wins.tolist()
+
+    # 10 us of moves, 100 ns a read: 20 reads a second pay in 5 s, 5 in 20, 1.67 in 60.
+    assert passing(1000) == [True, False, False]
+    assert passing(1004) == [True, False, False]
+    assert passing(1021) == [True, True, False]
+    assert passing(1100) == [True, True, True]
+    assert passing(2000) == [True, True, True]
+    assert passing(2001, shifted=True) == [True, False, False]
+    assert passing(2018) == [True, True, False]
+
+
+def test_no_horizon_is_beyond_the_longest() -> None:
+    elector = Elector(ElectorSettings(first_payback_s=60, payback_s=2))
+    assert elector.horizon_s(0) == 2
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=40), st.floats(0, 1e5), st.floats(0, 1e5))

@@ -44,7 +44,7 @@ class CostMeter:
         self._promote_ns = _averaged(self._promote_ns, pages, spent_ns)
 
     def moved_down(self, pages: int, spent_ns: float) -> None:
-        """`pages` were demoted on our demand in `spent_ns`."""
+        """`pages` were demoted, to make room for promotions, in `spent_ns`."""
         self._demote_ns = _averaged(self._demote_ns, pages, spent_ns)
 
     def read_slowly(self, reads: int, stall_ns: float) -> None:

@@ -6,7 +6,10 @@ raised, since a density ratio below 1 does not mean that nothing is left to
 gain. Ours: a page goes up only when the
 reads expected of it, beyond those of the page it pushes out, save more time
 than both moves cost; when for some rounds nobody passes, migration stops, and
-it starts again only for candidates that pass by a clear margin.
+it starts again only for candidates that pass by a clear margin. Reads are
+expected for as long as the program's present phase has lasted already: of one
+that has just begun nobody knows more, and a page that would pay in a minute does
+not run away.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from tiermem.service.config import Settings
 # Fewer pages say nothing about the ones that were pushed down.
 _FEW_PAGES = 64
 _NEW_SAMPLE = 0.3
+_NS_PER_S = 1e9
 
 
 class ElectorSettings(Settings):
@@ -34,6 +38,7 @@ class ElectorSettings(Settings):
     max_hz: float = Field(default=4.0, gt=0, le=1000)
     power: float = Field(default=3.0, ge=0, le=16)
     payback_s: float = Field(default=60.0, gt=0, le=3600)
+    first_payback_s: float = Field(default=5.0, gt=0, le=3600)
     victim_weight: float = Field(default=1.0, ge=0, le=16)
     busy_pages: int = Field(default=2048, ge=1, le=1 << 20)
     stop_rounds: int = Field(default=3, ge=1, le=1000)
@@ -68,13 +73,15 @@ def density_ratio(slow: TierLoad, fast: TierLoad) -> float | None:
 
 
 class Elector:
-    """Holds one bit of state, migrating or stopped, and how long nobody has won."""
+    """Holds one bit of state, migrating or stopped, how long nobody has won, and how
+    long the program's phase has lasted."""
 
     def __init__(self, settings: ElectorSettings) -> None:
         self.settings = settings
         self.migrating = True
         self.regret = 0.0
         self._idle_rounds = 0
+        self._phase_began_ns: int | None = None
 
     def learn_regret(
         self, reads_per_s: F64, came_down: npt.NDArray[np.bool_], threshold_reads_per_s: float
@@ -108,16 +115,22 @@ class Elector:
         return float(min(max(settings.base_hz * gain, settings.min_hz), settings.max_hz))
 
     def threshold_reads_per_s(self, seen: Observation, room_left: bool) -> float:
-        """Read rate above which a page's move pays back within `payback_s`.
+        """Read rate above which a page's move pays back within `horizon_s`.
 
         With room left nothing is pushed out: only the promotion must be paid.
         """
         costs = seen.costs
-        saved_ns_per_read = max(costs.gain_ns, 1e-3) * self.settings.payback_s
+        saved_ns_per_read = max(costs.gain_ns, 1e-3) * self.horizon_s(seen.now_ns)
         if room_left:
             return costs.promote_ns / saved_ns_per_read
         moves_ns = costs.promote_ns + costs.demote_ns
         return self.victim_reads_per_s(seen) + moves_ns / saved_ns_per_read
+
+    def horizon_s(self, now_ns: int) -> float:
+        """Time in which a move must pay back: the age of the phase, within the settings."""
+        began_ns = now_ns if self._phase_began_ns is None else self._phase_began_ns
+        age_s = (now_ns - began_ns) / _NS_PER_S
+        return min(max(age_s, self.settings.first_payback_s), self.settings.payback_s)
 
     def pace_hz(self, ratio: float | None, passing: int) -> float:
         """Rounds a second: by density, or faster where many pages would win."""
@@ -130,6 +143,8 @@ class Elector:
         self, reads_per_s: F64, eligible: npt.NDArray[np.bool_], seen: Observation
     ) -> Election:
         """Judge nominees (best first) by their expected reads a second."""
+        if seen.shifted or self._phase_began_ns is None:
+            self._phase_began_ns = seen.now_ns
         into_room = np.cumsum(eligible) <= seen.room_pages
         roomy = self.threshold_reads_per_s(seen, room_left=True)
         full = self.threshold_reads_per_s(seen, room_left=False)

@@ -4,7 +4,7 @@ Read bandwidth comes from the tracker device's clock page, which costs a few
 loads, so every round takes it. Without the device nothing on a plain host
 counts a tier's reads for us (that would take uncore or resctrl counters):
 bandwidth is then None and the policy does without. LRU bytes and free bytes
-come from sysfs, at most once a period.
+come from sysfs, and kswapd's work from its thread, at most once a period.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 
 from tiermem.layer.sysfs import Tree
 from tiermem.m5.cost_meter import FEW_READS, NS_PER_S, CostMeter, bytes_per_s
+from tiermem.m5.kswapd_work import KswapdMeter
 from tiermem.m5.node_memory import NodeMemory, high_watermark_bytes, read_nodes
 from tiermem.m5.observation import MoveCosts, TierLoad
 from tiermem.m5.settings import MonitorSettings
@@ -80,6 +81,7 @@ class Monitor(CostMeter):
         self._slow_nodes = slow_nodes
         self._source = source
         self._tree = tree
+        self._kswapd = KswapdMeter(fast_nodes, tree)
         self._high_bytes = high_watermark_bytes(fast_nodes, tree)
         self._last_traffic: tuple[int, Traffic] | None = None
         self._read_Bps: tuple[float | None, float | None] = (None, None)
@@ -97,6 +99,8 @@ class Monitor(CostMeter):
                 read_nodes(self._slow_nodes, self._tree),
             )
             self._memory_ns = now_ns
+            demoted = self._kswapd.take()
+            self.moved_down(demoted.pages, demoted.cpu_ns)
         fast, slow = self._memory
         return Sample(
             TierLoad(self._read_Bps[0], fast.active_bytes, fast.free_bytes),

@@ -39,8 +39,9 @@ class TierLoad:
 class MoveCosts:
     """What moving costs and brings; the daemon replaces the defaults by what it measures.
 
-    `promote_ns` and `demote_ns` are per 4 KiB page, `gain_ns` is the read
-    latency that one line read saves once its page lies in the fast tier.
+    `promote_ns` and `demote_ns` are per 4 KiB page; the latter is kswapd's CPU time,
+    its search for cold pages included. `gain_ns` is the read latency that one line
+    read saves once its page lies in the fast tier.
     """
 
     promote_ns: float = 12_000.0
