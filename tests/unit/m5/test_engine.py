@@ -158,10 +158,10 @@ def test_a_promoter_that_fails_loses_the_round_and_says_so(tmp_path: Path) -> No
     promoter.error = KernelError("move 1 pages", 19)
     tiering = engine(tmp_path, {1: 100}, promoter=promoter)
     assert tiering.run_round(ROUND_NS).moved_pages == 0
-    assert "move 1 pages" in tiering.trouble
+    assert "move 1 pages" in tiering.promoter_trouble
     promoter.error = None
     assert tiering.run_round(2 * ROUND_NS).moved_pages == 1
-    assert tiering.trouble == ""
+    assert tiering.promoter_trouble == ""
 
 
 def test_frames_of_no_slow_node_are_never_asked_for(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_an_answer_that_does_not_fit_loses_the_round(
     policy.spoil = spoil
     made = tiering(tmp_path, policy)
     one = made.run_round(ROUND_NS)
-    assert said in made.trouble
+    assert said in made.guard.trouble
     assert (one.moved_pages, asked(made)) == (0, [])
     assert one.decision.next_round_ns > 0
 
@@ -122,11 +122,11 @@ def test_a_policy_that_raises_loses_the_round_and_the_next_one_tries(
     made = tiering(tmp_path, policy)
     for number in (1, 2, 3):
         made.run_round(number * ROUND_NS)
-    assert made.trouble == "the policy's decide failed: KeyError: 'decide'"
+    assert made.guard.trouble == "the policy's decide failed: KeyError: 'decide'"
     assert len(caplog.records) == 1  # the same mistake fills no log
     policy.fails = ""
     assert made.run_round(4 * ROUND_NS).moved_pages == 20
-    assert made.trouble == ""
+    assert made.guard.trouble == ""
 
 
 def test_one_that_cannot_hear_the_outcome_does_not_undo_it(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_one_that_cannot_hear_the_outcome_does_not_undo_it(tmp_path: Path) -> No
     policy.fails = "settle"
     made = tiering(tmp_path, policy)
     assert made.run_round(ROUND_NS).moved_pages == 20
-    assert "settle failed" in made.trouble
+    assert "settle failed" in made.guard.trouble
 
 
 def test_a_tracker_s_failure_is_still_the_caller_s(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "dry_run": False,
         "tracker": {"name": "device", "trouble": ""},
         "promoter": {"name": "module", "trouble": ""},
-        "policy": "density",
+        "policy": {"name": "density", "trouble": ""},
         "cpu": {"user_s": 1.0, "system_s": 0.5},
         "reason": "12 pages pay",
         "tiers": {"fast": tier, "slow": {**tier, "nodes": [1], "read_Bps": None}},
@@ -100,6 +100,7 @@ def test_dry_runs_warnings_and_troubles_are_said() -> None:
                 warnings=["kdamond 0 is running"],
                 unavailable=["read bandwidth"],
                 tracker={"name": "device", "trouble": "gone"},
+                policy={"name": "mine:Policy", "trouble": "decide failed"},
             ),
             [],
         )
@@ -108,6 +109,7 @@ def test_dry_runs_warnings_and_troubles_are_said() -> None:
     assert "warning: kdamond 0 is running" in shown
     assert "not known here: read bandwidth" in shown
     assert "tracker: gone" in shown
+    assert "policy: decide failed" in shown
 
 
 def test_an_explanation_names_places_reasons_and_pages() -> None:

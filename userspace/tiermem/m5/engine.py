@@ -58,17 +58,14 @@ class Engine:
         self.moving_ns = 0
         """CPU time that moving pages took this process so far, which is the kernel's work."""
         self.guard = PolicyGuard()
-        self._promoter_trouble = ""
-
-    @property
-    def trouble(self) -> str:
-        """Why the last round was lost, by its policy or its promoter; empty when it was not."""
-        return self.guard.trouble or self._promoter_trouble
+        """Its `trouble` says why the last round was lost by the policy."""
+        self.promoter_trouble = ""
+        """Why the last round was lost by the promoter; empty when it was not."""
 
     def run_round(self, now_ns: int, *, shifted: bool = False) -> Round:
         """One round at `now_ns` (monotonic). KernelError when the tracker is gone.
 
-        A policy or a promoter that fails loses the round, not the daemon: `trouble` says why.
+        A policy or a promoter that fails loses the round, not the daemon; its trouble is kept.
         """
         parts = self.parts
         lists = parts.tracker.lists(now_ns)
@@ -132,9 +129,9 @@ class Engine:
         try:
             room_pages = self._make_room(pages.size)
             moved_pages = self._promote(pages, chosen, results)
-            self._promoter_trouble = ""
+            self.promoter_trouble = ""
         except TiermemError as error:
-            self._promoter_trouble = str(error)
+            self.promoter_trouble = str(error)
             self.rounds.totals.promoter_failures += 1
             moved_pages = 0
         self.parts.limiter.spend(moved_pages)

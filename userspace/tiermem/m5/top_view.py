@@ -23,7 +23,7 @@ def render(status: Mapping[str, Any], hot: Sequence[Mapping[str, Any]]) -> Rende
         parts.append(_recent(status["recent"]))
     parts += [Text(f"warning: {warning}", style="yellow") for warning in status["warnings"]]
     parts += [Text(f"not known here: {what}", style="dim") for what in status["unavailable"]]
-    for part in ("tracker", "promoter"):
+    for part in ("tracker", "promoter", "policy"):
         if status[part]["trouble"]:
             parts.append(Text(f"{part}: {status[part]['trouble']}", style="red"))
     return Group(*parts)
@@ -34,8 +34,8 @@ def _headline(status: Mapping[str, Any]) -> Text:
     cpu = status["cpu"]
     return Text(
         f"m5{dry}  tracker {status['tracker']['name']}  promoter {status['promoter']['name']}  "
-        f"policy {status['policy']}  CPU {cpu['user_s']:.2f} s user, {cpu['system_s']:.2f} s "
-        f"system\n{status['reason']}",
+        f"policy {status['policy']['name']}  "
+        f"CPU {cpu['user_s']:.2f} s user, {cpu['system_s']:.2f} s system\n{status['reason']}",
         style="bold",
     )
 
