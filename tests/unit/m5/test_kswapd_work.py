@@ -27,11 +27,25 @@ def kswapd(tree: Tree, pages: int, cpu_ns: int, *, node: int = 0, maps: str = ""
     vmstat.write_text("\n".join([*counts, f"pgdemote_kswapd {pages}", "pgdemote_direct 9"]) + "\n")
 
 
+def started(tree: Tree, nodes: tuple[int, ...] = (0,)) -> KswapdMeter:
+    """A meter that was asked once: from now on it measures."""
+    meter = KswapdMeter(nodes, tree)
+    assert meter.take() == NOTHING
+    return meter
+
+
+def test_what_was_done_before_the_first_question_does_not_count(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    kswapd(tree, 0, 0)
+    meter = KswapdMeter((0,), tree)
+    kswapd(tree, 100, 10**9)
+    assert meter.take() == NOTHING
+
+
 def test_work_is_what_was_done_since_the_last_answer(tmp_path: Path) -> None:
     tree = make_tree(tmp_path)
     kswapd(tree, 1000, 5_000_000)
-    meter = KswapdMeter((0,), tree)
-    assert meter.take() == NOTHING
+    meter = started(tree)
     kswapd(tree, 1100, 8_000_000)
     assert meter.take() == KswapdWork(100, 3_000_000)
     assert meter.take() == NOTHING
@@ -40,7 +54,7 @@ def test_work_is_what_was_done_since_the_last_answer(tmp_path: Path) -> None:
 def test_searching_in_vain_is_charged_to_the_pages_found_at_last(tmp_path: Path) -> None:
     tree = make_tree(tmp_path)
     kswapd(tree, 0, 0)
-    meter = KswapdMeter((0,), tree)
+    meter = started(tree)
     kswapd(tree, 3, 50_000_000)
     assert meter.take() == NOTHING
     kswapd(tree, 100, 51_000_000)
@@ -51,7 +65,7 @@ def test_nodes_add_up(tmp_path: Path) -> None:
     tree = make_tree(tmp_path)
     for node in (0, 1):
         kswapd(tree, 0, 0, node=node)
-    meter = KswapdMeter((0, 1), tree)
+    meter = started(tree, (0, 1))
     for node in (0, 1):
         kswapd(tree, 100, 7, node=node)
     assert meter.take() == KswapdWork(200, 14)
@@ -60,16 +74,16 @@ def test_nodes_add_up(tmp_path: Path) -> None:
 def test_a_program_that_calls_itself_kswapd_is_not_taken_for_it(tmp_path: Path) -> None:
     tree = make_tree(tmp_path)
     kswapd(tree, 0, 0, maps="0-1000 r-xp 00000000 00:00 0\n")
-    meter = KswapdMeter((0,), tree)
+    meter = started(tree)
     kswapd(tree, 100, 10**9, maps="0-1000 r-xp 00000000 00:00 0\n")
     assert meter.take() == NOTHING
 
 
 def test_what_cannot_be_measured_is_nothing(tmp_path: Path) -> None:
     tree = make_tree(tmp_path)
-    assert KswapdMeter((0,), tree).take() == NOTHING  # no such thread
+    assert started(tree).take() == NOTHING  # no such thread
     kswapd(tree, 0, 0)
-    meter = KswapdMeter((0,), tree)
+    meter = started(tree)
     (tree.proc / "50/schedstat").unlink()
     assert meter.take() == NOTHING
     kswapd(tree, 900, 900)

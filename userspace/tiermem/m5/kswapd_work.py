@@ -33,7 +33,9 @@ class KswapdMeter:
     def __init__(self, nodes: tuple[int, ...], tree: Tree) -> None:
         self._vmstats = [tree.sysfs / f"devices/system/node/node{node}/vmstat" for node in nodes]
         self._schedstats = _threads({f"kswapd{node}" for node in nodes}, tree.proc)
-        self._last = self._read()
+        # Measured from the first question on: what kswapd did before, with demotion off
+        # perhaps and nowhere to put a page, says nothing about demotions.
+        self._last: KswapdWork | None = None
 
     def take(self) -> KswapdWork:
         """Pages demoted and CPU time taken since the last answer that was not nothing.
