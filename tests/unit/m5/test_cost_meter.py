@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiermem.m5.cost_meter import FEW_READS, CostMeter, bytes_per_s
 from tiermem.m5.observation import MoveCosts
 from tiermem.m5.settings import MonitorSettings
@@ -23,13 +25,30 @@ def test_nothing_measured_means_as_configured() -> None:
 
 def test_costs_follow_what_moves_took() -> None:
     meter = CostMeter(SETTINGS)
-    meter.moved_up(100, 900_000)
-    assert meter.costs.promote_ns == 9000
-    meter.moved_up(100, 1_900_000)
-    assert 9000 < meter.costs.promote_ns < 19000
+    meter.moved_up(100_000, 900_000_000)
+    assert meter.costs.promote_ns == pytest.approx(9000, rel=0.02)
+    meter.moved_up(1000, 19_000_000)
+    assert 12000 < meter.costs.promote_ns < 16000
     meter.moved_up(0, 5_000)
-    meter.moved_down(50, 100_000)
-    assert meter.costs.demote_ns == 2000
+    assert meter.costs.demote_ns == 5000
+    meter.moved_down(100_000, 200_000_000)
+    assert meter.costs.demote_ns == pytest.approx(2000, rel=0.02)
+
+
+def test_a_page_or_two_say_little_of_what_many_cost() -> None:
+    meter = CostMeter(SETTINGS)
+    meter.moved_up(2, 160_000)
+    assert meter.costs.promote_ns == pytest.approx(5000, rel=0.03)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 10**9)), min_size=1))
+def test_an_average_lies_between_what_it_is_the_average_of(moves: list[tuple[int, int]]) -> None:
+    meter = CostMeter(SETTINGS)
+    seen = [SETTINGS.move_ns]
+    for pages, spent_ns in moves:
+        meter.moved_down(pages, spent_ns)
+        seen.append(spent_ns / pages)
+        assert min(seen) * 0.999 <= meter.costs.demote_ns <= max(seen) * 1.001
 
 
 def test_gain_is_the_mean_stall_less_what_the_fast_tier_would_take() -> None:

@@ -94,6 +94,18 @@ def test_reads_are_expected_for_as_long_as_the_phase_has_lasted() -> None:
     assert passing(2018) == [True, True, False]
 
 
+def test_another_phase_ends_a_stop_and_is_looked_at_again_soon() -> None:
+    elector = Elector(ElectorSettings(stop_rounds=2, stop_below_pages=1))
+    nobody = np.zeros(1), np.ones(1, dtype=np.bool_)
+    quiet = seen(fast_page_reads_per_s=100.0)
+    while elector.migrating:
+        slow = elector.elect(*nobody, quiet)
+    shifted = elector.elect(*nobody, replace(quiet, shifted=True))
+    assert shifted.migrating
+    assert shifted.frequency_hz == elector.settings.max_hz > slow.frequency_hz
+    assert not elector.elect(*nobody, quiet).migrating
+
+
 def test_no_horizon_is_beyond_the_longest() -> None:
     elector = Elector(ElectorSettings(first_payback_s=60, payback_s=2))
     assert elector.horizon_s(0) == 2

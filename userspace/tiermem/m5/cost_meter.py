@@ -12,8 +12,10 @@ from tiermem.m5.settings import MonitorSettings
 NS_PER_S = 1_000_000_000
 FEW_READS = 1000
 """Fewer reads than these say nothing about reads in general."""
-# Share of an exponential average that a new cost sample gets.
-_NEW_SAMPLE = 0.2
+# Share of the average that a new look at the reads gets.
+_NEW_LOOK = 0.2
+# So many of the pages moved last are what a cost is the average of, about.
+_PAGES_REMEMBERED = 1024
 
 
 def bytes_per_s(read_bytes: int, elapsed_ns: int) -> float:
@@ -34,18 +36,18 @@ class CostMeter:
     def costs(self) -> MoveCosts:
         """Measured costs, or the configured ones where nothing was measured yet."""
         return MoveCosts(
-            promote_ns=self._promote_ns or self.settings.move_ns,
-            demote_ns=self._demote_ns or self.settings.move_ns,
+            promote_ns=self._or_default(self._promote_ns),
+            demote_ns=self._or_default(self._demote_ns),
             gain_ns=self._gain_ns or self.settings.gain_ns,
         )
 
     def moved_up(self, pages: int, spent_ns: float) -> None:
         """`pages` were promoted in `spent_ns`."""
-        self._promote_ns = _averaged(self._promote_ns, pages, spent_ns)
+        self._promote_ns = self._averaged(self._promote_ns, pages, spent_ns)
 
     def moved_down(self, pages: int, spent_ns: float) -> None:
         """`pages` were demoted, to make room for promotions, in `spent_ns`."""
-        self._demote_ns = _averaged(self._demote_ns, pages, spent_ns)
+        self._demote_ns = self._averaged(self._demote_ns, pages, spent_ns)
 
     def read_slowly(self, reads: int, stall_ns: float) -> None:
         """The slow tier served `reads`, which stalled for `stall_ns` in all.
@@ -57,11 +59,18 @@ class CostMeter:
         if reads < FEW_READS:
             return
         saved_ns = stall_ns / reads * (1.0 - self.settings.fast_latency_share)
-        self._gain_ns = _averaged(self._gain_ns, 1, saved_ns)
+        average = saved_ns if self._gain_ns is None else self._gain_ns
+        self._gain_ns = average + _NEW_LOOK * (saved_ns - average)
 
+    def _averaged(self, average: float | None, pages: int, spent_ns: float) -> float | None:
+        """The average with a move taken in; the more pages it was of, the more it weighs.
 
-def _averaged(average: float | None, pages: int, spent_ns: float) -> float | None:
-    if pages <= 0 or spent_ns <= 0:
-        return average
-    sample = spent_ns / pages
-    return sample if average is None else average + _NEW_SAMPLE * (sample - average)
+        One page alone costs what a system call does, which says little.
+        """
+        if pages <= 0 or spent_ns <= 0:
+            return average
+        before_ns = self._or_default(average)
+        return before_ns + pages / (pages + _PAGES_REMEMBERED) * (spent_ns / pages - before_ns)
+
+    def _or_default(self, average: float | None) -> float:
+        return self.settings.move_ns if average is None else average

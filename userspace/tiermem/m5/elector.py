@@ -143,8 +143,10 @@ class Elector:
         self, reads_per_s: F64, eligible: npt.NDArray[np.bool_], seen: Observation
     ) -> Election:
         """Judge nominees (best first) by their expected reads a second."""
-        if seen.shifted or self._phase_began_ns is None:
+        if self._phase_began_ns is None:
             self._phase_began_ns = seen.now_ns
+        if seen.shifted:
+            self._begin_phase(seen.now_ns)
         into_room = np.cumsum(eligible) <= seen.room_pages
         roomy = self.threshold_reads_per_s(seen, room_left=True)
         full = self.threshold_reads_per_s(seen, room_left=False)
@@ -162,13 +164,21 @@ class Elector:
                 f"stopped: {int(passing.sum())} of {passing.size} candidates would pay back",
             )
         shown = "unknown" if ratio is None else f"{ratio:.2f}"
+        pace_hz = self.pace_hz(ratio, int(passing.sum()))
         return Election(
             passing,
             True,
-            self.pace_hz(ratio, int(passing.sum())),
+            # What was listed is mostly of the phase before: another look, and soon.
+            self.settings.max_hz if seen.shifted else pace_hz,
             full,
             f"migrating: density ratio {shown}, {int(passing.sum())} of {passing.size} pay back",
         )
+
+    def _begin_phase(self, now_ns: int) -> None:
+        """What stopped migration was that the last phase had nothing left to gain."""
+        self._phase_began_ns = now_ns
+        self.migrating = True
+        self._idle_rounds = 0
 
     def _turn(self, passing: int, clearly: int) -> None:
         least = self.settings.stop_below_pages
