@@ -81,7 +81,8 @@ def test_reads_are_expected_for_as_long_as_the_phase_has_lasted() -> None:
 
     def passing(now_s: int, *, shifted: bool = False) -> list[bool]:
         rates = np.array([21.0, 6.0, 1.7])
-        observation = replace(seen(now_s * S, costs=COSTS), shifted=shifted)
+        phase_ns = 1 if shifted else None
+        observation = replace(seen(now_s * S, costs=COSTS), phase_ns=phase_ns)
         return elector.elect(rates, np.ones(3, dtype=np.bool_), observation).wins.tolist()
 
     # 10 us of moves, 100 ns a read: 20 reads a second pay in 5 s, 5 in 20, 1.67 in 60.
@@ -100,7 +101,7 @@ def test_another_phase_ends_a_stop_and_is_looked_at_again_soon() -> None:
     quiet = seen(fast_page_reads_per_s=100.0)
     while elector.migrating:
         slow = elector.elect(*nobody, quiet)
-    shifted = elector.elect(*nobody, replace(quiet, shifted=True))
+    shifted = elector.elect(*nobody, replace(quiet, phase_ns=1))
     assert shifted.migrating
     assert shifted.frequency_hz == elector.settings.max_hz > slow.frequency_hz
     assert not elector.elect(*nobody, quiet).migrating

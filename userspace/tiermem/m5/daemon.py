@@ -73,7 +73,7 @@ class Daemon:
         self._tracking = False
         self._owns_switches = not settings.dry_run
         self._shift = ShiftDetector()
-        self._shifted = False
+        self._phase_began_ns: int | None = None
         self._next_check_ns = 0
         self._next_save_ns = 0
 
@@ -115,6 +115,7 @@ class Daemon:
     async def _pause(self, seconds: float) -> None:
         """Sleep until the next round, or until the slow tier's share of reads jumps."""
         monitor = self.engine.parts.monitor
+        looked_ns = time.monotonic_ns()
         end_s = time.monotonic() + seconds
         # Whatever a policy asks for, the API gets its turn.
         await asyncio.sleep(0)
@@ -122,8 +123,9 @@ class Daemon:
             await asyncio.sleep(min(left_s, _LOOK_S))
             share = monitor.look()
             if share is not None and self._shift.has_come(share):
-                self._shifted = True
+                self._phase_began_ns = looked_ns
                 return
+            looked_ns = time.monotonic_ns()
 
     def step(self) -> float:
         """One round, or one try to get the tracker back; seconds until the next."""
@@ -137,11 +139,13 @@ class Daemon:
         if not self._tracking and not self._restart_tracker():
             return _RETRY_S
         try:
-            one = self.engine.run_round(now_ns, shifted=self._shifted)
+            began_ns = self._phase_began_ns
+            phase_ns = None if began_ns is None else now_ns - began_ns
+            one = self.engine.run_round(now_ns, phase_ns=phase_ns)
         except TiermemError as error:
             self._lose_tracker(error)
             return _RETRY_S
-        self._shifted = False
+        self._phase_began_ns = None
         if self._recorder is not None:
             self._recorder.write(one)
         return self._pause_s(one)

@@ -33,8 +33,8 @@ class DensityPolicy(Policy):
 
     def decide(self, seen: Observation) -> Decision:
         """See Policy.decide."""
-        if seen.shifted:
-            self._nominator.forget()
+        if seen.phase_ns is not None:
+            self._nominator.forget(seen.phase_ns)
         is_roomy = seen.room_pages >= _MUCH_ROOM_PAGES
         floor = 0.0 if is_roomy else self._threshold_reads_per_s * _WORTH_A_LOOK
         nominees = self._nominator.nominate(seen.lists, seen.now_ns, floor)

@@ -62,7 +62,7 @@ class Engine:
         self.promoter_trouble = ""
         """Why the last round was lost by the promoter; empty when it was not."""
 
-    def run_round(self, now_ns: int, *, shifted: bool = False) -> Round:
+    def run_round(self, now_ns: int, *, phase_ns: int | None = None) -> Round:
         """One round at `now_ns` (monotonic). KernelError when the tracker is gone.
 
         A policy or a promoter that fails loses the round, not the daemon; its trouble is kept.
@@ -83,7 +83,7 @@ class Engine:
                 costs=sample.costs,
                 budget_pages=parts.limiter.available_pages(now_ns),
                 room_pages=sample.room_bytes // PAGE_BYTES,
-                shifted=shifted,
+                phase_ns=phase_ns,
             ),
         )
         done = self._carry_out(decision, now_ns)

@@ -23,8 +23,8 @@ from tiermem.service.config import Settings
 NominatorMode = Literal["hpt", "hwt", "hpt+hwt"]
 _MS = 1_000_000
 _S = 1e9
-# A change of phase leaves an eighth of the heat: enough to break ties, no more.
-_HALF_LIVES_FORGOTTEN = 3
+# A change of phase leaves next to nothing of the heat.
+_HALF_LIVES_FORGOTTEN = 10
 # Where lists come seldom (DAMON's, or on a busy host), memory is to span some of
 # them all the same: a round ages it by this share of the half-life at most.
 _OLDEST_ROUND = 0.25
@@ -67,6 +67,7 @@ class Nominator:
         self._aged_ns = 0
         self._window_ns = 0.0
         self._last_ns: int | None = None
+        self._phase_ns: int | None = None
 
     def nominate(
         self, lists: tuple[HotList, ...], now_ns: int, floor_reads_per_s: float = 0.0
@@ -88,6 +89,9 @@ class Nominator:
         listed = sum(one.addresses.size for one in lists)
         rules = self._rules(interval_ns, floor_reads_per_s)
         found = self._table.judge(rules, listed, now_ns, heat_ns, self._round)
+        if self._phase_ns is not None:
+            self._window_ns = min(self._window_ns, self._phase_ns)
+            self._phase_ns = None
         return Nominees(
             pages=found["page"].copy(),
             reads_per_s=found["reads_per_s"].copy(),
@@ -95,9 +99,15 @@ class Nominator:
             verdicts=found["verdict"].astype(np.uint8),
         )
 
-    def forget(self) -> None:
-        """What was learnt is of a phase that is over: let new lists outweigh it at once."""
+    def forget(self, phase_ns: int) -> None:
+        """What was learnt is of a phase that is over: another began `phase_ns` ago at most.
+
+        The lists that come next are of both. Judged now, their reads are spread over
+        the whole interval, which is cautious; later, they are counted as reads of
+        the new phase, in the time that it had by now.
+        """
         self._heat_ns += _HALF_LIVES_FORGOTTEN * self._half_life_ns
+        self._phase_ns = phase_ns
 
     def settle(self, outcome: Outcome) -> None:
         """Forget pages that left the slow tier, back off from those that could not be moved."""

@@ -54,9 +54,9 @@ class Observation:
     """One round's input.
 
     `budget_pages` is what the rate limit still allows now, `room_pages` what
-    the fast tier can take without demoting anything first. `shifted`: the slow
-    tier's share of the reads has jumped since the last round, as it does when a
-    program enters another phase.
+    the fast tier can take without demoting anything first. `phase_ns`: so long ago,
+    at most, the slow tier's share of the reads has jumped, as it does when a program
+    enters another phase; None where it has not since the last round.
     """
 
     now_ns: int
@@ -66,7 +66,12 @@ class Observation:
     costs: MoveCosts = field(default_factory=MoveCosts)
     budget_pages: int = 1 << 30
     room_pages: int = 0
-    shifted: bool = False
+    phase_ns: int | None = None
+
+    @property
+    def shifted(self) -> bool:
+        """Whether another phase has begun since the last round."""
+        return self.phase_ns is not None
 
 
 class Verdict(IntEnum):
