@@ -113,7 +113,7 @@ WORKLOADS: dict[str, Workload] = {
             "pagerank",
             "PageRank, Kronecker graph",
             (f"{PROGRAMS}/graphwork", "kernel=pagerank", f"graph={OUT}/graph.bin"),
-            Units(12, 1, 8),
+            Units(8, 1, 6),
             Units(6, 1, 3),
         ),
         Workload(
