@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiermem.cli.main import main
 from tiermem.cli.pool import parse_size
 from tiermem.errors import ConfigError
 
+Typed = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Path:
+def tiermem(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Typed:
+    """Runs `tiermem pool …` in this process: exit status, standard output and error."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("tiermem.layer.pool.local.default_run_dir", lambda: tmp_path / "run")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["tiermem", "pool", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def pool(tmp_path: Path, tiermem: Typed) -> Path:
     made = tmp_path / "pool"
     assert tiermem("create", made, "--size", "16M", "--hosts", "2", "--entries", "8")[0] == 0
     return made
 
 
-def tiermem(*words: object, stdin: bytes = b"") -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of `tiermem pool …`."""
-    command = [sys.executable, "-m", "tiermem.cli", "pool", *map(str, words)]
-    done = subprocess.run(command, input=stdin, capture_output=True)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def test_what_is_put_in_is_listed_and_comes_out(pool: Path, tmp_path: Path) -> None:
+def test_what_is_put_in_is_listed_and_comes_out(tiermem: Typed, pool: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("some bytes")
     assert tiermem("put", pool, "x", source)[0] == 0
@@ -40,7 +53,7 @@ def test_what_is_put_in_is_listed_and_comes_out(pool: Path, tmp_path: Path) -> N
     assert tiermem("gc", pool, "--lease", 0.1)[1].startswith("1 extents given back")
 
 
-def test_damage_is_named_and_gives_status_5(pool: Path, tmp_path: Path) -> None:
+def test_damage_is_named_and_gives_status_5(tiermem: Typed, pool: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"unmistakable")
     tiermem("put", pool, "x", source)
@@ -55,7 +68,7 @@ def test_damage_is_named_and_gives_status_5(pool: Path, tmp_path: Path) -> None:
     assert "extent 'x' is damaged" in error
 
 
-def test_stat_shows_hosts_and_shares(pool: Path, tmp_path: Path) -> None:
+def test_stat_shows_hosts_and_shares(tiermem: Typed, pool: Path, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"1" * 5000)
     tiermem("put", pool, "x", tmp_path / "source", "--host", 1)
     found = json.loads(tiermem("stat", pool, "--json")[1])
@@ -67,24 +80,24 @@ def test_stat_shows_hosts_and_shares(pool: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "ends"),
     [
-        (("get", "POOL", "nothing"), 3, "has no extent 'nothing'"),
-        (("rm", "POOL", "nothing"), 3, "has no extent 'nothing'"),
-        (("get", "POOL", "x", "--host", 7), 1, "host 7: 0 to 1 is allowed"),
-        (("create", "POOL"), 1, "holds a pool already; --force"),
-        (("create", "NEW"), 3, "give a size"),
-        (("create", "NEW", "--size", "many"), 2, "size 'many': must be a number"),
-        (("ls", "NEW"), 3, "is not there"),
+        (("get", "POOL", "nothing"), (3, "has no extent 'nothing'")),
+        (("rm", "POOL", "nothing"), (3, "has no extent 'nothing'")),
+        (("get", "POOL", "x", "--host", 7), (1, "host 7: 0 to 1 is allowed")),
+        (("create", "POOL"), (1, "holds a pool already; --force")),
+        (("create", "NEW"), (3, "give a size")),
+        (("create", "NEW", "--size", "many"), (2, "size 'many': must be a number")),
+        (("ls", "NEW"), (3, "is not there")),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
-    pool: Path, tmp_path: Path, words: tuple[object, ...], status: int, said: str
+    tiermem: Typed, pool: Path, tmp_path: Path, words: tuple[object, ...], ends: tuple[int, str]
 ) -> None:
     places = {"POOL": pool, "NEW": tmp_path / "new"}
     found, out, error = tiermem(*(places.get(str(word), word) for word in words))
-    assert (found, out) == (status, "")
-    assert said in error
+    assert (found, out) == (ends[0], "")
+    assert ends[1] in error
     assert len(error.splitlines()) == 1
 
 

@@ -110,6 +110,8 @@ class Directory:
 
     def __init__(self, mapping: Mapping, host: int | None) -> None:
         self._path = mapping.path
+        # As long as anybody can call, it must be mapped.
+        self._mapping = mapping
         self._memory = ffi.gc(
             lib.pool_mapping_create(ffi.cast("void *", mapping.address)),
             lib.pool_mapping_destroy,

@@ -265,9 +265,17 @@ class Pool:
 
     def close(self) -> None:
         """Close it; TiermemError while views of its extents are in use."""
+        # The heart beats into it.
+        self._stop_heart()
+        self._mapping.close()
+        self._leave()
+
+    def _stop_heart(self) -> None:
         if self._heart is not None:
             self._heart.stop()
-        self._mapping.close()
+
+    def _leave(self) -> None:
+        self._stop_heart()
         if self._local is not None:
             with self._local.lock():
                 self._local.note_closed()
@@ -283,3 +291,6 @@ class Pool:
     ) -> None:
         if kind is None:
             self.close()
+        else:
+            # The error's own traceback may hold views; the mapping goes with the last.
+            self._leave()
