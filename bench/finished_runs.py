@@ -2,15 +2,14 @@
 
 A run counts only for the very sources that it was made with: those of the guest, of
 the models, the modules and the workloads, and those of the M5 daemon where it is one
-of its runs. So a change of the daemon leaves the kernel's runs as they are. A benchmark
-in which nothing failed forgets what it kept: the next one measures everything anew.
+of its runs. So a change of the daemon leaves the kernel's runs as they are. A call
+in which nothing failed forgets its runs: the next one measures them anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -88,9 +87,11 @@ class FinishedRuns:
         done = [measured for _, measured in found if measured is not None]
         return done, [spec for spec, measured in found if measured is None]
 
-    def forget(self) -> None:
-        """Drop all runs, those of other checkouts too."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def forget(self, specs: Sequence[RunSpec]) -> None:
+        """Drop these runs; those of other specs and of other sources stay."""
+        for stem in map(self._stem, specs):
+            stem.with_suffix(".json").unlink(missing_ok=True)
+            stem.with_suffix(".npy").unlink(missing_ok=True)
 
     def _stem(self, spec: RunSpec) -> Path:
         identity = self._identities[bool(spec.m5_config)]

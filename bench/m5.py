@@ -170,10 +170,10 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
     probe = mode == "full"
     finished = finished_runs(probe=probe)
     if options.fresh:
-        finished.forget()
+        finished.forget(specs)
     campaign = run_all(specs, WORK, options.guests, probe=probe, finished=finished)
     if not campaign.failures:
-        finished.forget()
+        finished.forget(specs)
     rows = summarise(campaign.measured)
     found: dict[str, float | None] = dict(figures(rows))
 

@@ -78,12 +78,13 @@ def test_a_run_that_was_cut_while_it_was_kept_is_done_again(tmp_path: Path) -> N
     assert runs.find(SPEC) is None
 
 
-def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
+def test_what_is_forgotten_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
     runs = FinishedRuns(tmp_path / "finished", ("a", "m"))
-    runs.forget()
-    runs.keep(SPEC, measured())
-    runs.forget()
-    assert runs.find(SPEC) is None
+    runs.forget([SPEC])
+    for spec in (SPEC, OTHERS[0]):
+        runs.keep(spec, measured(spec))
+    runs.forget([SPEC])
+    assert runs.split([SPEC, OTHERS[0]])[1] == [SPEC]
 
 
 def test_a_change_of_the_daemon_leaves_the_kernels_runs(tmp_path: Path) -> None:
