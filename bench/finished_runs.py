@@ -1,14 +1,15 @@
 """Runs that an interrupted benchmark had finished, so that the next call goes on from there.
 
-A run counts only for the very sources that it was made with. A benchmark in which
-nothing failed forgets what it kept, so that the next one measures everything anew.
+A run counts only for the very sources that it was made with: those of the guest, of
+the models, the modules and the workloads, and those of the M5 daemon where it is one
+of its runs. So a change of the daemon leaves the kernel's runs as they are. A call
+in which nothing failed forgets its runs: the next one measures them anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,18 +20,27 @@ from bench.guest.spec import RunResult, RunSpec
 from bench.session import Measured
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-_SOURCES = ("bench", "ebpf", "fpga_models", "kmod", "userspace", "scripts", "pyproject.toml")
-_NOT_SOURCES = {"out", "__pycache__", "build"}
+_TIERMEM = "userspace/tiermem"
+_EVERY_RUN = (
+    *("bench/guest", "bench/workloads", "bench/session.py", "bench/programs.py"),
+    *("ebpf", "fpga_models", "kmod", f"{_TIERMEM}/testbed", f"{_TIERMEM}/probes"),
+)
+_DAEMONS_RUN = tuple(f"{_TIERMEM}/{room}" for room in ("m5", "layer", "service", "native", "cli"))
+_NOT_SOURCES = {"__pycache__"}
 
 
-def checkout_identity(checkout: Path = CHECKOUT) -> str:
-    """A digest of all sources that a run's outcome can depend on."""
+def sources_identity(*, of_daemon: bool, checkout: Path = CHECKOUT) -> str:
+    """A digest of all sources that a run's outcome can depend on.
+
+    of_daemon: it is one of the M5 daemon's.
+    """
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in (*_EVERY_RUN, *(_DAEMONS_RUN if of_daemon else ())):
         top = checkout / name
         for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
             within = file.relative_to(checkout)
-            if file.is_file() and _NOT_SOURCES.isdisjoint(within.parts):
+            is_built = file.suffix == ".so" or not _NOT_SOURCES.isdisjoint(within.parts)
+            if file.is_file() and not is_built:
                 content = file.read_bytes()
                 digest.update(f"{within}\0{len(content)}\0".encode())
                 digest.update(content)
@@ -38,11 +48,14 @@ def checkout_identity(checkout: Path = CHECKOUT) -> str:
 
 
 class FinishedRuns:
-    """Keeps each run in `folder` as it ends. `identity`: what else its outcome depends on."""
+    """Keeps each run in `folder` as it ends.
 
-    def __init__(self, folder: Path, identity: str) -> None:
+    identities: what else the outcome of a kernel's run depends on, and of the daemon's.
+    """
+
+    def __init__(self, folder: Path, identities: tuple[str, str]) -> None:
         self._folder = folder
-        self._identity = identity
+        self._identities = identities
 
     def keep(self, spec: RunSpec, measured: Measured) -> None:
         """Store a run; a reader never sees half of it."""
@@ -74,10 +87,13 @@ class FinishedRuns:
         done = [measured for _, measured in found if measured is not None]
         return done, [spec for spec, measured in found if measured is None]
 
-    def forget(self) -> None:
-        """Drop all runs, those of other checkouts too."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def forget(self, specs: Sequence[RunSpec]) -> None:
+        """Drop these runs; those of other specs and of other sources stay."""
+        for stem in map(self._stem, specs):
+            stem.with_suffix(".json").unlink(missing_ok=True)
+            stem.with_suffix(".npy").unlink(missing_ok=True)
 
     def _stem(self, spec: RunSpec) -> Path:
-        key = hashlib.sha256(f"{self._identity}\0{spec.to_json()}".encode()).hexdigest()
+        identity = self._identities[bool(spec.m5_config)]
+        key = hashlib.sha256(f"{identity}\0{spec.to_json()}".encode()).hexdigest()
         return self._folder / key[:32]

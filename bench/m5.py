@@ -25,7 +25,7 @@ from bench.accuracy import access_count_ratio
 from bench.campaign import Campaign, default_guests, run_all
 from bench.costs import plugin_and_replay_figures
 from bench.figures import Row, figures, row
-from bench.finished_runs import FinishedRuns, checkout_identity
+from bench.finished_runs import FinishedRuns, sources_identity
 from bench.guest.spec import IDENTIFY, MEASURE, RunSpec
 from bench.programs import build_graph, build_programs
 from bench.report import CHECKOUT, OUT, environment, print_table, rows_as_json, write_json
@@ -152,6 +152,12 @@ def main() -> None:
     sys.exit(status)
 
 
+def finished_runs(*, probe: bool) -> FinishedRuns:
+    """Where an interrupted call kept its runs; those with and without the probe differ."""
+    kernels, daemons = (sources_identity(of_daemon=daemon) for daemon in (False, True))
+    return FinishedRuns(WORK / "finished", (f"{kernels} {probe=}", f"{daemons} {probe=}"))
+
+
 def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Namespace) -> int:
     """Run, report, and return the exit status: 0 when all was measured."""
     from bench.picture import draw  # matplotlib takes a second to import
@@ -162,12 +168,12 @@ def benchmark(mode: catalog.Mode, specs: Sequence[RunSpec], options: argparse.Na
     if any("graph.bin" in word for spec in specs for word in spec.program):
         build_graph(WORK, Progress())
     probe = mode == "full"
-    finished = FinishedRuns(WORK / "finished", f"{checkout_identity()} probe={probe}")
+    finished = finished_runs(probe=probe)
     if options.fresh:
-        finished.forget()
+        finished.forget(specs)
     campaign = run_all(specs, WORK, options.guests, probe=probe, finished=finished)
     if not campaign.failures:
-        finished.forget()
+        finished.forget(specs)
     rows = summarise(campaign.measured)
     found: dict[str, float | None] = dict(figures(rows))
 

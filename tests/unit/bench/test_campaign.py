@@ -102,7 +102,7 @@ def measured(spec: RunSpec) -> Measured:
 def test_an_interrupted_campaign_is_gone_on_with(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    finished = FinishedRuns(tmp_path, "same sources")
+    finished = FinishedRuns(tmp_path, ("same", "sources"))
     run: list[str] = []
 
     def act(spec: RunSpec) -> object:

@@ -97,6 +97,6 @@ def test_the_monitor_learns_the_cost_of_a_demotion_from_it(tmp_path: Path) -> No
     kswapd(tree, 0, 0)
     monitor = Monitor((0,), (1,), NoTraffic(), MonitorSettings(), tree)
     monitor.sample(0)
-    assert monitor.costs.demote_ns == MonitorSettings().move_ns
-    kswapd(tree, 100_000, 4_100_000_000)
+    assert monitor.costs.demote_ns == MonitorSettings().demote_ns
+    kswapd(tree, 1_000_000, 41_000_000_000)
     assert monitor.sample(S).costs.demote_ns == pytest.approx(41_000, rel=0.01)

@@ -14,8 +14,11 @@ FEW_READS = 1000
 """Fewer reads than these say nothing about reads in general."""
 # Share of the average that a new look at the reads gets.
 _NEW_LOOK = 0.2
-# So many of the pages moved last are what a cost is the average of, about.
-_PAGES_REMEMBERED = 1024
+# So many of the pages moved last are what a cost is the average of, about. kswapd's
+# pages are longer remembered: what it takes for a few thousand depends on what it
+# finds, and if that were believed at once, nothing might move again to correct it.
+_PROMOTED_REMEMBERED = 1024
+_DEMOTED_REMEMBERED = 8192
 
 
 def bytes_per_s(read_bytes: int, elapsed_ns: int) -> float:
@@ -36,18 +39,22 @@ class CostMeter:
     def costs(self) -> MoveCosts:
         """Measured costs, or the configured ones where nothing was measured yet."""
         return MoveCosts(
-            promote_ns=self._or_default(self._promote_ns),
-            demote_ns=self._or_default(self._demote_ns),
+            promote_ns=_or_default(self._promote_ns, self.settings.promote_ns),
+            demote_ns=_or_default(self._demote_ns, self.settings.demote_ns),
             gain_ns=self._gain_ns or self.settings.gain_ns,
         )
 
     def moved_up(self, pages: int, spent_ns: float) -> None:
         """`pages` were promoted in `spent_ns`."""
-        self._promote_ns = self._averaged(self._promote_ns, pages, spent_ns)
+        if pages > 0 and spent_ns > 0:
+            weight = pages / (pages + _PROMOTED_REMEMBERED)
+            self._promote_ns = _blend(self.costs.promote_ns, spent_ns / pages, weight)
 
     def moved_down(self, pages: int, spent_ns: float) -> None:
         """`pages` were demoted, to make room for promotions, in `spent_ns`."""
-        self._demote_ns = self._averaged(self._demote_ns, pages, spent_ns)
+        if pages > 0 and spent_ns > 0:
+            weight = pages / (pages + _DEMOTED_REMEMBERED)
+            self._demote_ns = _blend(self.costs.demote_ns, spent_ns / pages, weight)
 
     def read_slowly(self, reads: int, stall_ns: float) -> None:
         """The slow tier served `reads`, which stalled for `stall_ns` in all.
@@ -60,17 +67,14 @@ class CostMeter:
             return
         saved_ns = stall_ns / reads * (1.0 - self.settings.fast_latency_share)
         average = saved_ns if self._gain_ns is None else self._gain_ns
-        self._gain_ns = average + _NEW_LOOK * (saved_ns - average)
+        self._gain_ns = _blend(average, saved_ns, _NEW_LOOK)
 
-    def _averaged(self, average: float | None, pages: int, spent_ns: float) -> float | None:
-        """The average with a move taken in; the more pages it was of, the more it weighs.
 
-        One page alone costs what a system call does, which says little.
-        """
-        if pages <= 0 or spent_ns <= 0:
-            return average
-        before_ns = self._or_default(average)
-        return before_ns + pages / (pages + _PAGES_REMEMBERED) * (spent_ns / pages - before_ns)
+def _blend(average: float, sample: float, weight: float) -> float:
+    """The average with a sample taken in. Moves weigh by their pages: one page alone
+    costs what a system call does, which says little."""
+    return average + weight * (sample - average)
 
-    def _or_default(self, average: float | None) -> float:
-        return self.settings.move_ns if average is None else average
+
+def _or_default(measured: float | None, default: float) -> float:
+    return default if measured is None else measured

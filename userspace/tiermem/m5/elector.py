@@ -38,7 +38,7 @@ class ElectorSettings(Settings):
     max_hz: float = Field(default=4.0, gt=0, le=1000)
     power: float = Field(default=3.0, ge=0, le=16)
     payback_s: float = Field(default=60.0, gt=0, le=3600)
-    first_payback_s: float = Field(default=5.0, gt=0, le=3600)
+    first_payback_s: float = Field(default=10.0, gt=0, le=3600)
     victim_weight: float = Field(default=1.0, ge=0, le=16)
     busy_pages: int = Field(default=2048, ge=1, le=1 << 20)
     stop_rounds: int = Field(default=3, ge=1, le=1000)

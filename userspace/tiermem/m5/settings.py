@@ -174,7 +174,8 @@ class MonitorSettings(Settings):
     period_s: float = Field(default=1.0, ge=0.05, le=60)
     gain_ns: float = Field(default=100.0, gt=0, le=100_000)
     fast_latency_share: float = Field(default=0.4, ge=0, lt=1)
-    move_ns: float = Field(default=12_000.0, gt=0, le=10_000_000)
+    promote_ns: float = Field(default=12_000.0, gt=0, le=10_000_000)
+    demote_ns: float = Field(default=30_000.0, gt=0, le=10_000_000)
 
 
 class M5Settings(Settings):
