@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #define POOL_SITE_BASE 40000
+#ifndef POOL_MODEL
+#define POOL_MODEL
+#endif
 #include "pool_model.h"
 
 #include <pthread.h>
