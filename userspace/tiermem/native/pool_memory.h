@@ -4,7 +4,7 @@
  *
  * Compiled as it is, they are the processor's instructions on a mapping. With
  * POOL_MODEL defined, the same calls go to the model of hosts whose caches are not
- * coherent (fpga_models/memsys/incoherent.h), where tests drop one write-back or
+ * coherent (fpga_models/hosts/incoherent.h), where tests drop one write-back or
  * invalidation at a time, interrupt the code at any of them, and kill it there.
  *
  *	store		into this host's cache; others see it when it is written back,

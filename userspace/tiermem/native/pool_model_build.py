@@ -9,7 +9,7 @@ import cffi
 from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, FOLDER, PROTOCOL
 
-MODELS = "fpga_models/memsys"
+MODELS = "fpga_models/hosts"
 
 
 def ffi(root: Path) -> cffi.FFI:
