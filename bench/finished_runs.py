@@ -23,7 +23,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 _TIERMEM = "userspace/tiermem"
 _EVERY_RUN = (
     *("bench/guest", "bench/workloads", "bench/session.py", "bench/programs.py"),
-    *("ebpf", "fpga_models", "kmod", f"{_TIERMEM}/testbed", f"{_TIERMEM}/probes"),
+    *("fpga_models/memsys", "fpga_models/trackers", "fpga_models/qemu"),
+    *("ebpf", "kmod", f"{_TIERMEM}/testbed", f"{_TIERMEM}/probes"),
 )
 _DAEMONS_RUN = tuple(f"{_TIERMEM}/{room}" for room in ("m5", "layer", "service", "native", "cli"))
 _NOT_SOURCES = {"__pycache__"}

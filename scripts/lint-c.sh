@@ -9,13 +9,13 @@ set -eu
 out=$1/lint
 mkdir -p "$out"
 flags="-std=gnu99 -O1 -Wall -Wextra -Werror -Ikmod/uapi"
-flags="$flags -Ifpga_models/trackers -Ifpga_models/memsys"
+flags="$flags -Ifpga_models/trackers -Ifpga_models/memsys -Ifpga_models/hosts"
 
 for header in kmod/uapi/*.h; do
 	# shellcheck disable=SC2086 # a list of flags on purpose
 	gcc $flags -x c -include "$header" -c /dev/null -o "$out/header.o"
 done
-find bench tests userspace/tiermem/native -name '*.c' | while read -r source; do
+find bench tests userspace/tiermem/native fpga_models/hosts -name '*.c' | while read -r source; do
 	# shellcheck disable=SC2086
 	gcc $flags -c "$source" -o "$out/$(basename "$source" .c).o"
 done

@@ -56,3 +56,19 @@ class TimeoutExpiredError(TiermemError):
     """Something did not answer within the time it was given."""
 
     exit_code = 4
+
+
+class DamagedError(TiermemError):
+    """Stored data that is not what was stored: named, and never served."""
+
+    exit_code = 5
+
+
+class NoSpaceError(TiermemError):
+    """A store, a directory or a tier that is full."""
+
+    exit_code = 6
+
+
+class NameTakenError(TiermemError):
+    """A name that somebody else has already."""

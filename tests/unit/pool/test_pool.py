@@ -1,0 +1,398 @@
+"""The pool over a file, by processes of one machine that stand for hosts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiermem.errors import (
+    DamagedError,
+    MissingError,
+    NameTakenError,
+    NoSpaceError,
+    TiermemError,
+)
+from tiermem.layer.pool import Pool, create_pool, open_pool
+from tiermem.layer.pool.directory import State
+
+MIB = 1 << 20
+SIZE = 16 * MIB
+Opener = Callable[..., Pool]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A pool for two hosts, of eight entries each."""
+    made = tmp_path / "pool"
+    create_pool(made, hosts=2, entries=8, size=SIZE)
+    return made
+
+
+@pytest.fixture
+def opened(path: Path, tmp_path: Path) -> Iterator[Opener]:
+    """Opens it as a host; closed at the end."""
+    with ExitStack() as stack:
+
+        def open_it(host: int | None = 0, **options: float) -> Pool:
+            return stack.enter_context(
+                open_pool(path, host, run_dir=tmp_path / f"run{host}", **options)  # type: ignore[arg-type]
+            )
+
+        yield open_it
+
+
+def test_what_one_host_publishes_another_reads_without_a_copy(opened: Opener) -> None:
+    a, b = opened(0), opened(1)
+    array = np.arange(100_000, dtype="f8")
+    entry = a.publish("numbers", array, kind=42)
+    assert (entry.bytes, entry.kind) == (array.nbytes, 42)
+    with b.open("numbers") as extent:
+        found = extent.numpy("f8")
+        np.testing.assert_array_equal(found, array)
+        assert found.__array_interface__["data"][0] == extent.address
+        assert not found.flags.writeable
+        assert bytes(extent.view()[:8]) == array[:1].tobytes()
+        del found
+
+
+def test_a_view_cannot_be_written_through(opened: Opener) -> None:
+    pool = opened()
+    pool.publish("x", b"abc")
+    with pool.open("x") as extent, pytest.raises(TypeError):
+        extent.view()[0] = 1
+
+
+def test_a_draft_is_filled_by_appending_or_in_place(opened: Opener) -> None:
+    pool = opened()
+    with pool.reserve(10) as draft:
+        for part in (b"abcd", b"", b"efghij"):
+            draft.append(part)
+        with pytest.raises(NoSpaceError, match="do not fit"):
+            draft.append(b"k")
+        draft.publish("appended")
+    with pool.reserve(3 * MIB) as draft:
+        assert draft.offset % (2 * MIB) == 0  # large ones can be mapped large
+        draft.view()[: 3 * MIB] = b"z" * (3 * MIB)
+        draft.publish("in place")
+    for name, content in (("appended", b"abcdefghij"), ("in place", b"z" * (3 * MIB))):
+        with pool.open(name) as extent:
+            assert bytes(extent.view()) == content
+
+
+def test_a_draft_that_is_left_gives_its_space_back(opened: Opener) -> None:
+    pool = opened()
+    with pool.reserve(4096):
+        assert [one.state for one in pool.entries(unfinished=True)] == [State.RESERVED]
+    assert pool.entries(unfinished=True) == []
+
+
+def test_a_name_is_taken_once_whoever_has_it(opened: Opener) -> None:
+    a, b = opened(0), opened(1)
+    a.publish("x", b"1")
+    for pool in (a, b):
+        with pytest.raises(NameTakenError, match="'x'"):
+            pool.publish("x", b"2")
+    assert len(a.entries(unfinished=True)) == 1
+    a.remove("x")
+    assert b.publish("x", b"3").extent.host == 1
+
+
+@pytest.mark.parametrize("remover", [0, 1], ids=["the owner", "another host"])
+def test_space_comes_back_when_it_is_removed_and_not_held(opened: Opener, remover: int) -> None:
+    hosts = opened(0), opened(1)
+    hosts[0].publish("x", b"1" * 100)
+    extent = hosts[1].open("x")
+    hosts[remover].remove("x")
+    assert hosts[0].collect() == 0
+    assert bytes(extent.view()) == b"1" * 100
+    extent.release()
+    assert hosts[0].collect() == 1
+    with pytest.raises(MissingError, match="'x'"):
+        hosts[1].open("x")
+    assert hosts[0].entries(unfinished=True) == []
+
+
+def test_damage_is_named_and_never_served(opened: Opener, path: Path) -> None:
+    pool = opened()
+    entry = pool.publish("x", b"1" * 5000)
+    pool.publish("y", b"2")
+    _spoil(path, entry.offset + 4999)
+    with pytest.raises(DamagedError, match=r"'x' is damaged.*5000 bytes"):
+        pool.open("x")
+    with pool.open("y") as extent:
+        assert bytes(extent.view()) == b"2"
+    pool.remove("x")
+    assert pool.collect() == 1
+
+
+def _spoil(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_a_damaged_entry_is_told_of_wherever_the_bit_flips(
+    opened: Opener, path: Path, tmp_path: Path
+) -> None:
+    opened(0).publish("a name", b"1")
+    place = path.read_bytes().index(b"a name") - 64
+    looker = opened(None)
+    for at in (*range(8, 24), *range(32, 64), 64, 69, 191):
+        _spoil(path, place + at)
+        assert [one.is_damaged for one in looker.entries()] == [True], at
+        _spoil(path, place + at)
+    assert [one.is_damaged for one in looker.entries()] == [False]
+
+
+def test_a_damaged_superblock_is_refused(path: Path) -> None:
+    _spoil(path, 20)
+    with pytest.raises(DamagedError, match="superblock"):
+        open_pool(path)
+    with pytest.raises(TiermemError, match="holds a pool already"):
+        create_pool(path)
+
+
+def test_a_full_share_says_so_and_loses_nothing(opened: Opener) -> None:
+    pool = opened()
+    pool.publish("x", b"1")
+    with pytest.raises(NoSpaceError, match="no room for"):
+        pool.reserve(SIZE)
+    drafts = [pool.reserve(1) for _ in range(7)]
+    with pytest.raises(NoSpaceError, match=r"is full \(8 entries\)"):
+        pool.reserve(1)
+    for draft in drafts:
+        draft.give_back()
+    with pool.open("x") as extent:
+        assert bytes(extent.view()) == b"1"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 3 * MIB), st.booleans()), max_size=24))
+def test_extents_never_overlap_and_space_is_used_again(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool]]
+) -> None:
+    folder = tmp_path_factory.mktemp("space")
+    create_pool(folder / "pool", hosts=1, entries=8, size=SIZE)
+    with open_pool(folder / "pool", 0, run_dir=folder / "run") as pool:
+        shape, drafts = pool.directory.shape, []
+        for size, gives_back in steps:
+            try:
+                drafts.append(pool.reserve(size))
+            except NoSpaceError:
+                assert drafts
+            if drafts and (gives_back or len(drafts) == 8):
+                drafts.pop(len(drafts) // 2).give_back()
+            spans = sorted((one.offset, one.offset + one.bytes) for one in drafts)
+            for (_, end), (begin, _) in pairwise(spans):
+                assert end <= begin
+            assert all(begin % 4096 == 0 and begin >= shape.data_at for begin, _ in spans)
+            assert all(end <= shape.data_at + shape.share_bytes for _, end in spans)
+        for draft in drafts:
+            draft.give_back()
+        pool.reserve(shape.share_bytes).give_back()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 128, "é" * 64, "a\nb", "a\0b"])
+def test_a_name_that_cannot_be_is_refused(opened: Opener, name: str) -> None:
+    pool = opened()
+    with pytest.raises(TiermemError, match="must be 1 to 127 bytes"):
+        pool.publish(name, b"1")
+    assert pool.entries(unfinished=True) == []
+
+
+def test_who_only_looks_changes_nothing(opened: Opener) -> None:
+    opened(0).publish("x", b"1")
+    looker = opened(None)
+    assert [one.name for one in looker.entries()] == ["x"]
+    for act in (lambda: looker.publish("y", b"1"), lambda: looker.remove("x"), looker.collect):
+        with pytest.raises(TiermemError, match="to look only"):
+            act()
+
+
+# --- processes that die ---
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from tiermem.layer.pool import open_pool
+pool = open_pool(Path(sys.argv[1]), int(sys.argv[2]), run_dir=Path(sys.argv[3]), lease_s=0.5)
+"""
+
+
+def child(path: Path, host: int, run_dir: Path, script: str) -> subprocess.Popen[str]:
+    """A process of its own that says "ready" when it has done the script, and waits."""
+    script = CHILD + script + "\nprint('ready', flush=True); sys.stdin.read()\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(path), str(host), str(run_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_what_a_killed_process_held_and_began_comes_back(
+    opened: Opener, path: Path, tmp_path: Path
+) -> None:
+    pool = opened(0)
+    pool.publish("x", b"1")
+    process = child(path, 0, tmp_path / "run0", "held = pool.open('x'); draft = pool.reserve(4096)")
+    pool.remove("x")
+    assert pool.collect() == 0
+    kill(process)
+    assert pool.collect() == 1
+    assert pool.entries(unfinished=True) == []
+
+
+def test_a_hosts_first_process_begins_anew(opened: Opener, path: Path, tmp_path: Path) -> None:
+    process = child(path, 1, tmp_path / "run1", "draft = pool.reserve(4096)")
+    kill(process)
+    looker = opened(None)
+    assert [one.state for one in looker.entries(unfinished=True)] == [State.RESERVED]
+    opened(1)
+    assert looker.entries(unfinished=True) == []
+
+
+def test_a_dead_hosts_holds_do_not_count_and_a_living_ones_do(
+    opened: Opener, path: Path, tmp_path: Path
+) -> None:
+    pool = opened(0, lease_s=0.5)
+    pool.publish("x", b"1")
+    process = child(path, 1, tmp_path / "run1", "held = pool.open('x'); draft = pool.reserve(9)")
+    pool.remove("x")
+    deadline_s = time.monotonic() + 1.5
+    while time.monotonic() < deadline_s:
+        assert pool.collect() == 0
+        time.sleep(0.1)
+    kill(process)
+    deadline_s = time.monotonic() + 10
+    while pool.entries(unfinished=True):
+        pool.collect()
+        time.sleep(0.1)
+        assert time.monotonic() < deadline_s
+
+
+def test_a_host_that_was_stopped_too_long_is_told(path: Path, tmp_path: Path) -> None:
+    script = CHILD + (
+        "import signal, time\npool.reserve(1)\nos.kill(os.getpid(), signal.SIGSTOP)\n"
+        "time.sleep(0.3)\ntry:\n    pool.reserve(1)\nexcept Exception as error:\n    print(error)\n"
+    )
+    silent = subprocess.Popen(
+        [sys.executable, "-c", script, str(path), "1", str(tmp_path / "run1")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.waitpid(silent.pid, os.WUNTRACED)
+    time.sleep(0.8)
+    silent.send_signal(signal.SIGCONT)
+    said, _ = silent.communicate(timeout=30)
+    assert "was silent for" in said
+
+
+def test_many_processes_of_a_host_share_it(opened: Opener, path: Path, tmp_path: Path) -> None:
+    script = "for n in range(20):\n    pool.publish(f'{os.getpid()}', b'1' * 5000)\n" + (
+        "    pool.remove(f'{os.getpid()}'); pool.collect()"
+    )
+    pool = opened(0)
+    processes = [child(path, 0, tmp_path / "run0", script) for _ in range(3)]
+    for process in processes:
+        kill(process)
+    pool.collect()
+    assert pool.entries(unfinished=True) == []
+
+
+# --- making one ---
+
+
+def test_a_pool_that_is_there_is_not_overwritten_by_mistake(path: Path, opened: Opener) -> None:
+    opened(0).publish("x", b"1")
+    with pytest.raises(TiermemError, match="holds a pool already"):
+        create_pool(path)
+    with pytest.raises(TiermemError, match="a size of its own"):
+        create_pool(path, size=SIZE * 2)
+    create_pool(path, force=True, hosts=3)
+    with open_pool(path) as pool:
+        assert pool.entries() == []
+        assert pool.directory.shape.hosts == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hosts": 0, "size": SIZE}, "1 to 64"),
+        ({"hosts": 65, "size": SIZE}, "1 to 64"),
+        ({"entries": 0, "size": SIZE}, "1 to 65536"),
+        ({"hosts": 4, "size": 4 * MIB}, "too few for 4 hosts"),
+        ({}, "give a size"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused_and_leaves_nothing(
+    tmp_path: Path, options: dict[str, int], said: str
+) -> None:
+    with pytest.raises(TiermemError, match=said):
+        create_pool(tmp_path / "pool", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "pool").exists()
+
+
+def test_a_disk_without_room_is_told_of_at_once(tmp_path: Path) -> None:
+    disk = os.statvfs(tmp_path)
+    with pytest.raises(NoSpaceError, match="free"):
+        create_pool(tmp_path / "pool", size=disk.f_blocks * disk.f_frsize * 2)
+    assert not (tmp_path / "pool").exists()
+
+
+def test_a_file_that_cannot_grow_leaves_nothing(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from tiermem.layer.pool import create_pool\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        f"create_pool(Path(sys.argv[1]), size={SIZE}, hosts=1)"
+    )
+    path = tmp_path / "pool"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert "File too large (EFBIG)" in done.stderr
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 8192, b"junk" * 4096])
+def test_what_is_no_pool_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pool").write_bytes(content)
+    with pytest.raises(TiermemError, match=r"holds no pool|is empty"):
+        open_pool(tmp_path / "pool")
+
+
+def test_a_pool_that_was_cut_short_is_refused(path: Path) -> None:
+    os.truncate(path, SIZE // 2)
+    with pytest.raises(DamagedError, match="shorter"):
+        open_pool(path)
+
+
+def test_places_that_are_none_are_named(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(MissingError, match="is not there"):
+        open_pool(tmp_path / "nowhere")
+    with pytest.raises(TiermemError, match=r"nor a file|Is a directory"):
+        open_pool(tmp_path)
+    with pytest.raises(TiermemError, match="is no devdax device"):
+        open_pool(Path("/dev/null"))
+    with pytest.raises(TiermemError, match="host 2: 0 to 1 is allowed"):
+        open_pool(path, 2, run_dir=tmp_path / "run")

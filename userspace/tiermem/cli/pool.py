@@ -1,0 +1,228 @@
+"""`tiermem pool`: make a pool of shared memory, look into it, keep it in order."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from tiermem.errors import ConfigError, DamagedError
+from tiermem.layer.pool import Entry, Pool, create_pool, open_pool
+from tiermem.layer.pool.leases import LEASE_S
+from tiermem.layer.pool.pool import DEFAULT_ENTRIES, DEFAULT_HOSTS
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+PoolPath = Annotated[
+    Path, typer.Argument(help="The pool: a devdax device (/dev/dax0.0) or a file.")
+]
+HostNumber = Annotated[
+    int,
+    typer.Option("--host", envvar="TIERMEM_POOL_HOST", help="This host's number in the pool."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "512M", "8G", "4096". ConfigError says what is allowed."""
+    number, unit = text.rstrip("KMGTkmgt"), text[len(text.rstrip("KMGTkmgt")) :].upper()
+    if not number.isdecimal() or unit not in _UNITS or int(number) == 0:
+        raise ConfigError(f"size {text!r}: must be a number, with K, M, G or T behind it or not")
+    return int(number) * _UNITS[unit]
+
+
+@app.command()
+def create(
+    pool: PoolPath,
+    size: Annotated[
+        str | None, typer.Option(help="Of the file to be made: 512M, 8G. Not for a device.")
+    ] = None,
+    hosts: Annotated[
+        int, typer.Option(help="How many hosts may use it; each gets an equal share.")
+    ] = DEFAULT_HOSTS,
+    entries: Annotated[
+        int, typer.Option(help="Extents that each host may publish at a time.")
+    ] = DEFAULT_ENTRIES,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even over a pool that is there: all in it is lost.")
+    ] = False,
+) -> None:
+    """Make a pool. Once, on one host, before any opens it."""
+    wanted = None if size is None else parse_size(size)
+    uuid = create_pool(pool, hosts=hosts, entries=entries, size=wanted, force=force)
+    print(f"{pool}: pool {uuid} for {hosts} hosts")
+
+
+@app.command("ls")
+def list_extents(
+    pool: PoolPath,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Drafts and removed extents that still take space, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the extents of all hosts."""
+    with open_pool(pool) as opened:
+        entries = opened.entries(unfinished=everything)
+        names = {word.number: word.name for word in opened.directory.host_words()}
+        if as_json:
+            print(json.dumps([_entry_json(one) for one in entries], indent=2))
+            return
+        table = Table("name", "host", "state", "bytes", "offset", "checksum", "created")
+        for one in entries:
+            state = "damaged" if one.is_damaged else one.state.name.lower()
+            created = datetime.fromtimestamp(one.created_ns / 1e9, UTC)
+            host = f"{one.extent.host} {names[one.extent.host]}".strip()
+            numbers = (str(one.bytes), f"{one.offset:#x}", f"{one.checksum:08x}")
+            table.add_row(one.name, host, state, *numbers, f"{created:%Y-%m-%d %H:%M:%S}")
+        Console().print(table if entries else "no extents")
+
+
+def _entry_json(one: Entry) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "host": one.extent.host,
+        "generation": one.extent.generation,
+        "state": "damaged" if one.is_damaged else one.state.name.lower(),
+        "bytes": one.bytes,
+        "offset": one.offset,
+        "checksum": one.checksum,
+        "kind": one.kind,
+        "created_ns": one.created_ns,
+    }
+
+
+@app.command()
+def stat(pool: PoolPath, as_json: AsJson = False) -> None:
+    """Show the pool, its hosts, and how full their shares are. Looks for a second who lives."""
+    with open_pool(pool) as opened:
+        opened.watch.look()
+        time.sleep(1.5)
+        states = opened.watch.look()
+        used = [0] * opened.directory.shape.hosts
+        for one in opened.entries(unfinished=True):
+            used[one.extent.host] += one.bytes
+        shape = opened.directory.shape
+        rows = [
+            {
+                "host": state.word.number,
+                "name": state.word.name,
+                "state": state.in_words,
+                "used_bytes": used[state.word.number],
+                "share_bytes": shape.share_bytes,
+            }
+            for state in states
+        ]
+        if as_json:
+            print(json.dumps({"uuid": str(shape.uuid), "bytes": shape.bytes, "hosts": rows}))
+            return
+        table = Table("host", "name", "state", "used MiB", "share MiB", title=f"pool {shape.uuid}")
+        for row in rows:
+            sizes = (f"{row['used_bytes'] / 2**20:.1f}", f"{shape.share_bytes / 2**20:.0f}")  # type: ignore[operator]
+            table.add_row(str(row["host"]), str(row["name"]), str(row["state"]), *sizes)
+        Console().print(table)
+
+
+@app.command()
+def verify(pool: PoolPath, host: HostNumber = 0) -> None:
+    """Check every extent against its checksum; exit status 5 where one is damaged."""
+    with open_pool(pool, host) as opened:
+        entries = opened.entries()
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=Console(stderr=True),
+        )
+        damaged = 0
+        with bar:
+            task = bar.add_task("verifying", total=sum(one.bytes for one in entries))
+            for one in entries:
+                bar.update(task, description=one.name)
+                try:
+                    _verify(opened, one)
+                except DamagedError as error:
+                    damaged += 1
+                    print(error, file=sys.stderr)
+                bar.advance(task, one.bytes)
+    print(f"{len(entries)} extents, {damaged} damaged")
+    if damaged:
+        raise typer.Exit(DamagedError.exit_code)
+
+
+def _verify(opened: Pool, entry: Entry) -> None:
+    if entry.is_damaged:
+        where = f"entry {entry.extent.entry} of host {entry.extent.host}"
+        raise DamagedError(f"{opened.path}: {where} is damaged")
+    with opened.open(entry.name):
+        pass
+
+
+@app.command()
+def gc(
+    pool: PoolPath,
+    host: HostNumber = 0,
+    lease: Annotated[
+        float, typer.Option(help="Seconds of silence after which a host is dead.")
+    ] = LEASE_S,
+) -> None:
+    """Give back what nobody needs: removed extents, and what dead processes and hosts held.
+
+    Watches the other hosts for the length of a lease first.
+    """
+    with open_pool(pool, host, lease_s=lease) as opened:
+        opened.watch.look()
+        with Console(stderr=True).status(f"watching the other hosts for {lease:g} s"):
+            time.sleep(lease)
+        dead = sorted(opened.watch.dead())
+        freed = opened.collect()
+    silent = f"; dead hosts: {', '.join(map(str, dead))}" if dead else ""
+    print(f"{freed} extents given back{silent}")
+
+
+@app.command()
+def put(
+    pool: PoolPath,
+    name: Annotated[str, typer.Argument(help="The extent's name.")],
+    file: Annotated[Path, typer.Argument(help="What to put in.", exists=True, dir_okay=False)],
+    host: HostNumber = 0,
+) -> None:
+    """Publish a file's content."""
+    with open_pool(pool, host) as opened:
+        entry = opened.publish(name, file.read_bytes())
+    print(f"{name}: {entry.bytes} bytes, checksum {entry.checksum:08x}")
+
+
+@app.command()
+def get(
+    pool: PoolPath,
+    name: Annotated[str, typer.Argument(help="The extent's name.")],
+    host: HostNumber = 0,
+) -> None:
+    """Write an extent's bytes to standard output, once they are verified."""
+    with open_pool(pool, host) as opened, opened.open(name) as extent:
+        sys.stdout.buffer.write(extent.view())
+        sys.stdout.buffer.flush()
+
+
+@app.command()
+def rm(
+    pool: PoolPath,
+    names: Annotated[list[str], typer.Argument(help="Extents, of whichever host.")],
+    host: HostNumber = 0,
+) -> None:
+    """Remove extents; their space comes back by `gc`, once nobody holds them."""
+    with open_pool(pool, host) as opened:
+        for name in names:
+            opened.remove(name)

@@ -1,0 +1,110 @@
+"""Which hosts of a pool live: a heartbeat each, judged by who looks, on the looker's clock.
+
+Hosts' clocks are not compared. A host is taken for dead when its heartbeat has not
+changed for `lease_s` under the eyes of one that looked at both ends of that time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tiermem.layer.pool.directory import Directory, HostWord
+
+LEASE_S = 5.0
+BEATS_A_LEASE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A host as it was seen: `silent_s` since its heartbeat last changed under our eyes."""
+
+    word: HostWord
+    silent_s: float
+    is_dead: bool
+
+    @property
+    def in_words(self) -> str:
+        """For tables."""
+        if self.word.incarnation == 0:
+            return "never seen"
+        if self.is_dead:
+            return "dead"
+        return "alive" if self.silent_s == 0 else "silent"
+
+
+class HostWatch:
+    """Looks at heartbeats, as often as `look` is called."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.lease_s = lease_s
+        self._directory = directory
+        self._clock = clock
+        self._changed: dict[int, tuple[tuple[int, int], float]] = {}
+
+    def look(self) -> list[HostState]:
+        """All hosts; ourselves always alive."""
+        now = self._clock()
+        states = []
+        for word in self._directory.host_words():
+            beat = word.heartbeat, word.incarnation
+            known = self._changed.get(word.number)
+            if known is None or known[0] != beat:
+                self._changed[word.number] = beat, now
+            silent_s = now - self._changed[word.number][1]
+            is_dead = (
+                silent_s >= self.lease_s
+                and word.incarnation > 0
+                and word.number != self._directory.host
+            )
+            states.append(HostState(word, silent_s, is_dead))
+        return states
+
+    def dead(self) -> frozenset[int]:
+        """The hosts taken for dead now."""
+        return frozenset(state.word.number for state in self.look() if state.is_dead)
+
+
+class Heart:
+    """Beats for this host in a thread of its own, until stopped.
+
+    `directory` is the thread's alone. `lost_s` tells of a silence so long that others
+    may have taken this host for dead: what it held may not be there any more.
+    """
+
+    def __init__(self, directory: Directory, lease_s: float = LEASE_S) -> None:
+        self._directory = directory
+        self._lease_s = lease_s
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost_s = 0.0
+
+    def start(self) -> None:
+        """Begin, unless it beats already."""
+        if self._thread is None:
+            self._directory.beat(time.time_ns())
+            self._thread = threading.Thread(target=self._run, name="pool-heart", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        last_s = time.monotonic()
+        while not self._stop.wait(self._lease_s / BEATS_A_LEASE):
+            self._directory.beat(time.time_ns())
+            now_s = time.monotonic()
+            if now_s - last_s >= self._lease_s:
+                self.lost_s = now_s - last_s
+            last_s = now_s
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None

@@ -1,0 +1,152 @@
+"""What the processes of one host agree on about a pool, in files that other hosts never see.
+
+In /run, so that all of it is gone after a boot: a lock, since one host's calls must
+not overlap; for each process, that it has the pool open, so that the first one knows
+to begin anew, and which extents it holds, so that what a killed one held can be
+given back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from tiermem.errors import KernelError
+
+
+def default_run_dir() -> Path:
+    """Root's folder for root, an ordinary user's own for others."""
+    if os.geteuid() == 0:
+        return Path("/run/tiermem/pool")
+    return Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")) / "tiermem/pool"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class ExtentId:
+    """Which extent, in which of its entry's lives."""
+
+    host: int
+    entry: int
+    generation: int
+
+
+def process_identity(pid: int, proc: Path = Path("/proc")) -> int | None:
+    """A number for a process that no other will have until the next boot; None: it is gone.
+
+    pid << 40 | its start in clock ticks since boot, modulo 2^40.
+    """
+    try:
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] == "Z":
+        return None
+    return pid << 40 | int(fields[19]) & (1 << 40) - 1
+
+
+def is_running(identity: int) -> bool:
+    """Whether the process with that identity still is."""
+    return process_identity(identity >> 40) == identity
+
+
+class LocalState:
+    """The folder of one pool and host; made when it is first needed."""
+
+    def __init__(self, uuid: UUID, host: int, run_dir: Path | None = None) -> None:
+        self._folder = (run_dir or default_run_dir()) / f"{uuid}.{host}"
+        identity = process_identity(os.getpid())
+        assert identity is not None  # we are running
+        self.identity = identity
+        self._held: Counter[ExtentId] = Counter()
+        self._thread_lock = threading.RLock()
+        self._depth = 0
+        self._handle = -1
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Alone on this host: among its processes, and among this one's threads."""
+        with self._thread_lock:
+            self._depth += 1
+            try:
+                if self._depth == 1:
+                    self._lock_file()
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0 and self._handle >= 0:
+                    os.close(self._handle)
+                    self._handle = -1
+
+    def _lock_file(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._handle = os.open(
+                self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise KernelError(f"lock {self._folder}", error.errno or 0) from None
+
+    def is_open(self) -> bool:
+        """Whether a living process of this host has the pool open; forgets those that are gone."""
+        found = False
+        for file in self._folder.glob("open.*"):
+            if is_running(int(file.suffix[1:])):
+                found = True
+            else:
+                file.unlink(missing_ok=True)
+        return found
+
+    def note_open(self) -> None:
+        """This process has it open."""
+        (self._folder / f"open.{self.identity}").touch(mode=0o600)
+
+    def note_closed(self) -> None:
+        """It has not any more."""
+        (self._folder / f"open.{self.identity}").unlink(missing_ok=True)
+        (self._folder / f"held.{self.identity}").unlink(missing_ok=True)
+
+    def note_held(self, extent: ExtentId) -> None:
+        """This process is about to hold it once more."""
+        self._held[extent] += 1
+        self._write()
+
+    def note_let_go(self, extent: ExtentId) -> None:
+        """This process has let it go once."""
+        self._held[extent] -= 1
+        self._held += Counter()  # drops what is not held any more
+        self._write()
+
+    def held_by_living(self) -> Counter[ExtentId]:
+        """How often this host's processes hold each extent; forgets those that are gone."""
+        total: Counter[ExtentId] = Counter()
+        for file in self._folder.glob("held.*"):
+            try:
+                identity = int(file.suffix[1:])
+                lines = file.read_text().splitlines()
+            except (OSError, ValueError):
+                continue
+            if not is_running(identity):
+                file.unlink(missing_ok=True)
+                continue
+            for line in lines:
+                host, entry, generation, count = map(int, line.split())
+                total[ExtentId(host, entry, generation)] += count
+        return total
+
+    def _write(self) -> None:
+        target = self._folder / f"held.{self.identity}"
+        lines = [f"{e.host} {e.entry} {e.generation} {n}\n" for e, n in self._held.items()]
+        part = target.with_name(f".{target.name}")
+        try:
+            part.write_text("".join(lines))
+            part.replace(target)
+        except OSError as error:
+            raise KernelError(f"note what is held in {target}", error.errno or 0) from None

@@ -1,0 +1,296 @@
+"""The pool as its clients use it: publish, find, hold, remove, collect.
+
+    with open_pool(Path("/dev/dax0.0"), host=0) as pool:
+        pool.publish("weights", array)
+        with pool.open("weights") as extent:
+            extent.numpy("f4")
+
+docs/pool.md describes the protocol below it.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from tiermem.errors import DamagedError, MissingError, TiermemError
+from tiermem.layer.pool.directory import Directory, Entry, State, format_pool
+from tiermem.layer.pool.extent import Draft, Extent
+from tiermem.layer.pool.leases import LEASE_S, Heart, HostWatch
+from tiermem.layer.pool.local import ExtentId, LocalState, is_running
+from tiermem.layer.pool.mapping import Mapping, is_device, make_file
+from tiermem.native._pool import ffi, lib
+
+DEFAULT_HOSTS = 4
+DEFAULT_ENTRIES = 1024
+_ADOPTION_S = 0.01
+
+
+def create_pool(
+    path: Path,
+    *,
+    hosts: int = DEFAULT_HOSTS,
+    entries: int = DEFAULT_ENTRIES,
+    size: int | None = None,
+    force: bool = False,
+) -> UUID:
+    """Make a pool of a devdax device, or of a file of `size` bytes that need not exist.
+
+    TiermemError where there is a pool already, unless `force`; NoSpaceError where it is
+    too small; KernelError where the disk is full.
+    """
+    is_new = not path.exists()
+    if is_new:
+        if size is None:
+            raise MissingError(f"{path}: is not there; give a size, to make it a file")
+        make_file(path, size)
+    elif size is not None and (is_device(path) or path.stat().st_size != size):
+        raise TiermemError(f"{path}: is there already, with a size of its own")
+    try:
+        mapping = Mapping(path)
+        try:
+            if not force and not is_new and _holds_pool(mapping):
+                raise TiermemError(f"{path}: holds a pool already; --force makes it anew")
+            uuid = uuid4()
+            format_pool(mapping, hosts, entries, uuid)
+        finally:
+            mapping.close()
+    except TiermemError:
+        if is_new:
+            path.unlink()
+        raise
+    return uuid
+
+
+def _holds_pool(mapping: Mapping) -> bool:
+    try:
+        Directory(mapping, None)
+    except MissingError:
+        return False
+    except DamagedError:
+        return True
+    return True
+
+
+def open_pool(
+    path: Path,
+    host: int | None = None,
+    *,
+    name: str | None = None,
+    lease_s: float = LEASE_S,
+    run_dir: Path | None = None,
+) -> Pool:
+    """Open the pool as host number `host`; None only looks.
+
+    name: what other hosts see in lists (default: the host's name).
+    """
+    mapping = Mapping(path)
+    try:
+        return Pool(mapping, host, name or socket.gethostname(), lease_s, run_dir)
+    except BaseException:
+        mapping.close()
+        raise
+
+
+class Pool:
+    """An open pool; see the module. Threads and processes of one host may share it."""
+
+    def __init__(
+        self, mapping: Mapping, host: int | None, name: str, lease_s: float, run_dir: Path | None
+    ) -> None:
+        self._mapping = mapping
+        self.path = mapping.path
+        self.directory = Directory(mapping, host)
+        self.watch = HostWatch(self.directory, lease_s)
+        self._local: LocalState | None = None
+        self._heart: Heart | None = None
+        if host is not None:
+            self._local = LocalState(self.directory.shape.uuid, host, run_dir)
+            self._heart = Heart(Directory(mapping, host), lease_s)
+            self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        """The first process of a host cleans up what the last ones left."""
+        local = self._own
+        with local.lock():
+            if not local.is_open():
+                deadline_s = time.monotonic() + 2 * self.watch.lease_s
+                while not self.directory.begin(name):
+                    self.directory.set_dead(self.watch.dead())
+                    if time.monotonic() > deadline_s:
+                        raise TiermemError(
+                            f"{self.path}: another host still cleans up after host "
+                            f"{self.directory.host}; try again"
+                        )
+                    time.sleep(_ADOPTION_S)
+            local.note_open()
+
+    @property
+    def _own(self) -> LocalState:
+        if self._local is None:
+            raise TiermemError(f"{self.path}: was opened without a host's number, to look only")
+        return self._local
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Alone on this host, and not taken for dead meanwhile."""
+        if self._heart is not None and self._heart.lost_s:
+            raise TiermemError(
+                f"{self.path}: this host was silent for {self._heart.lost_s:.1f} s, and others may "
+                "have taken it for dead: what it held may be gone; open the pool anew"
+            )
+        with self._own.lock():
+            yield
+
+    def heed_the_dead(self) -> None:
+        """From now on, hosts that are dead do not count."""
+        self.directory.set_dead(self.watch.dead())
+
+    def address_of(self, offset: int) -> int:
+        """Where an offset lies in this process."""
+        return self._mapping.address + offset
+
+    def view_of(self, offset: int, size: int, *, writable: bool = False) -> memoryview:
+        """A part of the pool, without a copy."""
+        return self._mapping.view(offset, size, writable=writable)
+
+    def reserve(self, size: int) -> Draft:
+        """Space in this host's share, to be filled and published. NoSpaceError."""
+        if size < 1:
+            raise TiermemError(f"an extent of {size} bytes: at least 1 is needed")
+        self._beat()
+        with self.alone():
+            extent, offset = self.directory.reserve(size, self._own.identity)
+        return Draft(self, extent, offset, size)
+
+    def publish(self, name: str, data: Any, *, kind: int = 0) -> Entry:
+        """Copy a contiguous buffer into the pool under a name."""
+        size = memoryview(data).nbytes
+        with self.reserve(size) as draft:
+            draft.append(data)
+            return draft.publish(name, kind=kind)
+
+    def find(self, name: str) -> Entry | None:
+        """The extent of that name, if there is one. DamagedError where its entry is."""
+        return self.directory.find(name)
+
+    def open(self, name: str, *, verify: bool = True) -> Extent:
+        """Hold an extent to read it; MissingError where there is none, DamagedError where
+        (with `verify`) its bytes are not those that were published."""
+        self._beat()
+        while True:
+            with self.alone():
+                entry = self.directory.find(name)
+                if entry is None:
+                    raise MissingError(f"{self.path}: has no extent {name!r}")
+                self._own.note_held(entry.extent)
+                if self.directory.hold(entry.extent):
+                    break
+                # Removed between the two; there may be another of that name by now.
+                self._own.note_let_go(entry.extent)
+        extent = Extent(self, entry)
+        self._forget_cached(entry)
+        if verify:
+            try:
+                extent.verify()
+            except DamagedError:
+                extent.release()
+                raise
+        return extent
+
+    def _forget_cached(self, entry: Entry) -> None:
+        """Another host wrote it: what this one's caches have of that memory is older."""
+        if entry.extent.host != self.directory.host:
+            address = ffi.cast("uint8_t *", self.address_of(entry.offset))
+            lib.pool_copy_invalidate(address, entry.bytes)
+            lib.pool_copy_fence()
+
+    def let_go(self, extent: ExtentId) -> None:
+        """The end of an `open`."""
+        with self._own.lock():
+            self.directory.let_go(extent)
+            self._own.note_let_go(extent)
+
+    def remove(self, name: str) -> None:
+        """Unpublish; the space comes back when nobody holds it. MissingError."""
+        with self.alone():
+            entry = self.directory.find(name)
+            if entry is None or not self.directory.remove(entry.extent):
+                raise MissingError(f"{self.path}: has no extent {name!r}")
+
+    def entries(self, *, unfinished: bool = False) -> list[Entry]:
+        """All published extents of all hosts, or all that take space."""
+        return list(self.directory.entries(unfinished=unfinished))
+
+    def collect(self) -> int:
+        """Give back what nobody needs any more; how many extents.
+
+        In this host's share: what was removed and is not held, drafts and holds of
+        processes that are gone. In the shares of dead hosts, where no other living host
+        comes before this one: the same.
+        """
+        with self.alone():
+            self._drop_what_the_gone_left()
+            dead = self.watch.dead()
+            self.directory.set_dead(dead)
+            freed = self.directory.collect()
+            seen = [word.number for word in self.directory.host_words() if word.incarnation]
+            if min(set(seen) - dead) == self.directory.host:
+                freed += sum(self.directory.adopt(one) for one in sorted(dead))
+        return freed
+
+    def _drop_what_the_gone_left(self) -> None:
+        for entry in self.directory.entries(unfinished=True):
+            mine = entry.extent.host == self.directory.host
+            if (
+                mine
+                and entry.state in (State.RESERVED, State.INTENT)
+                and not is_running(entry.holder)
+            ):
+                self.directory.withdraw(entry.extent)
+        held = self._own.held_by_living()
+        for entry in self.directory.entries(unfinished=True):
+            if self.directory.holds(entry.extent) != held[entry.extent]:
+                self.directory.set_holds(entry.extent, held[entry.extent])
+
+    def _beat(self) -> None:
+        if self._heart is not None:
+            self._heart.start()
+
+    def close(self) -> None:
+        """Close it; TiermemError while views of its extents are in use."""
+        # The heart beats into it.
+        self._stop_heart()
+        self._mapping.close()
+        self._leave()
+
+    def _stop_heart(self) -> None:
+        if self._heart is not None:
+            self._heart.stop()
+
+    def _leave(self) -> None:
+        self._stop_heart()
+        if self._local is not None:
+            with self._local.lock():
+                self._local.note_closed()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            # The error's own traceback may hold views; the mapping goes with the last.
+            self._leave()
