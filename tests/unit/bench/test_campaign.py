@@ -76,6 +76,14 @@ def test_runs_that_no_guest_was_left_for_are_named(
     assert len(found.failures) == 1 + len(SPECS)
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """As in the foreground: what a shell runs behind is made to ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt() -> None:
     """As Ctrl-C does."""
     ident = threading.main_thread().ident
@@ -99,6 +107,7 @@ def measured(spec: RunSpec) -> Measured:
     )
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_an_interrupted_campaign_is_gone_on_with(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -123,6 +132,7 @@ def test_an_interrupted_campaign_is_gone_on_with(
     assert len(run) == len(SPECS)
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_a_second_interrupt_does_not_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     released = threading.Event()
 

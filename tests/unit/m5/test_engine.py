@@ -138,7 +138,7 @@ def test_the_rate_limit_holds_over_rounds(tmp_path: Path) -> None:
 
 
 def test_room_is_made_for_what_does_not_fit(tmp_path: Path) -> None:
-    tiering = engine(tmp_path, dict.fromkeys(range(50), 1000), free_pages=340)
+    tiering = engine(tmp_path, dict.fromkeys(range(50), 1000), free_pages=244)
     one = tiering.run_round(ROUND_NS)
     assert isinstance(tiering.parts.room, CountingRoom)
     assert tiering.parts.room.asked == [40]  # ten pages are free above the watermark

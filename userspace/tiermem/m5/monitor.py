@@ -15,12 +15,13 @@ from typing import Protocol
 from tiermem.layer.sysfs import Tree
 from tiermem.m5.cost_meter import FEW_READS, NS_PER_S, CostMeter, bytes_per_s
 from tiermem.m5.kswapd_work import KswapdMeter
-from tiermem.m5.node_memory import NodeMemory, high_watermark_bytes, read_nodes
+from tiermem.m5.node_memory import NodeMemory, kept_free_bytes, read_nodes
 from tiermem.m5.observation import MoveCosts, TierLoad
 from tiermem.m5.settings import MonitorSettings
 
 # Intervals shorter than this give rates that are mostly noise.
 _SHORTEST_NS = 1_000_000
+_WATERMARKS_NS = 60 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class NoTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the monitor says for one round. `room_bytes`: free above the high watermark."""
+    """What the monitor says for one round. `room_bytes`: free, and taken without waking kswapd."""
 
     fast: TierLoad
     slow: TierLoad
@@ -82,7 +83,8 @@ class Monitor(CostMeter):
         self._source = source
         self._tree = tree
         self._kswapd = KswapdMeter(fast_nodes, tree)
-        self._high_bytes = high_watermark_bytes(fast_nodes, tree)
+        self._kept_free_bytes = 0
+        self._watermarks_ns: int | None = None
         self._last_traffic: tuple[int, Traffic] | None = None
         self._read_Bps: tuple[float | None, float | None] = (None, None)
         self._looked_at: Traffic | None = None
@@ -99,6 +101,7 @@ class Monitor(CostMeter):
                 read_nodes(self._slow_nodes, self._tree),
             )
             self._memory_ns = now_ns
+            self._read_watermarks(now_ns)
             demoted = self._kswapd.take()
             self.moved_down(demoted.pages, demoted.cpu_ns)
         fast, slow = self._memory
@@ -106,7 +109,7 @@ class Monitor(CostMeter):
             TierLoad(self._read_Bps[0], fast.active_bytes, fast.free_bytes),
             TierLoad(self._read_Bps[1], slow.active_bytes, slow.free_bytes),
             self.costs,
-            max(0, fast.free_bytes - self._high_bytes),
+            max(0, fast.free_bytes - self._kept_free_bytes),
         )
 
     def look(self) -> float | None:
@@ -123,9 +126,15 @@ class Monitor(CostMeter):
         return slow / reads if reads >= FEW_READS and slow >= 0 else None
 
     def fresh_room_bytes(self) -> int:
-        """Free bytes of the fast tier above the high watermark, now."""
+        """Free bytes of the fast tier that can be taken without waking kswapd, now."""
         free = read_nodes(self._fast_nodes, self._tree).free_bytes
-        return max(0, free - self._high_bytes)
+        return max(0, free - self._kept_free_bytes)
+
+    def _read_watermarks(self, now_ns: int) -> None:
+        """They change with the kernel's settings only, some of which are the daemon's own."""
+        if self._watermarks_ns is None or now_ns - self._watermarks_ns >= _WATERMARKS_NS:
+            self._kept_free_bytes = kept_free_bytes(self._fast_nodes, self._tree)
+            self._watermarks_ns = now_ns
 
     def _take_traffic(self, now_ns: int) -> None:
         traffic = self._source.read_traffic()

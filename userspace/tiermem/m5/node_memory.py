@@ -16,7 +16,10 @@ from tiermem.m5.hotlist import PAGE_BYTES
 # One search for all of them: this is read every round, and there are sixty lines.
 _COUNTS = re.compile(r"^nr_(free_pages|(?:in)?active_(?:anon|file)) (\d+)", re.MULTILINE)
 _NODE = re.compile(r"^Node (\d+), zone", re.MULTILINE)
-_HIGH = re.compile(r"^\s+high\s+(\d+)", re.MULTILINE)
+_LOW_HIGH = re.compile(r"^\s+low\s+(\d+)\s+high\s+(\d+)", re.MULTILINE)
+# Zones are watched one by one, and others allocate too: of the way from the high
+# watermark to the low one, this much is not counted on.
+_SPARED = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,19 @@ def read_nodes(nodes: tuple[int, ...], tree: Tree) -> NodeMemory:
     return total
 
 
-def high_watermark_bytes(nodes: tuple[int, ...], tree: Tree) -> int:
-    """Free bytes below which the kernel starts to take memory back, over all zones of `nodes`."""
+def kept_free_bytes(nodes: tuple[int, ...], tree: Tree) -> int:
+    """Free bytes, over all zones of `nodes`, with which allocations still go unnoticed.
+
+    Below the low watermark they wake kswapd, which then frees up to the high one; what
+    lies between the two is room that costs no demotion.
+    """
     text = (tree.proc / "zoneinfo").read_text()
     starts = [*_NODE.finditer(text)]
-    pages = 0
+    pages = 0.0
     for index, start in enumerate(starts):
         end = starts[index + 1].start() if index + 1 < len(starts) else len(text)
-        high = _HIGH.search(text, start.end(), end)
-        if int(start[1]) in nodes and high:
-            pages += int(high[1])
-    return pages * PAGE_BYTES
+        found = _LOW_HIGH.search(text, start.end(), end)
+        if int(start[1]) in nodes and found:
+            low, high = int(found[1]), int(found[2])
+            pages += low + _SPARED * (high - low)
+    return round(pages) * PAGE_BYTES
