@@ -16,8 +16,9 @@ from bench import campaign
 from bench.campaign import run_all
 from bench.catalog import POLICIES, WORKLOADS, run_spec
 from bench.finished_runs import FinishedRuns
-from bench.guest.spec import RunResult, RunSpec
+from bench.guest.spec import RunSpec
 from bench.session import BenchError, Measured
+from tests.unit.bench.results import result_of
 
 SPECS = [run_spec(WORKLOADS["hotset"], policy, 1, "full") for policy in POLICIES.values()]
 
@@ -92,19 +93,8 @@ def interrupt() -> None:
 
 
 def measured(spec: RunSpec) -> Measured:
-    """A run's answer, of which only the names matter here."""
-    names = {"workload": spec.workload, "policy": spec.policy, "purpose": spec.purpose}
-    counts = dict.fromkeys(
-        (
-            *("pages_up", "pages_down", "warm_pages_up", "warm_pages_down", "seed"),
-            *("daemon_moving_ns", "system_cpu_ns", "daemon_cpu_ns"),
-        ),
-        0,
-    )
-    tables: dict[str, dict[str, int]] = {"kernel_cpu_ns": {}, "vmstat": {}}
-    return Measured(
-        RunResult(kernel_release="7.3", phases={}, placement={}, **names, **counts, **tables), 1.0
-    )
+    """A run's answer."""
+    return Measured(result_of(spec), 1.0)
 
 
 @pytest.mark.usefixtures("heeds_interrupts")

@@ -12,6 +12,7 @@ from bench.guest.policies import damo_arguments
 from bench.guest.run import POLICIES as GUEST_POLICIES
 from bench.guest.spec import IDENTIFY, RunResult, RunSpec
 from bench.m5 import QUICK_POLICIES, QUICK_WORKLOADS, plan
+from tests.unit.bench.results import a_result
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
@@ -23,21 +24,11 @@ def test_a_spec_survives_its_trip(workload: str, policy: str) -> None:
 
 
 def test_a_result_survives_its_trip() -> None:
-    result = RunResult(
-        workload="hotset",
+    result = a_result(
         policy=M5,
-        seed=1,
-        purpose="measure",
-        kernel_release="7.3",
         phases={"measure": {"reads": [1, 2]}},
         placement={"start": {"0": 3}},
-        pages_up=1,
-        pages_down=2,
-        warm_pages_up=3,
-        warm_pages_down=4,
-        daemon_moving_ns=5,
         kernel_cpu_ns={"kswapd0": 5},
-        system_cpu_ns=6,
         daemon_cpu_ns=7,
         vmstat={"numa_hit": 8},
         hot_pfns=[9],

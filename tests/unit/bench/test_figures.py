@@ -12,31 +12,18 @@ from hypothesis import strategies as st
 from bench.catalog import M5
 from bench.figures import dram_read_share, figures, geometric_mean, row
 from bench.guest.spec import RunResult
+from tests.unit.bench.results import a_result
 
 
 def run(workload: str, policy: str, modelled_s: float, seed: int = 1, **more: object) -> RunResult:
     measure = {"modelled_ns": modelled_s * 1e9, "guest_ns": 2e9, "reads": [3, 1]}
-    fields = {
-        "daemon_cpu_ns": 0,
-        "daemon_moving_ns": 0,
-        "kernel_cpu_ns": {},
-        "pages_up": 0,
-        "notes": {},
-    } | more
-    return RunResult(
+    return a_result(
         workload=workload,
         policy=policy,
         seed=seed,
-        purpose="measure",
-        kernel_release="7.3",
         phases={"measure": measure},
-        placement={},
-        pages_down=0,
-        warm_pages_up=0,
-        warm_pages_down=0,
         system_cpu_ns=1_000_000_000,
-        vmstat={},
-        **fields,  # type: ignore[arg-type]
+        **more,
     )
 
 

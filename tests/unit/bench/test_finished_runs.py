@@ -10,8 +10,9 @@ import pytest
 
 from bench.catalog import M5, POLICIES, WORKLOADS, run_spec
 from bench.finished_runs import FinishedRuns, sources_identity
-from bench.guest.spec import IDENTIFY, RunResult, RunSpec
+from bench.guest.spec import IDENTIFY, RunSpec
 from bench.session import Measured
+from tests.unit.bench.results import result_of
 
 SPEC = run_spec(WORKLOADS["hotset"], POLICIES["numab"], 1, "full")
 OTHERS = (
@@ -23,25 +24,7 @@ OTHERS = (
 
 
 def measured(spec: RunSpec = SPEC) -> Measured:
-    result = RunResult(
-        workload=spec.workload,
-        policy=spec.policy,
-        seed=spec.seed,
-        purpose=spec.purpose,
-        kernel_release="7.3",
-        phases={"measure": {"reads": [1, 2]}},
-        placement={"start": {"0": 3}},
-        pages_up=1,
-        pages_down=2,
-        warm_pages_up=3,
-        warm_pages_down=4,
-        daemon_moving_ns=5,
-        kernel_cpu_ns={"kswapd0": 5},
-        system_cpu_ns=6,
-        daemon_cpu_ns=7,
-        vmstat={},
-        hot_pfns=[9],
-    )
+    result = result_of(spec, phases={"measure": {"reads": [1, 2]}}, hot_pfns=[9])
     return Measured(result, 12.5, np.array([1, 2**63], dtype=np.uint64))
 
 

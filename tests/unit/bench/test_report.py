@@ -11,10 +11,10 @@ from bench.campaign import Campaign
 from bench.catalog import M5
 from bench.demo import page, verdict
 from bench.figures import Row
-from bench.guest.spec import RunResult
 from bench.picture import draw
 from bench.report import cells, columns, write_json
 from bench.session import Measured
+from tests.unit.bench.results import a_result
 
 ROW = Row(
     workload="redis-b",
@@ -68,24 +68,7 @@ def test_the_page_stands_alone_and_shows_every_row(tmp_path: Path) -> None:
     picture = tmp_path / "demo.png"
     draw(ROWS, "Redis", picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
-    result = RunResult(
-        workload="redis-b",
-        policy="none",
-        seed=1,
-        purpose="measure",
-        kernel_release="7.3",
-        phases={},
-        placement={"initial": {"0": 100, "1": 300}},
-        pages_up=0,
-        pages_down=0,
-        warm_pages_up=0,
-        warm_pages_down=0,
-        kernel_cpu_ns={},
-        system_cpu_ns=0,
-        daemon_cpu_ns=0,
-        daemon_moving_ns=0,
-        vmstat={},
-    )
+    result = a_result(workload="redis-b", placement={"initial": {"0": 100, "1": 300}})
     text = page(ROWS, Campaign(measured=[Measured(result, 1.0)]), ENVIRONMENT, picture)
     assert "25% lie in DRAM" in text
     assert text.count("<tr") == 1 + len(ROWS)
