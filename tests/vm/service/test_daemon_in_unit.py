@@ -15,9 +15,10 @@ from tests.vm.m5.test_daemon import HOT, MOST_S, PATIENT
 from tests.vm.service.test_unit import INSTALL, UNIT
 
 SCENARIO = "tests/vm/service/in_guest/hot_pages.py"
+_KEYS = "\\n".join(key.removeprefix("elector.").replace("=", " = ") for key in PATIENT)
 CONFIG = "/run/tiermem-in-unit.toml"
 START = f"""
-printf '[elector]\\n{PATIENT.removeprefix("elector.").replace("=", " = ")}\\n' > {CONFIG}
+printf '[elector]\\n{_KEYS}\\n' > {CONFIG}
 cat > {UNIT}.d/config.conf <<END
 [Service]
 ExecStart=
