@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.guest.spec import RunResult, RunSpec
+from bench.programs import CHECKOUT
 from bench.session import Measured
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 _TIERMEM = "userspace/tiermem"
 _EVERY_RUN = (
     *("bench/guest", "bench/workloads", "bench/session.py", "bench/programs.py"),
@@ -27,7 +27,6 @@ _EVERY_RUN = (
     *("ebpf", "kmod", f"{_TIERMEM}/testbed", f"{_TIERMEM}/probes"),
 )
 _DAEMONS_RUN = tuple(f"{_TIERMEM}/{room}" for room in ("m5", "layer", "service", "native", "cli"))
-_NOT_SOURCES = {"__pycache__"}
 
 
 def sources_identity(*, of_daemon: bool, checkout: Path = CHECKOUT) -> str:
@@ -40,7 +39,7 @@ def sources_identity(*, of_daemon: bool, checkout: Path = CHECKOUT) -> str:
         top = checkout / name
         for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
             within = file.relative_to(checkout)
-            is_built = file.suffix == ".so" or not _NOT_SOURCES.isdisjoint(within.parts)
+            is_built = file.suffix == ".so" or "__pycache__" in within.parts
             if file.is_file() and not is_built:
                 content = file.read_bytes()
                 digest.update(f"{within}\0{len(content)}\0".encode())

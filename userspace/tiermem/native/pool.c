@@ -43,15 +43,19 @@ static void store_magic(struct pool_memory *memory, uint64_t magic)
 	pool_fence(memory);
 }
 
-void pool_format(struct pool_memory *memory, const struct pool_super *super)
+static void stream_zeros(struct pool_memory *memory, uint64_t at, uint64_t end)
 {
 	static const uint8_t zeros[POOL_PAGE_BYTES];
-	const uint64_t end = super->area_at + super->hosts * super->area_bytes;
 
+	for (; at < end; at += sizeof(zeros))
+		pool_stream(memory, at, zeros, end - at < sizeof(zeros) ? end - at : sizeof(zeros));
+}
+
+void pool_format(struct pool_memory *memory, const struct pool_super *super)
+{
 	/* A pool that was here must not be found while it is half overwritten. */
 	store_magic(memory, 0);
-	for (uint64_t at = super->area_at; at < end; at += sizeof(zeros))
-		pool_stream(memory, at, zeros, sizeof(zeros));
+	stream_zeros(memory, super->area_at, super->area_at + super->hosts * super->area_bytes);
 	pool_stream(memory, sizeof(super->magic), (const uint8_t *)super + sizeof(super->magic),
 		    sizeof(*super) - sizeof(super->magic));
 	pool_fence(memory);
@@ -125,13 +129,10 @@ static void drop_unfinished(struct pool *pool, uint32_t host)
 
 static void drop_references(struct pool *pool)
 {
-	static const uint8_t zeros[POOL_PAGE_BYTES];
 	const uint64_t begin = pool_reference_at(&pool->super, pool->host, 0, 0);
 	const uint64_t end = pool_reference_at(&pool->super, pool->host, pool->super.hosts, 0);
 
-	for (uint64_t at = begin; at < end; at += sizeof(zeros))
-		pool_stream(pool->memory, at, zeros,
-			    end - at < sizeof(zeros) ? end - at : sizeof(zeros));
+	stream_zeros(pool->memory, begin, end);
 	pool_fence(pool->memory);
 }
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -268,14 +267,13 @@ class Pool:
         # The heart beats into it.
         self._stop_heart()
         self._mapping.close()
-        self._leave()
+        self._note_closed()
 
     def _stop_heart(self) -> None:
         if self._heart is not None:
             self._heart.stop()
 
-    def _leave(self) -> None:
-        self._stop_heart()
+    def _note_closed(self) -> None:
         if self._local is not None:
             with self._local.lock():
                 self._local.note_closed()
@@ -283,14 +281,10 @@ class Pool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         if kind is None:
             self.close()
         else:
             # The error's own traceback may hold views; the mapping goes with the last.
-            self._leave()
+            self._stop_heart()
+            self._note_closed()
