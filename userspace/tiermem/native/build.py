@@ -32,7 +32,7 @@ if str(USERSPACE) not in sys.path:
 
 from tiermem.errors import MissingError, TiermemError  # noqa: E402
 
-EXTENSIONS = ("uapi", "syscalls", "models", "heat", "pool", "pool_model")
+EXTENSIONS = ("uapi", "syscalls", "models", "heat", "pool", "pool_model", "fork")
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
 

@@ -14,7 +14,7 @@ import cffi
 from tiermem.native.cdef import KERNEL_TYPES, declarations
 
 UAPI = "kmod/uapi"
-HEADERS = ("tiermem_hpt_regs.h", "tiermem_hpt.h", "tiermem_promote.h")
+HEADERS = ("tiermem_hpt_regs.h", "tiermem_hpt.h", "tiermem_promote.h", "tiermem_image.h")
 
 _MACRO = re.compile(r"^#define\s+(TIERMEM_\w+)[ \t]+\S", re.MULTILINE)
 
