@@ -32,6 +32,7 @@ enum image_limits {
 	IMAGE_COMM_BYTES = 16,
 	IMAGE_MM_FIELDS = 11,
 	IMAGE_ITIMERS = 3,
+	IMAGE_POOL_KIND = 0x4b524f46,	/* the kind of its extent: "FORK" */
 };
 
 #ifndef TIERMEM_CDEF
