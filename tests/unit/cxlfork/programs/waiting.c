@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Threads that wait in every way in which an interrupted call may or may not be made
- * again, and one that computes. What they see is in a file: usage: waiting FILE
+ * again, and one that computes. What they see is in a file: usage: waiting FILE [patient]
  *
- * None may come back before `go` is set; then each gets what it waits for.
+ * None may come back before `go` is set; then each gets what it waits for. `patient`: but
+ * the two that a stop may end with EINTR by signal(7) begin again then.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,6 +39,7 @@ struct seen {
 };
 
 static volatile struct seen *seen;
+static int is_patient;
 static int pipes[KINDS][2];
 static int words[KINDS];
 
@@ -104,7 +106,9 @@ static void *wait_thread(void *argument)
 	int result;
 
 	__atomic_fetch_add(&seen->waiting, 1, __ATOMIC_SEQ_CST);
-	result = wait_as(kind);
+	do
+		result = wait_as(kind);
+	while (is_patient && (kind == EPOLL || kind == SIGNAL) && result < 0 && errno == EINTR);
 	seen->calls[kind].error = errno;
 	seen->calls[kind].result = result;
 	seen->calls[kind].is_back = 1;
@@ -135,8 +139,9 @@ int main(int argc, char **argv)
 	sigset_t set;
 	int fd;
 
-	if (argc != 2)
+	if (argc < 2)
 		return 2;
+	is_patient = argc > 2;
 	fd = open(argv[1], O_RDWR | O_CREAT, 0600);
 	if (fd < 0 || ftruncate(fd, sizeof(*seen)))
 		return 1;
