@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
+
 from tiermem.service.config import Settings
 
 SHORTEST_S = 10.0

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from pydantic import Field
+
 from tiermem.cxlfork.policies import Policy
 from tiermem.service.config import Settings
 
