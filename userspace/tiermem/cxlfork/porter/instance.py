@@ -20,6 +20,10 @@ from tiermem.cxlfork.porter.worker import LENGTH, MESSAGE_BYTES_MAX, frame
 from tiermem.errors import TiermemError, TimeoutExpiredError
 
 
+class FunctionError(TiermemError):
+    """The function raised; its instance is as good as before."""
+
+
 @dataclass(frozen=True)
 class Pipes:
     """The porter's ends: where requests go in and answers come out."""
@@ -66,7 +70,8 @@ class Instance:
             raise TiermemError(str(answer.get("error", "the worker did not say that it is ready")))
 
     async def call(self, event: Any, timeout_s: float) -> Any:
-        """The function's result; TiermemError where it raised, died or took too long."""
+        """The function's result; FunctionError where it raised, TiermemError where the
+        instance died or took too long, and is of no more use."""
         assert self._writer is not None
         self._writer.write(frame(event))
         try:
@@ -76,7 +81,7 @@ class Instance:
         answer = await self._receive(timeout_s)
         self.calls += 1
         if "error" in answer:
-            raise TiermemError(str(answer["error"]))
+            raise FunctionError(str(answer["error"]))
         return answer["result"]
 
     async def _receive(self, timeout_s: float) -> dict[str, Any]:
