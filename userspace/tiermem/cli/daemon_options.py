@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import typer
 
 from tiermem.errors import ConfigError
 from tiermem.service.config import Settings, load, with_change
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file; without it /etc/tiermem/DAEMON.toml where it is there, else the defaults.",
+        show_default=False,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the config, e.g. log_level=debug. Repeatable.",
+    ),
+]
 
 
 def settings_of(path: Path | None, changes: list[str], model: type[SettingsT]) -> SettingsT:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from tiermem.cli.daemon_options import find_socket, settings_of
+from tiermem.cli.daemon_options import ConfigOption, SetOption, find_socket, settings_of
 from tiermem.errors import ConfigError
 from tiermem.m5.settings import SETTABLE, M5Settings
 from tiermem.service.client import LocalClient
@@ -37,13 +37,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 @app.command()
 def run(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"TOML file; without it {CONFIG} where it is there, else the defaults.",
-            show_default=False,
-        ),
-    ] = None,
+    config: ConfigOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -53,14 +47,7 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="Make just enough rounds to judge, print them, end.")
     ] = False,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a key of the config, e.g. promoter.rate_limit_MBps=50. Repeatable.",
-        ),
-    ] = None,
+    changes: SetOption = None,
 ) -> None:
     """Move hot pages from slow to fast memory until stopped.
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tiermem.cli.daemon_options import settings_of
+from tiermem.cli.daemon_options import ConfigOption, SetOption, settings_of
 from tiermem.errors import ConfigError, MissingError, TiermemError
 
 CONFIG = Path("/etc/tiermem/porter.toml")
@@ -31,19 +31,8 @@ UrlOption = Annotated[str, typer.Option(envvar="TIERMEM_PORTER", help="Where the
 @app.command()
 def run(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"TOML file; without it {CONFIG} where it is there, else the defaults.",
-            show_default=False,
-        ),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a key of the config. Repeatable."
-        ),
-    ] = None,
+    config: ConfigOption = None,
+    changes: SetOption = None,
     functions: Annotated[
         list[str] | None,
         typer.Option(
