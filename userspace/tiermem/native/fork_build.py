@@ -8,8 +8,21 @@ import cffi
 
 from tiermem.native.cdef import declarations
 
-HEADERS = ("fork_image.h",)
-SOURCES: tuple[str, ...] = ()
+HEADERS = ("fork_image.h", "fork_trace.h", "process_fds.h")
+SOURCES = ("fork_trace.c", "process_fds.c")
+
+
+CALLS = (
+    "brk",
+    "getitimer",
+    "mmap",
+    "munmap",
+    "prctl",
+    "rt_sigaction",
+    "sigaltstack",
+    "timer_gettime",
+)
+"""What a process is made to call when it is looked into."""
 
 
 def ffi(root: Path) -> cffi.FFI:
@@ -17,10 +30,11 @@ def ffi(root: Path) -> cffi.FFI:
     native = root / "userspace/tiermem/native"
     builder = cffi.FFI()
     headers = [native / name for name in HEADERS]
-    builder.cdef(declarations(headers) + "\n#define IMAGE_MAGIC ...\n")
+    numbers = "".join(f"#define SYS_{name} ...\n" for name in CALLS)
+    builder.cdef(f"{declarations(headers)}\n#define IMAGE_MAGIC ...\n{numbers}")
     builder.set_source(
         "_fork",
-        "\n".join(f'#include "{name}"' for name in HEADERS),
+        "#include <sys/syscall.h>\n" + "\n".join(f'#include "{name}"' for name in HEADERS),
         sources=[str(native / name) for name in SOURCES],
         include_dirs=[str(native)],
         extra_compile_args=["-std=gnu99", "-Wall", "-Wextra"],

@@ -97,14 +97,14 @@ struct image_path {
 
 enum image_fd_kind {
 	IMAGE_FD_PATH = 0,	/* regular file, folder, device: opened by name */
-	IMAGE_FD_PIPE = 1,	/* object: which pipe; extra: what it holds */
-	IMAGE_FD_EVENT = 2,	/* value: count */
+	IMAGE_FD_PIPE = 1,	/* object: which; value: its capacity; extra: what it holds */
+	IMAGE_FD_EVENT = 2,	/* value: count; object: 1 for a semaphore */
 	IMAGE_FD_EPOLL = 3,	/* extra: struct image_epoll_item[] */
 	IMAGE_FD_TIMER = 4,	/* extra: struct image_timerfd */
 	IMAGE_FD_SIGNAL = 5,	/* value: mask */
 	IMAGE_FD_INHERITED = 6,	/* of 0, 1, 2: what the restoring side gives in its place */
 	IMAGE_FD_LISTENING = 7,	/* extra: struct image_listener, then the address */
-	IMAGE_FD_MEMORY = 8,	/* memfd: path names it, extra: its bytes */
+	IMAGE_FD_MEMORY = 8,	/* memfd: path names it, extra: its bytes, value: its seals */
 };
 
 struct image_fd {

@@ -1,0 +1,204 @@
+"""What a process has mapped: /proc/PID/smaps, each mapping as the image calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tiermem.cxlfork.capture.facts import PROC, read_link
+from tiermem.cxlfork.capture.files import DELETED, file_record, is_at_its_name
+from tiermem.cxlfork.capture.refusals import Refusals
+from tiermem.cxlfork.records import File, Vma, VmaFlag, VmaKind
+from tiermem.errors import KernelError
+from tiermem.layer.image_device import MAPPING_NAME
+from tiermem.layer.pages.mappings import USER_SPACE_END, read_process_file
+
+PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
+
+_PROTECTION = {"r": PROT_READ, "w": PROT_WRITE, "x": PROT_EXEC}
+_FLAGS = {
+    "nr": VmaFlag.NO_RESERVE,
+    "lo": VmaFlag.LOCKED,
+    "nh": VmaFlag.NO_HUGE_PAGES,
+    "hg": VmaFlag.HUGE_PAGES,
+    "dc": VmaFlag.NOT_FORKED,
+    "wf": VmaFlag.WIPED_ON_FORK,
+    "dd": VmaFlag.NOT_DUMPED,
+}
+_KERNELS_OWN = {
+    "[vdso]": VmaKind.VDSO,
+    "[vvar]": VmaKind.VVAR,
+    "[vvar_vclock]": VmaKind.VVAR,
+}
+# What a restored process could not have back, by the letters of VmFlags.
+_REFUSED_FLAGS = {
+    "ht": "huge pages of hugetlbfs",
+    "io": "a device's memory",
+    "pf": "a device's memory",
+    "um": "registered with userfaultfd",
+    "uw": "registered with userfaultfd",
+    "ss": "a shadow stack",
+    "sl": "sealed by mseal",
+    "dp": "given out by MAP_DROPPABLE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A mapping with what is needed to find its pages.
+
+    has_pages: some are in memory or swapped out. is_of_image: an image's, of a process
+    that was restored. takes_all: its file is not to be had again, so all pages are taken.
+    """
+
+    vma: Vma
+    has_pages: bool
+    is_of_image: bool = False
+    takes_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One mapping as smaps tells it."""
+
+    start: int
+    end: int
+    permissions: str
+    offset: int
+    inode: int
+    name: str
+    letters: frozenset[str]
+    has_pages: bool
+
+    @property
+    def is_shared(self) -> bool:
+        return self.permissions[3] == "s"
+
+    @property
+    def where(self) -> str:
+        return f"the mapping at {self.start:#x} ({self.name or 'anonymous'})"
+
+
+def read_areas(pid: int, refusals: Refusals) -> list[Area]:
+    """All mappings of `pid`, by address; those that cannot be taken are refused."""
+    found: list[Area] = []
+    shared: set[int] = set()
+    for entry in _parse(read_process_file(pid, "smaps")):
+        area = _area(pid, entry, refusals)
+        if area is None:
+            continue
+        found.append(area)
+        if area.vma.kind is VmaKind.SHARED:
+            if entry.inode in shared:
+                refusals.add(f"{entry.where} is mapped more than once and shared, which is lost")
+            shared.add(entry.inode)
+    return found
+
+
+def _area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
+    if entry.end > USER_SPACE_END:
+        return None
+    kind = _KERNELS_OWN.get(entry.name)
+    if kind is None:
+        refused = [text for letters, text in _REFUSED_FLAGS.items() if letters in entry.letters]
+        if refused:
+            refusals.add(f"{entry.where} is {refused[0]}")
+            return None
+        if entry.name == MAPPING_NAME:
+            return Area(_vma(entry, VmaKind.ANONYMOUS), has_pages=True, is_of_image=True)
+        if entry.inode:
+            return _file_area(pid, entry, refusals)
+        kind = VmaKind.STACK if "gd" in entry.letters else VmaKind.ANONYMOUS
+    return Area(_vma(entry, kind), entry.has_pages)
+
+
+def _file_area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
+    if entry.name.startswith("/SYSV"):
+        refusals.add(f"{entry.where} is System V shared memory")
+        return None
+    link = f"map_files/{entry.start:x}-{entry.end:x}"
+    try:
+        found = (PROC / str(pid) / link).stat()
+    except OSError as error:
+        raise KernelError(f"process {pid}: look at {entry.where}", error.errno or 0) from error
+    name = read_link(pid, link)
+    if name in ("/dev/zero", f"/dev/zero{DELETED}") or name.startswith("/anon_shmem:"):
+        kind = VmaKind.SHARED if entry.is_shared else VmaKind.ANONYMOUS
+        return Area(_vma(entry, kind), entry.has_pages)
+    if is_at_its_name(name, found):
+        is_fixed = not (entry.is_shared and "w" in entry.permissions)
+        file = file_record(name, found, is_fixed=is_fixed)
+        kind = VmaKind.FILE_SHARED if entry.is_shared else VmaKind.FILE
+        return Area(_vma(entry, kind, file), entry.has_pages)
+    if not name.startswith("/"):
+        refusals.add(f"{entry.where} is of {name}")
+        return None
+    return _nameless_area(entry)
+
+
+def _nameless_area(entry: _Entry) -> Area:
+    """Of a file that is deleted, replaced, or a memfd's: all its pages are taken."""
+    kind = VmaKind.SHARED if entry.is_shared else VmaKind.ANONYMOUS
+    return Area(_vma(entry, kind), has_pages=True, takes_all=True)
+
+
+def _vma(entry: _Entry, kind: VmaKind, file: File | None = None) -> Vma:
+    flags = VmaFlag(0)
+    for letters, flag in _FLAGS.items():
+        if letters in entry.letters:
+            flags |= flag
+    protection = sum(_PROTECTION.get(letter, 0) for letter in entry.permissions[:3])
+    return Vma(
+        start=entry.start,
+        end=entry.end,
+        protection=protection,
+        kind=kind,
+        flags=flags,
+        file=file,
+        file_offset=entry.offset if file else 0,
+    )
+
+
+def _parse(text: str) -> Iterator[_Entry]:
+    """A header line as in maps, then `Name: value` lines, VmFlags the last."""
+    header: list[str] = []
+    kilobytes = 0
+    for line in text.splitlines():
+        first, *rest = line.split(maxsplit=1)
+        if not first.endswith(":"):
+            header = line.split(maxsplit=5)
+            kilobytes = 0
+        elif first in ("Rss:", "Swap:"):
+            kilobytes += int(rest[0].split()[0])
+        elif first == "VmFlags:":
+            yield _entry(header, frozenset(rest[0].split() if rest else ()), kilobytes > 0)
+
+
+def _entry(header: list[str], letters: frozenset[str], has_pages: bool) -> _Entry:
+    addresses, permissions, offset, _device, inode, *name = header
+    start, end = addresses.split("-")
+    return _Entry(
+        start=int(start, 16),
+        end=int(end, 16),
+        permissions=permissions,
+        offset=int(offset, 16),
+        inode=int(inode),
+        name=name[0] if name else "",
+        letters=letters,
+        has_pages=has_pages,
+    )
+
+
+def find_gap(areas: list[Area], size: int) -> int:
+    """Free address space, `size` bytes and aligned to that: the middle of the largest gap,
+    so that neither heap, stacks nor new mappings grow into it soon."""
+    bounds = [_LOWEST_ADDRESS, *(bound for a in areas for bound in (a.vma.start, a.vma.end))]
+    gaps = [(b - a, a) for a, b in zip(bounds[::2], bounds[1::2], strict=False)]
+    width, start = max(gaps)
+    if width < 3 * size:
+        raise KernelError(f"find {size} bytes of free address space", 12)
+    return (start + width // 2) // size * size
+
+
+_LOWEST_ADDRESS = 1 << 16
+"""Nothing is mapped below, by vm.mmap_min_addr."""
