@@ -97,6 +97,7 @@ bool image_region_find(const struct image_region *region, u64 page, struct image
 bool image_region_lost_any(const struct image_region *region, u64 first_index, u64 pages);
 
 vm_fault_t image_fault(struct vm_fault *vmf);
+vm_fault_t image_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
 vm_fault_t image_huge_fault(struct vm_fault *vmf, unsigned int order);
 
 long image_read_pages(struct tiermem_image_pages __user *user);

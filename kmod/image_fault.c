@@ -153,6 +153,16 @@ vm_fault_t image_fault(struct vm_fault *vmf)
 	return result;
 }
 
+/*
+ * Maps nothing, since here nothing may sleep. That it exists says that faults can be
+ * served under the lock of the mapping alone; else the kernel begins each of them anew,
+ * with the lock of the address space.
+ */
+vm_fault_t image_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	return 0;
+}
+
 vm_fault_t image_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct vm_area_struct *vma = vmf->vma;

@@ -37,6 +37,7 @@ const struct vm_operations_struct image_vm_ops = {
 	.open = mapping_opened,
 	.close = mapping_closed,
 	.fault = image_fault,
+	.map_pages = image_map_pages,
 	.huge_fault = image_huge_fault,
 };
 
@@ -52,7 +53,8 @@ static int image_mmap(struct file *file, struct vm_area_struct *vma)
 		return PTR_ERR(region);
 	vma->vm_private_data = region;
 	vma->vm_ops = &image_vm_ops;
-	vm_flags_set(vma, VM_MIXEDMAP);
+	/* Large mappings also where the administrator wants them by madvise() only. */
+	vm_flags_set(vma, VM_MIXEDMAP | VM_HUGEPAGE);
 	return 0;
 }
 

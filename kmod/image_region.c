@@ -131,10 +131,13 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.free_notifier = free_notifier,
 };
 
-/* Registering gives up when a signal comes, which fork() cannot report: try on without. */
+/*
+ * Registering gives up while the caller has a signal or other work waiting, which fork()
+ * could not report: it has to wait a little longer.
+ */
 static struct mmu_notifier *get_notifier(struct mm_struct *mm)
 {
-	bool had_signal = false;
+	bool has_signal = false, has_work = false;
 	struct mmu_notifier *notifier;
 	int tries;
 
@@ -142,11 +145,13 @@ static struct mmu_notifier *get_notifier(struct mm_struct *mm)
 		notifier = mmu_notifier_get_locked(&notifier_ops, mm);
 		if (notifier != ERR_PTR(-EINTR))
 			break;
-		had_signal = true;
-		clear_thread_flag(TIF_SIGPENDING);
+		has_signal |= test_and_clear_thread_flag(TIF_SIGPENDING);
+		has_work |= test_and_clear_thread_flag(TIF_NOTIFY_SIGNAL);
 	}
-	if (had_signal)
+	if (has_signal)
 		set_thread_flag(TIF_SIGPENDING);
+	if (has_work)
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
 	return notifier;
 }
 
@@ -184,14 +189,16 @@ struct image_region *image_region_fork(struct image_region *parent, struct vm_ar
 	u64 first_page = max(parent->first_page, image_page_of(vma, vma->vm_start));
 	u64 end_page = min(parent->end_page, image_page_of(vma, vma->vm_end));
 	struct image_region *child;
-	u64 bit;
+	u64 offset, bit, end;
 
 	child = image_region_new(parent->image, vma->vm_mm, first_page, max(first_page, end_page));
 	if (IS_ERR(child))
 		return child;
-	for (bit = 0; bit < child->nr_stored; bit++)
-		if (test_bit(child->first_index + bit - parent->first_index, parent->gone))
-			__set_bit(bit, child->gone);
+	offset = child->first_index - parent->first_index;
+	bit = offset;
+	end = offset + child->nr_stored;
+	for_each_set_bit_from(bit, parent->gone, end)
+		__set_bit(bit - offset, child->gone);
 	return child;
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,8 @@ from images import (
 )
 
 SMALL = [Run(BASE + 3, 40, 512), Run(BASE + 50, 10, 600)]
-MADV_DONTFORK, MADV_DOFORK, MADV_POPULATE_WRITE = 10, 11, 23
+MADV_DONTFORK, MADV_POPULATE_WRITE = 10, 23
+THP_ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def test_pages_read_as_they_were_stored() -> None:
@@ -134,6 +137,14 @@ def test_a_mapping_that_grows_has_zeros_there_and_not_its_neighbours() -> None:
             assert grown.values()[29:32] == [0, 4, 0]
 
 
+def test_a_mapping_grows_by_moving_only() -> None:
+    """The kernel joins no special mappings; malloc copies then."""
+    with Image(SMALL) as image, image.map(BASE, 20) as mapping:
+        with pytest.raises(OSError, match="mremap") as seen:
+            mapping.resize(64)
+        assert seen.value.errno == errno.ENOMEM
+
+
 def test_a_mapping_that_shrinks_and_is_cut_keeps_the_rest() -> None:
     with Image(SMALL) as image:
         mapping = image.map(BASE, 64).resize(60)
@@ -165,6 +176,19 @@ def test_a_child_has_memory_of_its_own(is_touched: bool) -> None:
 
         in_child(child)
         assert mapping.values()[3:43] == wanted
+
+
+def test_a_process_forks_while_signals_come() -> None:
+    with Image(SMALL) as image, image.map(BASE, 64) as mapping:
+        mapping.advise(mmap.MADV_DONTNEED, 3, 1)
+        before = signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        try:
+            for _ in range(50):
+                in_child(lambda: check(mapping.values()[3:6] == [0, *stored(BASE + 4, 2)]))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
 
 def test_a_childs_child_has_it_too() -> None:
@@ -265,6 +289,18 @@ def test_whole_windows_are_mapped_at_once() -> None:
         assert image.count("mapped_large") == 4
         assert image.count("mapped_pages") == 0
         assert image.count("faults") == 4
+
+
+@pytest.mark.parametrize(("setting", "large"), [("always", 4), ("madvise", 4), ("never", 0)])
+def test_large_mappings_are_the_administrators_to_forbid(setting: str, large: int) -> None:
+    before = THP_ENABLED.read_text().partition("[")[2].partition("]")[0]
+    THP_ENABLED.write_text(setting)
+    try:
+        with Image(LARGE) as image, image.map(BASE, 4 * LARGE_PAGES) as mapping:
+            assert mapping.values() == stored(BASE, 4 * LARGE_PAGES)
+            assert image.count("mapped_large") == large
+    finally:
+        THP_ENABLED.write_text(before)
 
 
 @pytest.mark.parametrize(
