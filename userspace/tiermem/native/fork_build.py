@@ -8,21 +8,26 @@ import cffi
 
 from tiermem.native.cdef import declarations
 
-HEADERS = ("fork_image.h", "fork_trace.h", "process_fds.h")
-SOURCES = ("fork_trace.c", "process_fds.c")
+HEADERS = ("fork_image.h", "fork_trace.h", "trace_net.h", "process_fds.h")
+SOURCES = ("fork_trace.c", "trace_net.c", "process_fds.c")
 
 
 CALLS = (
     "brk",
+    "clock_nanosleep",
+    "futex",
     "getitimer",
     "mmap",
     "munmap",
+    "nanosleep",
+    "poll",
     "prctl",
+    "restart_syscall",
     "rt_sigaction",
     "sigaltstack",
     "timer_gettime",
 )
-"""What a process is made to call when it is looked into."""
+"""Numbers of what a process is made to call, or may have called itself."""
 
 
 def ffi(root: Path) -> cffi.FFI:

@@ -301,19 +301,25 @@ int trace_get_robust_list(int tid, uint64_t *address, uint64_t *bytes)
 	return err;
 }
 
-int trace_calls_begin(struct trace_calls *calls, int tid, uint64_t instruction)
+/*
+ * From here on to trace_calls_end the thread's registers are always such that it comes out
+ * right if it is let go. Signals are blocked after it has left its own code for its net,
+ * which restores the mask, and before it goes back there they are not blocked any more.
+ */
+int trace_calls_begin(struct trace_calls *calls, int tid, uint64_t instruction, uint64_t stack)
 {
-	int err;
-
 	memset(calls, 0, sizeof(*calls));
 	calls->tid = tid;
 	calls->instruction = instruction;
-	err = trace_get_registers(tid, calls->before);
-	if (!err)
-		err = trace_get_signal_mask(tid, &calls->mask);
-	if (!err)
-		err = set_signal_mask(tid, ~UINT64_C(0));
-	return err;
+	calls->stack = stack;
+	return trace_get_registers(tid, calls->before);
+}
+
+static int block_signals(struct trace_calls *calls)
+{
+	int err = trace_get_signal_mask(calls->tid, &calls->mask);
+
+	return err ? err : set_signal_mask(calls->tid, ~UINT64_C(0));
 }
 
 /* Until the next stop of a call; a stop of the whole process on the way is passed over. */
@@ -341,8 +347,7 @@ int trace_call(struct trace_calls *calls, int64_t number, const uint64_t *argume
 	memcpy(&now, calls->before, sizeof(now));
 	now.orig_rax = ~UINT64_C(0);
 	now.rip = calls->instruction;
-	if (calls->stack)
-		now.rsp = calls->stack;
+	now.rsp = calls->stack;
 	now.rax = (uint64_t)number;
 	now.rdi = arguments[0];
 	now.rsi = arguments[1];
@@ -350,8 +355,10 @@ int trace_call(struct trace_calls *calls, int64_t number, const uint64_t *argume
 	now.r10 = arguments[3];
 	now.r8 = arguments[4];
 	now.r9 = arguments[5];
-	calls->is_moved = 1;
 	err = set_registers(calls->tid, &now);
+	if (!err && !calls->is_moved)
+		err = block_signals(calls);
+	calls->is_moved = !err;
 	if (!err)
 		err = go_to_call_stop(calls->tid);
 	if (!err)
@@ -367,16 +374,12 @@ int trace_call(struct trace_calls *calls, int64_t number, const uint64_t *argume
  * A thread at the end of a call would not look whether another one is to be made again:
  * it must stop once more as it was stopped at first, without running anything.
  */
-static int stop_as_at_first(int tid, const struct user_regs_struct *before)
+static int stop_as_at_first(int tid)
 {
 	const uint64_t deadline_ns = now_ns() + CALL_LIMIT_S * ns_per_s;
-	struct user_regs_struct ready = *before;
 	int status, err;
 
-	make_ready(&ready);
-	err = set_registers(tid, &ready);
-	if (!err)
-		err = failed(ptrace(PTRACE_INTERRUPT, tid, 0, 0));
+	err = failed(ptrace(PTRACE_INTERRUPT, tid, 0, 0));
 	if (!err)
 		err = failed(ptrace(PTRACE_CONT, tid, 0, 0));
 	if (!err)
@@ -389,14 +392,15 @@ static int stop_as_at_first(int tid, const struct user_regs_struct *before)
 int trace_calls_end(struct trace_calls *calls)
 {
 	struct user_regs_struct before;
-	int err = 0;
+	int err;
 
+	if (!calls->is_moved)
+		return 0;
 	memcpy(&before, calls->before, sizeof(before));
-	if (calls->is_moved)
-		err = stop_as_at_first(calls->tid, &before);
-	if (!err)
-		err = set_registers(calls->tid, &before);
+	err = stop_as_at_first(calls->tid);
 	if (!err)
 		err = set_signal_mask(calls->tid, calls->mask);
+	if (!err)
+		err = set_registers(calls->tid, &before);
 	return err;
 }

@@ -4,7 +4,7 @@
  *
  * All calls for one process come from the thread that seized its first thread. Calls
  * return 0, or an errno as a negative number. A tracer that dies lets go, and the
- * threads go on; see trace_calls_begin for what that needs while they make calls.
+ * threads go on; one that makes a call needs a net for that (trace_net.h).
  */
 #ifndef FORK_TRACE_H
 #define FORK_TRACE_H
@@ -32,7 +32,7 @@ struct trace_calls {
 	int32_t tid;
 	int32_t is_moved;	/* its registers are not its own at the moment */
 	uint64_t instruction;	/* of a `syscall` that is there already: no code is changed */
-	uint64_t stack;		/* its stack pointer meanwhile, 0: as it was */
+	uint64_t stack;		/* its stack pointer meanwhile: its net */
 	uint64_t mask;
 	uint64_t before[27];
 };
@@ -68,7 +68,7 @@ int trace_get_rseq(int tid, struct trace_rseq *into);
 int trace_get_robust_list(int tid, uint64_t *address, uint64_t *bytes);
 
 /* From now on the stopped thread makes calls. Signals wait meanwhile. */
-int trace_calls_begin(struct trace_calls *calls, int tid, uint64_t instruction);
+int trace_calls_begin(struct trace_calls *calls, int tid, uint64_t instruction, uint64_t stack);
 
 /* One system call; its result is what the kernel gave, -errno included. */
 int trace_call(struct trace_calls *calls, int64_t number, const uint64_t *arguments,

@@ -44,12 +44,17 @@ def find_stored_pages(memory: Memory, areas: list[Area], device: ImageDevice | N
     with PagemapFile(memory.pid) as pagemap:
         for area in areas:
             for first, held in _held_pages(pagemap, area, device):
-                stretches.append(_not_zero(memory, first, held))
+                # Zeros over a file's page are not what would be read without them.
+                is_over_file = area.vma.kind is VmaKind.FILE
+                stored = held if is_over_file else _not_zero(memory, first, held)
+                found = stretches_of(stored)
+                found[:, 0] += first
+                stretches.append(found)
             if device is not None and area.has_pages:
                 for first, count in _chunks(area):
-                    found = device.pages(memory.pid, first * PAGE_BYTES, count)
-                    accessed.append(first + np.flatnonzero(found.accessed))
-                    dirty.append(first + np.flatnonzero(found.dirty))
+                    bits = device.pages(memory.pid, first * PAGE_BYTES, count)
+                    accessed.append(first + np.flatnonzero(bits.accessed))
+                    dirty.append(first + np.flatnonzero(bits.dirty))
     return StoredPages(
         stretches=np.concatenate(stretches),
         accessed=None if device is None else np.concatenate(accessed),
@@ -79,8 +84,8 @@ def _chunks(area: Area) -> Iterator[tuple[int, int]]:
         yield at, min(CHUNK_PAGES, end - at)
 
 
-def _not_zero(memory: Memory, first: int, held: Mask) -> I64:
-    """Stretches of the pages that are held and not zero."""
+def _not_zero(memory: Memory, first: int, held: Mask) -> Mask:
+    """Which pages are held and not zero."""
     buffer = memoryview(bytearray(READ_PAGES * PAGE_BYTES))
     stored = held.copy()
     for at, count in stretches_of(held):
@@ -91,9 +96,7 @@ def _not_zero(memory: Memory, first: int, held: Mask) -> I64:
             stored[piece : piece + pages] = (
                 np.frombuffer(part, dtype="<u8").reshape(pages, -1).any(axis=1)
             )
-    found = stretches_of(stored)
-    found[:, 0] += first
-    return found
+    return stored
 
 
 def stretches_of(mask: Mask) -> I64:

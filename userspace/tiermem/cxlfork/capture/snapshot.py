@@ -23,7 +23,7 @@ from tiermem.cxlfork.capture.refusals import Refusals
 from tiermem.cxlfork.capture.scratch import Scratch
 from tiermem.cxlfork.capture.threads import read_thread
 from tiermem.cxlfork.capture.timers import read_posix_timers
-from tiermem.cxlfork.capture.tracing import StoppedProcess
+from tiermem.cxlfork.capture.tracing import CS, StoppedProcess
 from tiermem.cxlfork.checksum import crc32c
 from tiermem.cxlfork.image_writer import Snapshot
 from tiermem.cxlfork.records import HostFacts, Thread, VmaKind
@@ -34,7 +34,6 @@ GAP_BYTES = 2 << 20
 
 _XCR0_AT = 464
 _SEGMENT_OF_32_BITS = 0x23
-_CS = 17
 _NAMESPACES = ("user", "net", "ipc", "uts")
 """These must be ours; others are made anew for a restored process, or do not matter."""
 
@@ -92,7 +91,7 @@ def _refuse_stopped(stopped: StoppedProcess, refusals: Refusals) -> None:
     pid = stopped.pid
     for child in read_children(pid):
         refusals.add(f"it has a child, process {child}; only single processes can be taken")
-    if stopped.registers(pid)[_CS] == _SEGMENT_OF_32_BITS:
+    if stopped.registers(pid)[CS] == _SEGMENT_OF_32_BITS:
         refusals.add("it is a 32-bit process")
     for tid in credentials_differ(pid, stopped.tids):
         refusals.add(f"thread {tid} has other credentials than the first one")

@@ -6,7 +6,7 @@ import struct
 
 from tiermem.cxlfork.capture.facts import read_stat, read_status
 from tiermem.cxlfork.capture.scratch import Scratch
-from tiermem.cxlfork.capture.tracing import StoppedProcess, ready
+from tiermem.cxlfork.capture.tracing import StoppedProcess
 from tiermem.cxlfork.records import Thread
 from tiermem.native._fork import lib
 
@@ -29,7 +29,7 @@ def read_thread(stopped: StoppedProcess, tid: int, scratch: Scratch) -> Thread:
     return Thread(
         tid=status.inner_pid,
         comm=stat.comm,
-        registers=tuple(ready(stopped.registers(tid))),
+        registers=tuple(stopped.ready_registers(tid, scratch.memory)),
         xstate=stopped.xstate(tid),
         pending=tuple(stopped.pending(tid, shared=False)),
         signal_mask=stopped.signal_mask(tid),

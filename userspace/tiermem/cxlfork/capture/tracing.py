@@ -2,11 +2,11 @@
 
     with StoppedProcess(pid) as stopped:
         stopped.registers(pid)
-        with stopped.calls(pid, instruction) as calls:
+        with stopped.calls(pid, instruction, stack) as calls:
             calls.call(lib.SYS_brk, 0)
 
 Everything here must happen in one thread of this process. Whatever way it ends, also
-by SIGKILL, the process goes on as if nothing had been.
+by SIGKILL, the process goes on as if nothing had been; `scratch` sees to that for calls.
 """
 
 from __future__ import annotations
@@ -18,14 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tiermem.errors import KernelError, ProcessGoneError, TimeoutExpiredError
-from tiermem.layer.pages.mappings import process_error
+from tiermem.cxlfork.capture.memory import Memory
+from tiermem.cxlfork.capture.restarted_calls import RESTART, first_number
+from tiermem.errors import KernelError, ProcessGoneError, TiermemError, TimeoutExpiredError
+from tiermem.layer.pages.mappings import process_error, read_process_file
 from tiermem.native._fork import ffi, lib
 
 STOP_LIMIT_S = 10.0
 """A thread in an uninterruptible sleep stops when that ends; so long it is waited for."""
 
+RAX, RDI, ORIG_RAX, RIP, CS, RSP = 10, 14, 15, 16, 17, 19
+"""Places in struct user_regs_struct."""
+
 _SIGNALS_A_READ = 64
+_RESTART_BLOCK = -516 & (1 << 64) - 1
+_INTERRUPTED = -errno.EINTR & (1 << 64) - 1
+_NO_CALL = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class StoppedProcess:
     def __init__(self, pid: int, limit_s: float = STOP_LIMIT_S) -> None:
         self.pid = pid
         self.tids: list[int] = []
+        self._waiting_places: dict[int, str] = {}
         try:
             self._stop_all(limit_s)
         except BaseException:
@@ -56,6 +65,7 @@ class StoppedProcess:
                 self._stop(tid, limit_s)
 
     def _stop(self, tid: int, limit_s: float) -> None:
+        self._waiting_places[tid] = _waiting_place(self.pid, tid)
         err = lib.trace_seize(tid, int(limit_s * 1e9))
         if err == -errno.ESRCH and tid != self.pid:
             return
@@ -77,6 +87,19 @@ class StoppedProcess:
         found = ffi.new("uint64_t[]", lib.TRACE_REGISTERS)
         self._check(lib.trace_get_registers(tid, found), f"registers of thread {tid}")
         return list(found)
+
+    def ready_registers(self, tid: int, memory: Memory) -> list[int]:
+        """The same as they must be set for a thread to go on anywhere: what its stop has cut
+        short is called once more."""
+        registers = self.registers(tid)
+        if registers[ORIG_RAX] == RESTART and registers[RAX] == _RESTART_BLOCK:
+            place = self._waiting_places.get(tid, "")
+            number = first_number(memory, registers[RIP], registers[RDI], place)
+            registers[ORIG_RAX] = _NO_CALL if number is None else number
+            registers[RAX] = _INTERRUPTED if number is None else registers[RAX]
+        changed = ffi.new("uint64_t[]", registers)
+        lib.trace_ready_registers(changed)
+        return list(changed)
 
     def xstate(self, tid: int) -> bytes:
         """FPU and vector registers, as XSAVE lays them out."""
@@ -120,10 +143,10 @@ class StoppedProcess:
         return address[0], size[0]
 
     @contextmanager
-    def calls(self, tid: int, instruction: int) -> Iterator[Calls]:
+    def calls(self, tid: int, instruction: int, stack: int) -> Iterator[Calls]:
         """A thread that makes calls, by the `syscall` instruction at that address."""
         state = ffi.new("struct trace_calls *")
-        self._check(lib.trace_calls_begin(state, tid, instruction), f"use thread {tid}")
+        self._check(lib.trace_calls_begin(state, tid, instruction, stack), f"use thread {tid}")
         try:
             yield Calls(self, state)
         finally:
@@ -160,12 +183,11 @@ class Calls:
         return int(result[0])
 
 
-def ready(registers: list[int]) -> list[int]:
-    """Registers as they must be set for a thread to go on: what its stop has cut short is
-    called once more."""
-    changed = ffi.new("uint64_t[]", registers)
-    lib.trace_ready_registers(changed)
-    return list(changed)
+def _waiting_place(pid: int, tid: int) -> str:
+    try:
+        return read_process_file(pid, f"task/{tid}/wchan")
+    except TiermemError:  # it has ended, or the kernel does not say
+        return ""
 
 
 def _tids(pid: int) -> list[int]:

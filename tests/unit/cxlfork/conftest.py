@@ -1,0 +1,66 @@
+"""Real programs to be taken, and a pool to take them into."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tiermem.errors import TiermemError
+from tiermem.layer.pool import Pool, create_pool, open_pool
+
+from tests.unit.cxlfork.targets import Target
+
+PROGRAMS = Path(__file__).parent / "programs"
+POOL_BYTES = 96 << 20
+
+Starter = Callable[..., Target]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _may_trace() -> None:
+    """A container may refuse ptrace; nothing here can be shown then."""
+    from tiermem.cxlfork.capture.tracing import StoppedProcess
+
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        try:
+            with StoppedProcess(sleeper.pid):
+                pass
+        except TiermemError as error:
+            pytest.skip(f"ptrace is refused here: {error}")
+        finally:
+            sleeper.kill()
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the compiled programs."""
+    out = tmp_path_factory.mktemp("programs")
+    for source in PROGRAMS.glob("*.c"):
+        command = ["cc", "-std=gnu99", "-O2", "-Wall", "-Wextra", "-pthread", "-o"]
+        subprocess.run([*command, out / source.stem, source], check=True)
+    return out
+
+
+@pytest.fixture
+def start(programs: Path) -> Iterator[Starter]:
+    """Starts one by its name, or (`python=True`) a Python text; ended after the test."""
+    with ExitStack() as stack:
+
+        def start_one(program: str, *arguments: object, python: bool = False) -> Target:
+            head = [sys.executable, "-c", program] if python else [str(programs / program)]
+            return stack.enter_context(Target([*head, *map(str, arguments)]))
+
+        yield start_one
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    """An empty pool of one host."""
+    path = tmp_path / "pool"
+    create_pool(path, hosts=1, entries=64, size=POOL_BYTES)
+    with open_pool(path, 0, run_dir=tmp_path / "run") as opened:
+        yield opened

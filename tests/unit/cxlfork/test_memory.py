@@ -1,0 +1,150 @@
+"""An image holds what the process's memory held, and nothing that need not be stored."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiermem.cxlfork.checkpoint import checkpoint
+from tiermem.cxlfork.image import Image, open_image
+from tiermem.cxlfork.records import LARGE_PAGES, Vma, VmaFlag, VmaKind
+from tiermem.layer.nodes import PAGE_BYTES
+from tiermem.layer.pool import Pool
+
+from tests.unit.cxlfork.conftest import Starter
+from tests.unit.cxlfork.targets import Target, eventually
+
+ZEROS = bytes(PAGE_BYTES)
+NOT_COMPARED = (VmaKind.VVAR, VmaKind.VDSO)
+"""The kernel writes to them while a process is stopped."""
+
+PYTHON = """
+import time
+import json
+kept = [bytes([i % 256]) * 5000 for i in range(2000)]
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def differing_pages(image: Image, target: Target) -> list[int]:
+    """Addresses of pages that are not in the image as they are in the process."""
+    wrong = []
+    for vma in image.vmas:
+        if vma.kind in NOT_COMPARED or vma.kind is VmaKind.FILE_SHARED:
+            continue
+        held = target.memory(vma.start, vma.end - vma.start)
+        for offset in range(0, len(held), PAGE_BYTES):
+            page = held[offset : offset + PAGE_BYTES]
+            if (image.page(vma.start + offset) or without_it(vma, offset)) != page:
+                wrong.append(vma.start + offset)
+    return wrong
+
+
+def without_it(vma: Vma, offset: int) -> bytes:
+    """What a restored process finds where the image has no page."""
+    if vma.file is None:
+        return ZEROS
+    with Path(vma.file.name).open("rb") as file:
+        file.seek(vma.file_offset + offset)
+        return file.read(PAGE_BYTES).ljust(PAGE_BYTES, b"\0")
+
+
+def test_every_page_of_a_c_program(pool: Pool, start: Starter, tmp_path: Path) -> None:
+    target = start("memory", tmp_path / "file")
+    target.line()
+    eventually(lambda: target.state == "S", "it waits")
+    checkpoint(pool, target.pid, "it")
+    with open_image(pool, "it") as image:
+        assert differing_pages(image, target) == []
+
+
+def test_every_page_of_cpython(pool: Pool, start: Starter) -> None:
+    target = start(PYTHON, python=True)
+    target.line()
+    eventually(lambda: target.state == "S", "it sleeps")
+    checkpoint(pool, target.pid, "it")
+    with open_image(pool, "it") as image:
+        assert differing_pages(image, target) == []
+        assert image.stored_pages * PAGE_BYTES > 2000 * 5000
+
+
+class TestKindsOfMemory:
+    """programs/memory.c prints where each lies."""
+
+    @pytest.fixture
+    def target(self, start: Starter, tmp_path: Path) -> Target:
+        return start("memory", tmp_path / "file")
+
+    @pytest.fixture
+    def places(self, target: Target) -> dict[str, int]:
+        names = ("anonymous", "none", "shared", "file", "large", "zero")
+        return dict(zip(names, (int(word, 16) for word in target.line().split()), strict=True))
+
+    @pytest.fixture
+    def image(self, pool: Pool, target: Target, places: dict[str, int]) -> Image:
+        eventually(lambda: target.state == "S", "it waits")
+        checkpoint(pool, target.pid, "it")
+        image = open_image(pool, "it")
+        yield image
+        image.close()
+        gc.collect()
+
+    def vma(self, image: Image, address: int) -> Vma:
+        return next(vma for vma in image.vmas if vma.start <= address < vma.end)
+
+    def stored(self, image: Image, address: int, pages: int = 16) -> list[int]:
+        """Which pages from there on the image has."""
+        return [i for i in range(pages) if image.page(address + i * PAGE_BYTES)]
+
+    def test_anonymous(self, image: Image, places: dict[str, int]) -> None:
+        assert self.stored(image, places["anonymous"]) == list(range(8))
+        assert self.vma(image, places["anonymous"]).kind is VmaKind.ANONYMOUS
+
+    def test_without_any_right(self, image: Image, places: dict[str, int]) -> None:
+        assert self.stored(image, places["none"]) == list(range(16))
+        assert self.vma(image, places["none"]).protection == 0
+
+    def test_shared_anonymous(self, image: Image, places: dict[str, int]) -> None:
+        assert self.stored(image, places["shared"]) == [1, 2, 3]
+        assert self.vma(image, places["shared"]).kind is VmaKind.SHARED
+
+    def test_of_a_file_only_what_was_changed(
+        self, image: Image, places: dict[str, int], tmp_path: Path
+    ) -> None:
+        assert self.stored(image, places["file"]) == [5, 6]
+        # Zeros, too, are not what the file has there.
+        assert image.page(places["file"] + 6 * PAGE_BYTES) == ZEROS
+        vma = self.vma(image, places["file"])
+        assert vma.kind is VmaKind.FILE
+        assert vma.file is not None
+        found = (tmp_path / "file").stat()
+        assert (vma.file.name, vma.file.bytes) == (str(tmp_path / "file"), found.st_size)
+        assert (vma.file.modified_ns, vma.file.is_fixed) == (found.st_mtime_ns, True)
+
+    def test_pages_of_zeros_are_left_out(self, image: Image, places: dict[str, int]) -> None:
+        assert self.stored(image, places["zero"]) == []
+        assert VmaFlag.NOT_FORKED in self.vma(image, places["zero"]).flags
+
+    def test_whole_windows_lie_as_their_addresses_do(
+        self, image: Image, places: dict[str, int]
+    ) -> None:
+        first = -(-places["large"] // PAGE_BYTES // LARGE_PAGES) * LARGE_PAGES
+        runs = image.runs
+        whole = runs[(runs[:, 0] <= first) & (runs[:, 0] + runs[:, 1] >= first + LARGE_PAGES)]
+        assert len(whole) == 1
+        assert (whole[0][2] + first - whole[0][0]) % LARGE_PAGES == 0
+
+    def test_stack_vdso_and_gap(self, image: Image) -> None:
+        kinds = [vma.kind for vma in image.vmas]
+        assert kinds.count(VmaKind.STACK) == 1
+        assert kinds.count(VmaKind.VDSO) == 1
+        gap = image.header.gap_at
+        near = [v for v in image.vmas if v.start < gap + (64 << 20) and v.end > gap - (64 << 20)]
+        assert near == []
+
+    def test_without_the_kernel_module_nothing_is_known_of_accesses(self, image: Image) -> None:
+        assert (image.header.has_accessed, len(image.bits("accessed"))) == (0, 0)
+        assert np.count_nonzero(image.bits("dirty")) == 0
