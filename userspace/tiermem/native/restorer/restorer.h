@@ -65,7 +65,7 @@ static inline int failed(struct restorer *r, enum restore_step step, uint64_t it
 
 static inline void phase_ends(struct restorer *r, enum restore_phase phase)
 {
-	uint64_t now_ns = monotonic_ns();
+	uint64_t now_ns = clock_ns();
 
 	r->report.phase_ns[phase] += now_ns - r->phase_began_ns;
 	r->phase_began_ns = now_ns;

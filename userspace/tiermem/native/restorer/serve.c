@@ -100,7 +100,7 @@ static int serve_lazy(struct restorer *r, struct served *served)
 
 static void begin_to_run(struct restorer *r, struct served *served)
 {
-	r->phase_began_ns = monotonic_ns();
+	r->phase_began_ns = clock_ns();
 	if (set_registers(r) < 0)
 		fail(r, RESTORE_STEP_REGISTERS, 0);
 	phase_ends(r, RESTORE_PHASE_REGISTERS);

@@ -46,7 +46,7 @@ __attribute__((used, noreturn)) void restorer_start(void)
 	if (result == 0)
 		result = receive_command(&r);
 	if (result == 0) {
-		r.phase_began_ns = monotonic_ns();
+		r.phase_began_ns = clock_ns();
 		result = begin_process(&r, &pid);
 	}
 	if (result < 0) {
