@@ -213,6 +213,12 @@ def test_a_closed_one_is_not_watched_any_more(take: Taker) -> None:
             "--close-fd 50",
         ),
         (
+            "at(os.memfd_create('x'), 50)\nos.truncate(50, 4096)\n"
+            "libc.mmap(None, 4096, 3, 1, 50, 0)\n",
+            "mapped and shared",
+            "--close-fd 50",
+        ),
+        (
             "p = sys.argv[1] + '/fifo'\nos.mkfifo(p)\nat(os.open(p, os.O_RDWR), 50)\n",
             "named pipe",
             "--close-fd 50",
