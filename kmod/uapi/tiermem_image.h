@@ -13,6 +13,21 @@
  * Nothing here is trusted to be right in the image: its runs are checked when it is
  * opened. That its bytes are those that were published, and that this host's caches
  * hold nothing older, is for the caller to see to before.
+ *
+ * TIERMEM_IMAGE_OPEN fails with
+ *	EPERM	no CAP_SYS_ADMIN, or the pool reaches into this kernel's own memory
+ *	ENXIO	no device memory with struct pages (devdax) holds the whole pool
+ *	EINVAL	a part lies outside of what it is a part of, an alignment, flags, reserved
+ *	E2BIG	more than TIERMEM_IMAGE_RUNS_MAX runs
+ *	EUCLEAN	the runs are not sorted, overlap, or leave the image or the address space
+ *	ENOMEM, EFAULT, EMFILE, ENFILE
+ * TIERMEM_IMAGE_PAGES fails with
+ *	EPERM	no CAP_SYS_ADMIN
+ *	ESRCH	no such process, or one without memory
+ *	EINVAL	start is not a multiple of the page size, no user addresses, reserved
+ *	ENOMEM, EFAULT
+ *	EINTR	killed while it waited for the process's memory
+ * mmap() of an image fails with EINVAL if it is shared, and with ENOMEM.
  */
 #ifndef TIERMEM_IMAGE_H
 #define TIERMEM_IMAGE_H
@@ -67,9 +82,9 @@ struct tiermem_image_counters {
 	__u64 mapped_pages;	/* put into page tables one by one, read-only */
 	__u64 mapped_large;	/* 2 MiB at a time */
 	__u64 copied_pages;	/* to local memory */
-	__u64 zero_pages;	/* given out where the image has none */
+	__u64 zero_pages;	/* given out where the image has none, or no longer */
 	__u64 discarded_pages;	/* of the image, given back by the process */
-	__u64 faults;
+	__u64 faults;		/* that came here: not writes to pages mapped before */
 };
 
 #ifndef TIERMEM_CDEF

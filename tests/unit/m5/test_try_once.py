@@ -12,7 +12,7 @@ from tiermem.m5.daemon import Daemon
 from tiermem.m5.settings import M5Settings
 from tiermem.m5.switches import DAMON_STAT, NUMA_BALANCING, Switches
 from tiermem.m5.try_once import try_once
-from tiermem.service.api import claim
+from tiermem.service.socket_file import claim
 
 from tests.unit.m5.daemons import saved, settings
 from tests.unit.m5.damon_tree import with_damon

@@ -1,14 +1,7 @@
-"""The pool over a file, by processes of one machine that stand for hosts."""
+"""What a pool promises its clients, over a file, with openings of it that stand for hosts."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,33 +16,10 @@ from tiermem.errors import (
     NoSpaceError,
     TiermemError,
 )
-from tiermem.layer.pool import Pool, create_pool, open_pool
+from tiermem.layer.pool import create_pool, open_pool
 from tiermem.layer.pool.directory import State
 
-MIB = 1 << 20
-SIZE = 16 * MIB
-Opener = Callable[..., Pool]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A pool for two hosts, of eight entries each."""
-    made = tmp_path / "pool"
-    create_pool(made, hosts=2, entries=8, size=SIZE)
-    return made
-
-
-@pytest.fixture
-def opened(path: Path, tmp_path: Path) -> Iterator[Opener]:
-    """Opens it as a host; closed at the end."""
-    with ExitStack() as stack:
-
-        def open_it(host: int | None = 0, **options: float) -> Pool:
-            return stack.enter_context(
-                open_pool(path, host, run_dir=tmp_path / f"run{host}", **options)  # type: ignore[arg-type]
-            )
-
-        yield open_it
+from tests.unit.pool.conftest import MIB, SIZE, Opener
 
 
 def test_what_one_host_publishes_another_reads_without_a_copy(opened: Opener) -> None:
@@ -223,176 +193,3 @@ def test_who_only_looks_changes_nothing(opened: Opener) -> None:
 
 
 # --- processes that die ---
-
-CHILD = """
-import os, sys
-from pathlib import Path
-from tiermem.layer.pool import open_pool
-pool = open_pool(Path(sys.argv[1]), int(sys.argv[2]), run_dir=Path(sys.argv[3]), lease_s=0.5)
-"""
-
-
-def child(path: Path, host: int, run_dir: Path, script: str) -> subprocess.Popen[str]:
-    """A process of its own that says "ready" when it has done the script, and waits."""
-    script = CHILD + script + "\nprint('ready', flush=True); sys.stdin.read()\n"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(path), str(host), str(run_dir)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def test_what_a_killed_process_held_and_began_comes_back(
-    opened: Opener, path: Path, tmp_path: Path
-) -> None:
-    pool = opened(0)
-    pool.publish("x", b"1")
-    process = child(path, 0, tmp_path / "run0", "held = pool.open('x'); draft = pool.reserve(4096)")
-    pool.remove("x")
-    assert pool.collect() == 0
-    kill(process)
-    assert pool.collect() == 1
-    assert pool.entries(unfinished=True) == []
-
-
-def test_a_hosts_first_process_begins_anew(opened: Opener, path: Path, tmp_path: Path) -> None:
-    process = child(path, 1, tmp_path / "run1", "draft = pool.reserve(4096)")
-    kill(process)
-    looker = opened(None)
-    assert [one.state for one in looker.entries(unfinished=True)] == [State.RESERVED]
-    opened(1)
-    assert looker.entries(unfinished=True) == []
-
-
-def test_a_dead_hosts_holds_do_not_count_and_a_living_ones_do(
-    opened: Opener, path: Path, tmp_path: Path
-) -> None:
-    pool = opened(0, lease_s=0.5)
-    pool.publish("x", b"1")
-    process = child(path, 1, tmp_path / "run1", "held = pool.open('x'); draft = pool.reserve(9)")
-    pool.remove("x")
-    deadline_s = time.monotonic() + 1.5
-    while time.monotonic() < deadline_s:
-        assert pool.collect() == 0
-        time.sleep(0.1)
-    kill(process)
-    deadline_s = time.monotonic() + 10
-    while pool.entries(unfinished=True):
-        pool.collect()
-        time.sleep(0.1)
-        assert time.monotonic() < deadline_s
-
-
-def test_a_host_that_was_stopped_too_long_is_told(path: Path, tmp_path: Path) -> None:
-    script = CHILD + (
-        "import signal, time\npool.reserve(1)\nos.kill(os.getpid(), signal.SIGSTOP)\n"
-        "time.sleep(0.3)\ntry:\n    pool.reserve(1)\nexcept Exception as error:\n    print(error)\n"
-    )
-    silent = subprocess.Popen(
-        [sys.executable, "-c", script, str(path), "1", str(tmp_path / "run1")],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    os.waitpid(silent.pid, os.WUNTRACED)
-    time.sleep(0.8)
-    silent.send_signal(signal.SIGCONT)
-    said, _ = silent.communicate(timeout=30)
-    assert "was silent for" in said
-
-
-def test_many_processes_of_a_host_share_it(opened: Opener, path: Path, tmp_path: Path) -> None:
-    script = "for n in range(20):\n    pool.publish(f'{os.getpid()}', b'1' * 5000)\n" + (
-        "    pool.remove(f'{os.getpid()}'); pool.collect()"
-    )
-    pool = opened(0)
-    processes = [child(path, 0, tmp_path / "run0", script) for _ in range(3)]
-    for process in processes:
-        kill(process)
-    pool.collect()
-    assert pool.entries(unfinished=True) == []
-
-
-# --- making one ---
-
-
-def test_a_pool_that_is_there_is_not_overwritten_by_mistake(path: Path, opened: Opener) -> None:
-    opened(0).publish("x", b"1")
-    with pytest.raises(TiermemError, match="holds a pool already"):
-        create_pool(path)
-    with pytest.raises(TiermemError, match="a size of its own"):
-        create_pool(path, size=SIZE * 2)
-    create_pool(path, force=True, hosts=3)
-    with open_pool(path) as pool:
-        assert pool.entries() == []
-        assert pool.directory.shape.hosts == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"hosts": 0, "size": SIZE}, "1 to 64"),
-        ({"hosts": 65, "size": SIZE}, "1 to 64"),
-        ({"entries": 0, "size": SIZE}, "1 to 65536"),
-        ({"hosts": 4, "size": 4 * MIB}, "too few for 4 hosts"),
-        ({}, "give a size"),
-    ],
-)
-def test_a_pool_that_cannot_be_is_refused_and_leaves_nothing(
-    tmp_path: Path, options: dict[str, int], said: str
-) -> None:
-    with pytest.raises(TiermemError, match=said):
-        create_pool(tmp_path / "pool", **options)  # type: ignore[arg-type]
-    assert not (tmp_path / "pool").exists()
-
-
-def test_a_disk_without_room_is_told_of_at_once(tmp_path: Path) -> None:
-    disk = os.statvfs(tmp_path)
-    with pytest.raises(NoSpaceError, match="free"):
-        create_pool(tmp_path / "pool", size=disk.f_blocks * disk.f_frsize * 2)
-    assert not (tmp_path / "pool").exists()
-
-
-def test_a_file_that_cannot_grow_leaves_nothing(tmp_path: Path) -> None:
-    script = (
-        "import resource, sys\nfrom pathlib import Path\n"
-        "from tiermem.layer.pool import create_pool\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
-        f"create_pool(Path(sys.argv[1]), size={SIZE}, hosts=1)"
-    )
-    path = tmp_path / "pool"
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
-    assert "File too large (EFBIG)" in done.stderr
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"\0" * 8192, b"junk" * 4096])
-def test_what_is_no_pool_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "pool").write_bytes(content)
-    with pytest.raises(TiermemError, match=r"holds no pool|is empty"):
-        open_pool(tmp_path / "pool")
-
-
-def test_a_pool_that_was_cut_short_is_refused(path: Path) -> None:
-    os.truncate(path, SIZE // 2)
-    with pytest.raises(DamagedError, match="shorter"):
-        open_pool(path)
-
-
-def test_places_that_are_none_are_named(tmp_path: Path, path: Path) -> None:
-    with pytest.raises(MissingError, match="is not there"):
-        open_pool(tmp_path / "nowhere")
-    with pytest.raises(TiermemError, match=r"nor a file|Is a directory"):
-        open_pool(tmp_path)
-    with pytest.raises(TiermemError, match="is no devdax device"):
-        open_pool(Path("/dev/null"))
-    with pytest.raises(TiermemError, match="host 2: 0 to 1 is allowed"):
-        open_pool(path, 2, run_dir=tmp_path / "run")

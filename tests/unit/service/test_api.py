@@ -11,13 +11,20 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiermem.errors import ConfigError, MissingError, TiermemError, TimeoutExpiredError
+from tiermem.errors import (
+    ConfigError,
+    DamagedError,
+    MissingError,
+    TiermemError,
+    TimeoutExpiredError,
+)
 from tiermem.service import api as api_module
 from tiermem.service.api import BODY_BYTES_MAX, LocalApi, peer_of
 from tiermem.service.client import LocalClient
@@ -47,6 +54,9 @@ async def serving(path: Path, **options: Any) -> AsyncIterator[LocalApi]:
     async def busy(_query: Mapping[str, str]) -> Any:
         raise TiermemError("node 1: is offline")
 
+    async def damaged(_query: Mapping[str, str]) -> Any:
+        raise DamagedError("image f: is damaged")
+
     async def broken(_query: Mapping[str, str]) -> Any:
         raise RuntimeError("secret detail")
 
@@ -56,6 +66,7 @@ async def serving(path: Path, **options: Any) -> AsyncIterator[LocalApi]:
     for route, reader in {
         "/status": status,
         "/busy": busy,
+        "/damaged": damaged,
         "/broken": broken,
         "/slow": slow,
     }.items():
@@ -103,6 +114,8 @@ def test_errors_come_back_as_what_they_are(path: Path) -> None:
             await client.request("POST", "/set", body={})
         with pytest.raises(TiermemError, match=r"^node 1: is offline$"):
             await client.request("GET", "/busy")
+        with pytest.raises(DamagedError, match=r"^image f: is damaged$"):
+            await client.request("GET", "/damaged")
         with pytest.raises(TiermemError, match="Not Found"):
             await client.request("GET", "/nothing")
         with pytest.raises(TiermemError, match="Method Not Allowed"):
@@ -259,6 +272,16 @@ def test_a_handler_that_hangs_is_cut_off(path: Path) -> None:
             await client.request("GET", "/slow")
 
     with_api(path, body)
+
+
+def test_answers_may_be_given_more_time_than_requests(path: Path) -> None:
+    async def body(client: LocalClient) -> None:
+        began_s = time.monotonic()
+        with pytest.raises(TiermemError, match="no answer within"):
+            await client.request("GET", "/slow")
+        assert time.monotonic() - began_s > 2 * LIMIT_S
+
+    with_api(path, body, answer_limit_s=2.5 * LIMIT_S)
 
 
 def test_too_many_connections_are_refused_and_served_again_later(

@@ -17,16 +17,16 @@ PYTEST = (
 )
 
 
-def load(guest: Guest) -> None:
-    """insmod both, as built for the kernel that runs."""
+def load(guest: Guest, *modules: str) -> None:
+    """insmod them (both of M5's without names), as built for the kernel that runs."""
     release = guest.check(["uname", "-r"]).stdout.strip()
-    for module in MODULES:
+    for module in modules or MODULES:
         guest.check(["insmod", f"/opt/tiermem/artifacts/modules/{release}/{module}.ko"])
 
 
-def unload(guest: Guest) -> None:
-    """rmmod both; nothing may hold them."""
-    guest.check(["rmmod", *MODULES])
+def unload(guest: Guest, *modules: str) -> None:
+    """rmmod them (both of M5's without names); nothing may hold them."""
+    guest.check(["rmmod", *(modules or MODULES)])
 
 
 def run_cases(guest: Guest, file: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from tiermem.cli.daemon_options import ConfigOption, SetOption, find_socket, settings_of
 from tiermem.errors import ConfigError
 from tiermem.m5.settings import SETTABLE, M5Settings
 from tiermem.service.client import LocalClient
-from tiermem.service.config import load, with_change
 
 CONFIG = Path("/etc/tiermem/m5.toml")
 SOCKET: Path = M5Settings.model_fields["socket"].default
@@ -38,13 +37,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 @app.command()
 def run(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"TOML file; without it {CONFIG} where it is there, else the defaults.",
-            show_default=False,
-        ),
-    ] = None,
+    config: ConfigOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -54,14 +47,7 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="Make just enough rounds to judge, print them, end.")
     ] = False,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a key of the config, e.g. promoter.rate_limit_MBps=50. Repeatable.",
-        ),
-    ] = None,
+    changes: SetOption = None,
 ) -> None:
     """Move hot pages from slow to fast memory until stopped.
 
@@ -81,7 +67,7 @@ def run(
     path = config or (CONFIG if CONFIG.exists() else None)
 
     def read_settings() -> M5Settings:
-        settings = _settings(path, changes or [])
+        settings = settings_of(path, changes or [], M5Settings)
         return settings.model_copy(update={"dry_run": True}) if dry_run else settings
 
     settings = read_settings()
@@ -186,17 +172,6 @@ def set_key(
     typer.echo(f"{key} = {json.dumps(answer)}")
 
 
-def _settings(path: Path | None, changes: list[str]) -> M5Settings:
-    """The settings of the file and of --set."""
-    settings = load(path, M5Settings) if path else M5Settings()
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {change}: must be KEY=VALUE")
-        settings = with_change(settings, key, value)
-    return settings
-
-
 @contextmanager
 def _naming_the_source(path: Path | None, changes: list[str]) -> Iterator[None]:
     """A key that proves wrong only on this host: say which file, or --set, it came from."""
@@ -212,14 +187,7 @@ def _naming_the_source(path: Path | None, changes: list[str]) -> Iterator[None]:
 
 
 def _socket(given: Path | None) -> Path:
-    """Where the daemon listens. Of the config only this key counts, whatever else it says."""
-    if given is not None:
-        return given
-    try:
-        named = tomllib.loads(CONFIG.read_text()).get("socket")
-    except (OSError, ValueError):
-        named = None  # not there, not for us to read, or not TOML: no reason not to ask
-    return Path(named) if isinstance(named, str) else SOCKET
+    return find_socket(given, CONFIG, SOCKET)
 
 
 def _show_status(answer: dict[str, Any], hot: list[dict[str, Any]]) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -22,6 +24,7 @@ VERBS: dict[str, str] = {
     "testbed": "Build, boot and use the QEMU CXL machine.",
     "m5": "Page tiering: run the daemon, look at it, steer it.",
     "probe": "Ask the kernel about migrations, faults and tiering CPU time (eBPF).",
+    "porter": "Functions as a service, restored from images instead of started cold.",
     "pool": "Memory shared by hosts: make a pool, look at it, keep it in order.",
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",
@@ -40,22 +43,28 @@ COMPLETION_OPTIONS = ("install_completion", "show_completion")
 def load_verb(name: str) -> Any:
     """The click command of one verb, its module imported.
 
-    MissingError where this installation lacks a module that the verb needs.
+    MissingError where this installation lacks a module that it imports.
     """
-    try:
+    with _naming_missing_modules(name):
         module = importlib.import_module(f"tiermem.cli.{name}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("tiermem."):
-            raise
-        raise MissingError(
-            f"`tiermem {name}` needs the Python module {error.name}; "
-            "install it, or tiermem with its extras: tiermem[testbed,bench]"
-        ) from error
     command = typer.main.get_command(module.app)
     command.name = name
     command.help = command.help or VERBS[name]
     command.params = [p for p in command.params if p.name not in COMPLETION_OPTIONS]
     return command
+
+
+@contextmanager
+def _naming_missing_modules(verb: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("tiermem."):
+            raise
+        raise MissingError(
+            f"`tiermem {verb}` needs the Python module {error.name}; "
+            "install it, or tiermem with its extras: tiermem[testbed,bench]"
+        ) from error
 
 
 class VerbGroup(TyperGroup):
@@ -88,8 +97,11 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Entry point; a TiermemError becomes one line on stderr and its exit code."""
+    verb = next((word for word in sys.argv[1:] if word in VERBS), "")
     try:
-        build_app()()
+        # A verb may import what it needs only when it runs.
+        with _naming_missing_modules(verb):
+            build_app()()
     except TiermemError as error:
         print(f"tiermem: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from tiermem.errors import ConfigError, DamagedError
 from tiermem.layer.pool import Entry, Pool, create_pool, open_pool
+from tiermem.layer.pool.create import DEFAULT_ENTRIES, DEFAULT_HOSTS
 from tiermem.layer.pool.leases import LEASE_S
-from tiermem.layer.pool.pool import DEFAULT_ENTRIES, DEFAULT_HOSTS
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

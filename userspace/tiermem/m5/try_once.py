@@ -14,7 +14,7 @@ from tiermem.layer.sysfs import Tree
 from tiermem.m5.daemon import Daemon
 from tiermem.m5.settings import M5Settings
 from tiermem.m5.status import picture
-from tiermem.service.api import ClaimedError, claim
+from tiermem.service.socket_file import ClaimedError, claim
 
 
 def try_once(settings: M5Settings, tree: Tree | None = None) -> dict[str, Any]:

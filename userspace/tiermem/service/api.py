@@ -1,10 +1,8 @@
 """The local API: HTTP/JSON over a Unix socket that only root and one group reach.
 
-The folder is 0750 and the socket 0660, both root:tiermem. Who may connect may
-GET; other verbs need root (or the user that runs the daemon), told by the
-kernel's SO_PEERCRED and not by anything the client sends. /metrics is
-Prometheus text. A lock file beside the socket keeps two daemons apart, so that
-a socket left behind by a crash is known to be stale and is replaced.
+Who may connect (socket_file.py) may GET; other verbs need root (or the user that
+runs the daemon), told by the kernel's SO_PEERCRED and not by anything the client
+sends. /metrics is Prometheus text.
 
 A client can cost a daemon little: at most CONNECTIONS_MAX connections, bodies
 of BODY_BYTES_MAX, REQUEST_LIMIT_S for a request to come in and be answered.
@@ -13,12 +11,9 @@ of BODY_BYTES_MAX, REQUEST_LIMIT_S for a request to come in and be answered.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import grp
 import logging
 import os
 import socket
-import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -27,11 +22,10 @@ from typing import Any
 
 from aiohttp import web
 
-from tiermem.errors import ConfigError, MissingError, TiermemError
+from tiermem.errors import ConfigError, TiermemError
 from tiermem.service.metrics import Metrics
+from tiermem.service.socket_file import GROUP, claim, listen
 
-RUN_DIR = Path("/run/tiermem")
-GROUP = "tiermem"
 BODY_BYTES_MAX = 65536
 CONNECTIONS_MAX = 64
 REQUEST_LIMIT_S = 10.0
@@ -55,11 +49,6 @@ class Peer:
     gid: int
 
 
-def socket_path(daemon: str) -> Path:
-    """Where the daemon called `daemon` (m5, …) listens unless its config says otherwise."""
-    return RUN_DIR / f"{daemon}.sock"
-
-
 def peer_of(connection: socket.socket) -> Peer:
     """Who connected, by SO_PEERCRED."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
@@ -75,10 +64,13 @@ class LocalApi:
         metrics: Metrics,
         group: str = GROUP,
         request_limit_s: float = REQUEST_LIMIT_S,
+        answer_limit_s: float | None = None,
     ) -> None:
+        """answer_limit_s: how long an answer may take, where that is not request_limit_s."""
         self.path = path
         self._group = group
         self._limit_s = request_limit_s
+        self._answer_limit_s = answer_limit_s or request_limit_s
         self._app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
         self._app.router.add_get("/metrics", _metrics_handler(metrics))
         self._runner: web.AppRunner | None = None
@@ -107,7 +99,7 @@ class LocalApi:
         """Listen. TiermemError when another daemon does, or the path is taken."""
         self._lock_fd = claim(self.path, self._group)
         try:
-            listener = _listen(self.path, self._group)
+            listener = listen(self.path, self._group)
             self._bound = True
             # A keep-alive connection that goes quiet is closed after the same time.
             self._runner = web.AppRunner(
@@ -164,15 +156,16 @@ class LocalApi:
         """Rights, time limit, and every error as JSON."""
         self._silent.discard(request.protocol)
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(self._answer_limit_s):
                 _check_rights(request)
                 return await handler(request)
         except web.HTTPException as error:
             return _error_response(error.reason, error.status)
         except TimeoutError:
-            return _error_response(f"no answer within {self._limit_s:g} s", 503)
+            return _error_response(f"no answer within {self._answer_limit_s:g} s", 503)
         except TiermemError as error:
-            return _error_response(str(error), 400 if isinstance(error, ConfigError) else 409)
+            status = 400 if isinstance(error, ConfigError) else 409
+            return _error_response(str(error), status, error.exit_code)
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             return _error_response("internal error; the daemon's log says more", 500)
@@ -220,79 +213,5 @@ def _metrics_handler(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.
     return handle
 
 
-def _error_response(message: str, status: int) -> web.Response:
-    return web.json_response({"error": message}, status=status)
-
-
-class ClaimedError(TiermemError):
-    """Another daemon holds the lock beside the socket."""
-
-
-def claim(path: Path, group: str = GROUP) -> int:
-    """Make the folder and take the lock beside the socket; returns the lock's descriptor.
-
-    ClaimedError while another process holds it. Who works on what a daemon owns, without
-    listening, takes it too.
-    """
-    gid = group_id(group)
-    try:
-        is_new = not path.parent.exists()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        if gid is not None and (is_new or path.parent == RUN_DIR):
-            _give_to_group(path.parent, gid, 0o750)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        lock_fd = os.open(path.with_name(path.name + ".lock"), flags, 0o600)
-    except OSError as error:
-        raise MissingError(
-            f"{path}: the socket cannot be made there: {error.strerror} (run as root, or name "
-            "another socket in the config)"
-        ) from error
-    try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock_fd)
-        raise ClaimedError(f"{path}: another daemon is listening there") from error
-    return lock_fd
-
-
-def _listen(path: Path, group: str) -> socket.socket:
-    """A bound socket at `path`, 0660 to the group or 0600; replaces a stale one."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        mode = None
-    if mode is not None:
-        if not stat.S_ISSOCK(mode):
-            raise TiermemError(f"{path}: is there and is not a socket; remove it or name another")
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # Linux takes the mode of a socket file from the descriptor's, so it is never wider.
-        os.fchmod(listener.fileno(), 0o600)
-        listener.bind(str(path))
-    except OSError as error:
-        listener.close()
-        reason = error.strerror or str(error)
-        raise TiermemError(f"{path}: cannot listen there: {reason}") from error
-    gid = group_id(group)
-    if gid is None:
-        _log.warning("there is no group %s: only root can use %s", group, path)
-    else:
-        _give_to_group(path, gid, 0o660)
-    return listener
-
-
-def group_id(group: str) -> int | None:
-    """The number of `group`, or None where this host has no such group."""
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        return None
-
-
-def _give_to_group(path: Path, gid: int, mode: int) -> None:
-    try:
-        os.chown(path, -1, gid)
-        path.chmod(mode)
-    except PermissionError:
-        _log.warning("%s: cannot be given to group %d; only its owner can use it", path, gid)
+def _error_response(message: str, status: int, exit_code: int = 1) -> web.Response:
+    return web.json_response({"error": message, "exit_code": exit_code}, status=status)

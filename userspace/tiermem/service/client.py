@@ -13,10 +13,22 @@ from typing import Any
 
 import aiohttp
 
-from tiermem.errors import ConfigError, MissingError, TiermemError, TimeoutExpiredError
-from tiermem.service.api import GROUP
+from tiermem.errors import (
+    ConfigError,
+    DamagedError,
+    MissingError,
+    NoSpaceError,
+    TiermemError,
+    TimeoutExpiredError,
+)
+from tiermem.service.socket_file import GROUP
 
 _BASE = "http://localhost"  # a URL needs a host; the socket decides who answers
+# What went wrong in the daemon ends the command line with the same status.
+_ERRORS: dict[int, type[TiermemError]] = {
+    kind.exit_code: kind
+    for kind in (ConfigError, MissingError, TimeoutExpiredError, DamagedError, NoSpaceError)
+}
 
 
 class LocalClient:
@@ -82,6 +94,6 @@ class LocalClient:
 def _raise_for(status: int, content: Any) -> None:
     if status < 400:
         return
-    said = content.get("error") if isinstance(content, dict) else None
-    message = str(said or f"the daemon answered with status {status}")
-    raise ConfigError(message) if status == 400 else TiermemError(message)
+    answer = content if isinstance(content, dict) else {}
+    message = str(answer.get("error") or f"the daemon answered with status {status}")
+    raise _ERRORS.get(answer.get("exit_code", 1), TiermemError)(message)

@@ -138,16 +138,22 @@ def _unknown_key(location: Sequence[int | str], model: type[BaseModel]) -> str:
 def _keys_at(location: Sequence[int | str], model: type[BaseModel]) -> list[str]:
     """The keys of the table that `location` leads to, below `model`."""
     candidates = [model]
+    is_table_name = False
     for part in location:
         if isinstance(part, int):
             continue
-        below = [
-            inner
+        if is_table_name:
+            is_table_name = False
+            continue
+        fields = [
+            field
             for outer in candidates
             for name, field in outer.model_fields.items()
             if part in (name, field.alias)
-            for inner in _models_in(field.annotation)
         ]
+        below = [inner for field in fields for inner in _models_in(field.annotation)]
+        # [functions.NAME]: the name of a table of tables is the user's own.
+        is_table_name = any(typing.get_origin(field.annotation) is dict for field in fields)
         candidates = below or [inner for inner in candidates if inner.__name__ == part]
     return [
         field.alias or name

@@ -17,10 +17,11 @@ import numpy as np
 from tiermem.layer.pages import find_owners, read_flags, read_mappings, read_pagemap
 from tiermem.layer.placement import move_pages
 from tiermem.layer.topology import read_topology
-from tiermem.service.api import LocalApi, socket_path
+from tiermem.service.api import LocalApi
 from tiermem.service.lifecycle import run_until_signalled
 from tiermem.service.metrics import Metrics
 from tiermem.service.notify import Notifier
+from tiermem.service.socket_file import socket_path
 
 
 def _rewrite(path: str) -> None:

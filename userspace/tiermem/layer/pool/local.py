@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class LocalState:
         identity = process_identity(os.getpid())
         assert identity is not None  # we are running
         self.identity = identity
-        self._held: Counter[ExtentId] = Counter()
+        self._held: dict[int, Counter[ExtentId]] = defaultdict(Counter)
         self._thread_lock = threading.RLock()
         self._depth = 0
         self._handle = -1
@@ -104,25 +104,24 @@ class LocalState:
                 file.unlink(missing_ok=True)
         return found
 
-    def note_open(self) -> None:
-        """This process has it open."""
-        (self._folder / f"open.{self.identity}").touch(mode=0o600)
+    def note_open(self, identity: int | None = None) -> None:
+        """This process, or the one of that identity, has it open."""
+        (self._folder / f"open.{identity or self.identity}").touch(mode=0o600)
 
     def note_closed(self) -> None:
-        """It has not any more."""
+        """This one has not any more."""
         (self._folder / f"open.{self.identity}").unlink(missing_ok=True)
         (self._folder / f"held.{self.identity}").unlink(missing_ok=True)
 
-    def note_held(self, extent: ExtentId) -> None:
-        """This process is about to hold it once more."""
-        self._held[extent] += 1
-        self._write()
+    def note_held(self, extent: ExtentId, identity: int | None = None) -> None:
+        """This process, or the one of that identity, is about to hold it once more."""
+        self._held[identity or self.identity][extent] += 1
+        self._write(identity or self.identity)
 
     def note_let_go(self, extent: ExtentId) -> None:
         """This process has let it go once."""
-        self._held[extent] -= 1
-        self._held += Counter()  # drops what is not held any more
-        self._write()
+        self._held[self.identity][extent] -= 1
+        self._write(self.identity)
 
     def held_by_living(self) -> Counter[ExtentId]:
         """How often this host's processes hold each extent; forgets those that are gone."""
@@ -141,9 +140,10 @@ class LocalState:
                 total[ExtentId(host, entry, generation)] += count
         return total
 
-    def _write(self) -> None:
-        target = self._folder / f"held.{self.identity}"
-        lines = [f"{e.host} {e.entry} {e.generation} {n}\n" for e, n in self._held.items()]
+    def _write(self, identity: int) -> None:
+        target = self._folder / f"held.{identity}"
+        held = self._held[identity]
+        lines = [f"{e.host} {e.entry} {e.generation} {n}\n" for e, n in held.items() if n]
         part = target.with_name(f".{target.name}")
         try:
             part.write_text("".join(lines))

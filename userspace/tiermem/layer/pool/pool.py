@@ -16,65 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
-from uuid import UUID, uuid4
 
-from tiermem.errors import DamagedError, MissingError, TiermemError
-from tiermem.layer.pool.directory import Directory, Entry, State, format_pool
+from tiermem.errors import DamagedError, MissingError, ProcessGoneError, TiermemError
+from tiermem.layer.pool.directory import Directory, Entry, State
 from tiermem.layer.pool.extent import Draft, Extent
 from tiermem.layer.pool.leases import LEASE_S, Heart, HostWatch
-from tiermem.layer.pool.local import ExtentId, LocalState, is_running
-from tiermem.layer.pool.mapping import Mapping, is_device, make_file
+from tiermem.layer.pool.local import ExtentId, LocalState, is_running, process_identity
+from tiermem.layer.pool.mapping import Mapping
 from tiermem.native._pool import ffi, lib
 
-DEFAULT_HOSTS = 4
-DEFAULT_ENTRIES = 1024
 _ADOPTION_S = 0.01
-
-
-def create_pool(
-    path: Path,
-    *,
-    hosts: int = DEFAULT_HOSTS,
-    entries: int = DEFAULT_ENTRIES,
-    size: int | None = None,
-    force: bool = False,
-) -> UUID:
-    """Make a pool of a devdax device, or of a file of `size` bytes that need not exist.
-
-    TiermemError where there is a pool already, unless `force`; NoSpaceError where it is
-    too small; KernelError where the disk is full.
-    """
-    is_new = not path.exists()
-    if is_new:
-        if size is None:
-            raise MissingError(f"{path}: is not there; give a size, to make it a file")
-        make_file(path, size)
-    elif size is not None and (is_device(path) or path.stat().st_size != size):
-        raise TiermemError(f"{path}: is there already, with a size of its own")
-    try:
-        mapping = Mapping(path)
-        try:
-            if not force and not is_new and _holds_pool(mapping):
-                raise TiermemError(f"{path}: holds a pool already; --force makes it anew")
-            uuid = uuid4()
-            format_pool(mapping, hosts, entries, uuid)
-        finally:
-            mapping.close()
-    except TiermemError:
-        if is_new:
-            path.unlink()
-        raise
-    return uuid
-
-
-def _holds_pool(mapping: Mapping) -> bool:
-    try:
-        Directory(mapping, None)
-    except MissingError:
-        return False
-    except DamagedError:
-        return True
-    return True
 
 
 def open_pool(
@@ -209,6 +160,20 @@ class Pool:
             address = ffi.cast("uint8_t *", self.address_of(entry.offset))
             lib.pool_copy_invalidate(address, entry.bytes)
             lib.pool_copy_fence()
+
+    def hold_for(self, extent: ExtentId, pid: int) -> None:
+        """Hold an extent, which this process holds, on behalf of another process of this
+        host as well. It counts until that one has ended and somebody collects, whatever
+        becomes of this one. ProcessGoneError.
+        """
+        identity = process_identity(pid)
+        if identity is None:
+            raise ProcessGoneError(pid)
+        with self.alone():
+            # Open, too: while it lives, no process of this host is its first.
+            self._own.note_open(identity)
+            self._own.note_held(extent, identity)
+            self.directory.hold(extent)
 
     def let_go(self, extent: ExtentId) -> None:
         """The end of an `open`."""

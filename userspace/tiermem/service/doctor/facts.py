@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tiermem.layer.sysfs import Tree, read_int, read_text
 from tiermem.layer.topology import Topology, read_topology
-from tiermem.service.api import GROUP, group_id
+from tiermem.service.socket_file import GROUP, group_id
 
 MODULES = ("tiermem_hpt", "tiermem_promote")
 _TRACKER_PCI_ID = ("0x1af4", "0x1110")  # TIERMEM_PCI_VENDOR, TIERMEM_PCI_DEVICE of the uapi

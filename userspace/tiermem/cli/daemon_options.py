@@ -1,0 +1,52 @@
+"""What the verbs of all daemons share: where the config is, what --set changes, which socket."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from tiermem.errors import ConfigError
+from tiermem.service.config import Settings, load, with_change
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file; without it /etc/tiermem/DAEMON.toml where it is there, else the defaults.",
+        show_default=False,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the config, e.g. log_level=debug. Repeatable.",
+    ),
+]
+
+
+def settings_of(path: Path | None, changes: list[str], model: type[SettingsT]) -> SettingsT:
+    """The settings of the file, or the defaults, changed by each KEY=VALUE. ConfigError."""
+    settings = load(path, model) if path else model()
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change}: must be KEY=VALUE")
+        settings = with_change(settings, key, value)
+    return settings
+
+
+def find_socket(given: Path | None, config: Path, default: Path) -> Path:
+    """Where the daemon listens. Of the config only this key counts, whatever else it says."""
+    if given is not None:
+        return given
+    try:
+        named = tomllib.loads(config.read_text()).get("socket")
+    except (OSError, ValueError):
+        named = None  # not there, not for us to read, or not TOML: no reason not to ask
+    return Path(named) if isinstance(named, str) else default
