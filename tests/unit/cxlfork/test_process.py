@@ -176,6 +176,26 @@ class TestThreads:
         assert len(at_a_call) >= len(CALLS)
 
 
+def test_a_thread_in_a_restartable_sequence_is_at_its_abort_address(
+    pool: Pool, start: Starter, tmp_path: Path
+) -> None:
+    target = start("sequence", tmp_path / "seen")
+    abort_at = int(target.line(), 16)
+
+    def seen() -> tuple[int, ...]:
+        return struct.unpack("<2Q", (tmp_path / "seen").read_bytes())
+
+    eventually(lambda: seen()[1], "it is in its sequence")
+    checkpoint(pool, target.pid, "it")
+    aborts, rounds = seen()
+    with open_image(pool, "it") as image:
+        assert image.threads[0].registers[RIP] == abort_at
+        assert image.threads[0].rseq
+        assert image.threads[0].rseq_signature == 0x53053053
+    eventually(lambda: seen()[1] > rounds, "it goes on")
+    assert aborts >= 1
+
+
 def test_a_thread_that_comes_and_goes_does_no_harm(pool: Pool, start: Starter) -> None:
     text = (
         "import threading\nprint('ready', flush=True)\n"

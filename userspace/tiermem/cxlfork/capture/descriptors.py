@@ -134,16 +134,15 @@ def _read_pipe(file: OpenFile, context: _Files) -> Descriptor | None:
     accesses = {f.flags & os.O_ACCMODE for f in ends}
     if accesses != {os.O_RDONLY, os.O_WRONLY}:
         return _inherited_or_refused(file, context, "is a pipe whose other end is elsewhere")
+    twins = [f for f in ends if f.flags & os.O_ACCMODE == file.flags & os.O_ACCMODE]
+    if not all(file.is_same(twin) for twin in twins):
+        context.refuse(file, "is a pipe's end that was opened more than once")
+        return None
     capacity, held = pipe_extra(file)
-    is_first_reader = file.flags & os.O_ACCMODE == os.O_RDONLY and not any(
-        f.number < file.number and f.flags & os.O_ACCMODE == os.O_RDONLY for f in ends
-    )
-    return replace(
-        _plain(file, FdKind.PIPE),
-        object=file.found.st_ino,
-        value=capacity,
-        extra=held if is_first_reader else b"",
-    )
+    if held and any(end.flags & os.O_DIRECT for end in ends):
+        context.refuse(file, "is a pipe that holds packets (O_DIRECT)")
+        return None
+    return replace(_plain(file, FdKind.PIPE), object=file.found.st_ino, value=capacity, extra=held)
 
 
 def _read_memory(file: OpenFile, context: _Files) -> Descriptor | None:
