@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -44,6 +46,11 @@ class Target:
         """A field of /proc/PID/status."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith(field))
+
+    def freeze(self) -> None:
+        """From now on nothing of it changes; killed all the same at the end."""
+        os.kill(self.pid, signal.SIGSTOP)
+        eventually(lambda: self.state == "T", "it stands still")
 
     def wait(self) -> int:
         """Its exit status."""

@@ -14,7 +14,7 @@ from tiermem.layer.nodes import PAGE_BYTES
 from tiermem.layer.pool import Pool
 
 from tests.unit.cxlfork.conftest import Starter
-from tests.unit.cxlfork.targets import Target, eventually
+from tests.unit.cxlfork.targets import Target
 
 ZEROS = bytes(PAGE_BYTES)
 NOT_COMPARED = (VmaKind.VVAR, VmaKind.VDSO)
@@ -55,7 +55,7 @@ def without_it(vma: Vma, offset: int) -> bytes:
 def test_every_page_of_a_c_program(pool: Pool, start: Starter, tmp_path: Path) -> None:
     target = start("memory", tmp_path / "file")
     target.line()
-    eventually(lambda: target.state == "S", "it waits")
+    target.freeze()
     checkpoint(pool, target.pid, "it")
     with open_image(pool, "it") as image:
         assert differing_pages(image, target) == []
@@ -64,7 +64,7 @@ def test_every_page_of_a_c_program(pool: Pool, start: Starter, tmp_path: Path) -
 def test_every_page_of_cpython(pool: Pool, start: Starter) -> None:
     target = start(PYTHON, python=True)
     target.line()
-    eventually(lambda: target.state == "S", "it sleeps")
+    target.freeze()
     checkpoint(pool, target.pid, "it")
     with open_image(pool, "it") as image:
         assert differing_pages(image, target) == []
@@ -85,7 +85,7 @@ class TestKindsOfMemory:
 
     @pytest.fixture
     def image(self, pool: Pool, target: Target, places: dict[str, int]) -> Image:
-        eventually(lambda: target.state == "S", "it waits")
+        target.freeze()
         checkpoint(pool, target.pid, "it")
         image = open_image(pool, "it")
         yield image

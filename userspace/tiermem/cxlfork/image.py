@@ -68,7 +68,7 @@ class Image:
         """A part of the header as a C array; its length is known to len()."""
         where = getattr(self.header, part)
         view = self._data[where.at : where.at + where.count * ffi.sizeof(PARTS[part])]
-        return ffi.from_buffer(f"{PARTS[part]}[]", view) if where.count else ()
+        return ffi.from_buffer(ffi.getctype(PARTS[part], "[]"), view) if where.count else ()
 
     def bytes_of(self, part: Any) -> bytes:
         """What a struct image_part of bytes is of."""

@@ -106,7 +106,8 @@ def _area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
             return None
         if entry.name == MAPPING_NAME:
             return Area(_vma(entry, VmaKind.ANONYMOUS), has_pages=True, is_of_image=True)
-        if entry.inode:
+        # System V shared memory may have the number 0.
+        if entry.inode or entry.name.startswith("/"):
             return _file_area(pid, entry, refusals)
         kind = VmaKind.STACK if "gd" in entry.letters else VmaKind.ANONYMOUS
     return Area(_vma(entry, kind), entry.has_pages)

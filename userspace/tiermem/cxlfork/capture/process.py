@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-
 from tiermem.cxlfork.capture.facts import (
     PROC,
     Stat,
@@ -24,6 +22,7 @@ from tiermem.native._fork import lib
 _PR_GET_DUMPABLE = 3
 _PR_GET_SECUREBITS = 27
 _PR_GET_CHILD_SUBREAPER = 37
+_LIMIT_NAME_WIDTH = 26
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -79,11 +78,18 @@ def _memory_fields(stat: Stat, calls: Calls) -> tuple[int, ...]:
 
 
 def _limits(pid: int) -> tuple[tuple[int, int], ...]:
-    unlimited = (1 << 64) - 1
-    return tuple(
-        tuple(unlimited if value == resource.RLIM_INFINITY else value for value in pair)  # type: ignore[misc]
-        for pair in (resource.prlimit(pid, which) for which in range(lib.IMAGE_RLIMITS))
-    )
+    """A heading, then a line each in the order of their numbers: name, soft, hard, unit.
+
+    prlimit(2) may refuse to tell of another user's process what everybody may read here.
+    """
+    lines = read_process_file(pid, "limits").splitlines()[1:]
+    values = [line[_LIMIT_NAME_WIDTH:].split()[:2] for line in lines]
+    assert len(values) == lib.IMAGE_RLIMITS
+    return tuple((_limit(soft), _limit(hard)) for soft, hard in values)
+
+
+def _limit(text: str) -> int:
+    return (1 << 64) - 1 if text == "unlimited" else int(text)
 
 
 def credentials_differ(pid: int, tids: list[int]) -> list[int]:

@@ -43,8 +43,10 @@ def refuse_before_stopping(pid: int, refusals: Refusals) -> None:
     status = read_status(pid)
     if status.number("Kthread"):
         refusals.add("it is a thread of the kernel")
+        return
     if status.fields["State"].startswith("Z"):
         refusals.add("it has ended, and its parent has not waited for it")
+        return
     if tracer := status.number("TracerPid"):
         refusals.add(f"process {tracer} traces it (a debugger or strace); end that first")
     if status.number("Seccomp"):
