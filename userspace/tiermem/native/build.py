@@ -1,10 +1,10 @@
 """Build the extension modules: `python userspace/tiermem/native/build.py [--out DIR]`.
 
 `EXTENSIONS` lists them; `<name>_build.py` beside this file exposes
-`ffi(root) -> cffi.FFI` with its source set. An extension is built again only
-when something that goes into it changed, by content. The compiler is called
-directly, so that Python's headers, cffi and gcc are all that is needed (the
-testbed's guest has no setuptools).
+`ffi(root) -> cffi.FFI` with its source set. The restorer, a program, is built with
+them (restorer_build.py). What is built is built again only when something that
+goes into it changed, by content. The compiler is called directly, so that Python's
+headers, cffi and gcc are all that is needed (the testbed's guest has no setuptools).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import hashlib
 import importlib
 import io
 import os
-import shlex
-import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 NATIVE = Path(__file__).resolve().parent
 USERSPACE = NATIVE.parents[1]
@@ -30,11 +30,31 @@ ROOT = NATIVE.parents[2]
 if str(USERSPACE) not in sys.path:
     sys.path.insert(0, str(USERSPACE))
 
-from tiermem.errors import MissingError, TiermemError  # noqa: E402
+from tiermem.errors import TiermemError  # noqa: E402
+from tiermem.native.compiler import compile_c, compiler_version  # noqa: E402
+from tiermem.native.restorer_build import restorer  # noqa: E402
 
 EXTENSIONS = ("uapi", "syscalls", "models", "heat", "pool", "pool_model", "fork")
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
+
+
+class Target(Protocol):
+    """What can be built: an extension, or a program."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def file(self) -> Path:
+        """Where it lies in the folder of what is built."""
+
+    def digest(self) -> str:
+        """Of all that goes into it."""
+
+    def compile(self, folder: Path) -> Path:
+        """Make it in a folder of its own; TiermemError with the compiler's messages."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +73,34 @@ class Unit:
         seen = hashlib.sha256()
         for part in (self.generated, *self.compile_args, *self.link_args, *BASE_FLAGS):
             seen.update(part.encode() + b"\0")
-        seen.update(f"{sys.version}{SUFFIX}{_compiler_version()}".encode())
+        seen.update(f"{sys.version}{SUFFIX}{compiler_version()}".encode())
         headers = [h for folder in self.include_dirs for h in sorted(folder.glob("*.h"))]
         for path in (*self.sources, *headers):
             seen.update(str(path.name).encode() + b"\0" + path.read_bytes())
         return seen.hexdigest()
+
+    @property
+    def file(self) -> Path:
+        """The module's file."""
+        return Path(f"{self.name}{SUFFIX}")
+
+    def compile(self, folder: Path) -> Path:
+        """The module, made in `folder`."""
+        generated, target = folder / f"{self.name}.c", folder / self.file
+        generated.write_text(self.generated)
+        includes = [sysconfig.get_path("include"), *map(str, self.include_dirs)]
+        arguments = [
+            *BASE_FLAGS,
+            *self.compile_args,
+            *(f"-I{include}" for include in includes),
+            str(generated),
+            *map(str, self.sources),
+            "-o",
+            str(target),
+            *self.link_args,
+        ]
+        compile_c(self.name, arguments)
+        return target
 
 
 def load_unit(name: str) -> Unit:
@@ -80,26 +123,29 @@ def load_unit(name: str) -> Unit:
     )
 
 
-def build(unit: Unit, out: Path, work: Path) -> bool:
-    """Bring `out/<unit>` up to date; returns whether it had to be compiled.
+def load_targets() -> Iterator[Target]:
+    """All that is built."""
+    yield from map(load_unit, EXTENSIONS)
+    yield restorer(NATIVE)
+
+
+def build(unit: Target, out: Path, work: Path) -> bool:
+    """Bring `unit` up to date in `out`; returns whether it had to be compiled.
 
     Raises TiermemError with the compiler's messages. Safe to run twice at once:
     the result and its stamp are put in place by renaming.
     """
-    target = out / f"{unit.name}{SUFFIX}"
+    target = out / unit.file
     stamp = work / f"{target.name}.sha256"
     digest = unit.digest()
     if target.exists() and stamp.exists() and stamp.read_text() == digest:
         return False
-    out.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        generated = Path(folder) / f"{unit.name}.c"
-        generated.write_text(unit.generated)
-        compiled = Path(folder) / target.name
-        _compile(unit, generated, compiled)
+        compiled = unit.compile(Path(folder))
         # Across file systems there is no rename; beside the target there is.
-        beside = out / f".{target.name}.{os.getpid()}"
+        beside = target.parent / f".{target.name}.{os.getpid()}"
         beside.write_bytes(compiled.read_bytes())
         beside.chmod(0o755)
         beside.replace(target)
@@ -109,48 +155,14 @@ def build(unit: Unit, out: Path, work: Path) -> bool:
     return True
 
 
-def _compile(unit: Unit, generated: Path, target: Path) -> None:
-    includes = [sysconfig.get_path("include"), *map(str, unit.include_dirs)]
-    command = [
-        *_compiler(),
-        *BASE_FLAGS,
-        *unit.compile_args,
-        *(f"-I{folder}" for folder in includes),
-        str(generated),
-        *map(str, unit.sources),
-        "-o",
-        str(target),
-        *unit.link_args,
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise MissingError(f"no C compiler: {command[0]} not found; install gcc") from None
-    if done.returncode != 0:
-        raise TiermemError(f"{unit.name}: does not compile:\n{done.stderr.strip()}")
-
-
-def _compiler() -> list[str]:
-    return shlex.split(os.environ.get("CC", "cc"))
-
-
-def _compiler_version() -> str:
-    try:
-        done = subprocess.run([*_compiler(), "--version"], capture_output=True, text=True)
-    except FileNotFoundError:
-        raise MissingError(f"no C compiler: {_compiler()[0]} not found; install gcc") from None
-    return done.stdout.splitlines()[0] if done.stdout else ""
-
-
 def main() -> int:
-    """Build all; prints one line an extension."""
+    """Build all; prints one line for each."""
     parser = argparse.ArgumentParser(description="Build tiermem's extension modules.")
     parser.add_argument("--out", type=Path, help="where they go (default: beside this file)")
     out: Path | None = parser.parse_args().out
     work = ROOT / "build" / "native" if out is None else out / ".build"
     try:
-        for name in EXTENSIONS:
-            unit = load_unit(name)
+        for unit in load_targets():
             compiled = build(unit, NATIVE if out is None else out, work)
             print(f"{unit.name}: {'built' if compiled else 'up to date'}")
     except TiermemError as error:

@@ -8,8 +8,24 @@ import cffi
 
 from tiermem.native.cdef import declarations
 
-HEADERS = ("fork_image.h", "fork_trace.h", "trace_net.h", "page_scan.h", "process_fds.h")
-SOURCES = ("fork_trace.c", "trace_net.c", "page_scan.c", "process_fds.c")
+HEADERS = (
+    "fork_image.h",
+    "fork_trace.h",
+    "trace_net.h",
+    "page_scan.h",
+    "process_fds.h",
+    "restore_protocol.h",
+    "fork_spawn.h",
+    "host_cpu.h",
+)
+SOURCES = (
+    "fork_trace.c",
+    "trace_net.c",
+    "page_scan.c",
+    "process_fds.c",
+    "fork_spawn.c",
+    "host_cpu.c",
+)
 
 
 CALLS = (

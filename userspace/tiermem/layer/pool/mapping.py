@@ -15,7 +15,10 @@ _DEVICE_ALIGN_BYTES = 2 << 20
 
 
 class Mapping:
-    """`bytes` of shared memory at `address`; `buffer` is the same for Python."""
+    """`bytes` of shared memory at `address`; `buffer` is the same for Python.
+
+    physical_start: where a device's memory lies; None for a file.
+    """
 
     def __init__(self, path: Path, *, sysfs: Path = Path("/sys")) -> None:
         """Map the whole of `path`. MissingError, NoRightError or KernelError with its name."""
@@ -23,6 +26,7 @@ class Mapping:
         handle = _open(path)
         try:
             self.bytes = _size(path, handle, sysfs)
+            self.physical_start = _physical_start(path, handle, sysfs)
             self.buffer = _map(path, handle, self.bytes)
         finally:
             os.close(handle)
@@ -89,16 +93,28 @@ def _open(path: Path) -> int:
         raise KernelError(f"open {path}", error.errno or 0) from None
 
 
+def _attribute(path: Path, handle: int, sysfs: Path, name: str) -> int:
+    """A number that sysfs has of a devdax device."""
+    found = os.fstat(handle)
+    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    try:
+        return int((sysfs / "dev/char" / number / name).read_text(), 0)
+    except (OSError, ValueError):
+        raise TiermemError(f"{path}: is no devdax device") from None
+
+
+def _physical_start(path: Path, handle: int, sysfs: Path) -> int | None:
+    if not stat.S_ISCHR(os.fstat(handle).st_mode):
+        return None
+    return _attribute(path, handle, sysfs, "resource")
+
+
 def _size(path: Path, handle: int, sysfs: Path) -> int:
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode):
         size = found.st_size
     elif stat.S_ISCHR(found.st_mode):
-        number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-        try:
-            size = int((sysfs / "dev/char" / number / "size").read_text())
-        except (OSError, ValueError):
-            raise TiermemError(f"{path}: is no devdax device") from None
+        size = _attribute(path, handle, sysfs, "size")
         size -= size % _DEVICE_ALIGN_BYTES
     else:
         raise TiermemError(f"{path}: is neither a devdax device nor a file")

@@ -102,6 +102,16 @@ class Pool:
         """From now on, hosts that are dead do not count."""
         self.directory.set_dead(self.watch.dead())
 
+    @property
+    def bytes(self) -> int:
+        """How large it is, metadata included."""
+        return self._mapping.bytes
+
+    @property
+    def physical_start(self) -> int | None:
+        """Where its memory lies in this host; None where it is a file."""
+        return self._mapping.physical_start
+
     def address_of(self, offset: int) -> int:
         """Where an offset lies in this process."""
         return self._mapping.address + offset

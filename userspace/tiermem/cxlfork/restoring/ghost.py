@@ -1,0 +1,69 @@
+"""A ghost: an empty place for a process, made ahead.
+
+A restorer (native/restorer) that is process 1 of namespaces of its own, and waits for the
+image that it is to restore. It is used once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from tiermem import native
+from tiermem.errors import KernelError, MissingError, ProcessGoneError
+from tiermem.native._fork import lib
+from tiermem.native.restorer_build import FILE
+
+
+class Ghost:
+    """See the module. MissingError without the restorer, KernelError without the rights.
+
+    pid: of its process 1. control: the socket that it listens to (restore_protocol.h).
+    """
+
+    def __init__(self) -> None:
+        program = find_restorer()
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # The process's pid comes with its report.
+        self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        with theirs:
+            result = lib.fork_spawn(bytes(program), theirs.fileno())
+        if result < 0:
+            self.control.close()
+            raise KernelError("start a restorer in namespaces of its own", -result)
+        self.pid: int = result
+
+    def send(self, command: bytes, fds: list[int]) -> None:
+        """Give it its command. ProcessGoneError where it was killed."""
+        try:
+            socket.send_fds(self.control, [command], fds)
+        except OSError as error:
+            self.close()
+            raise ProcessGoneError(self.pid) from error
+
+    def close(self) -> None:
+        """End it, and all that there is in its namespaces."""
+        self.control.close()
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def find_restorer() -> Path:
+    """The program; MissingError where it is not built."""
+    for folder in native.__path__:
+        program = Path(folder) / FILE
+        if program.exists():
+            return program
+    raise MissingError("the restorer is not built: run python3 userspace/tiermem/native/build.py")
