@@ -13,7 +13,7 @@ from tiermem.cxlfork.checkpoint import checkpoint
 from tiermem.errors import NameTakenError, NoSpaceError, ProcessGoneError
 from tiermem.layer.pool import Pool
 
-from tests.unit.cxlfork.conftest import Starter
+from tests.unit.cxlfork.conftest import POOL_BYTES, Starter
 from tests.unit.cxlfork.targets import Target, eventually
 
 HEAD = "import ctypes, mmap, os, struct, sys, time\nlibc = ctypes.CDLL(None, use_errno=True)\n"
@@ -105,7 +105,7 @@ def test_a_name_that_is_taken(pool: Pool, start: Starter, tmp_path: Path) -> Non
 
 
 def test_a_pool_that_is_too_small(pool: Pool, start: Starter, tmp_path: Path) -> None:
-    target = started(start, f"kept = os.urandom({len(pool.path.name)} << 25)\n", tmp_path)
+    target = started(start, f"kept = os.urandom({POOL_BYTES})\n", tmp_path)
     with pytest.raises(NoSpaceError):
         checkpoint(pool, target.pid, "it")
     assert target.status("TracerPid") == "0"
