@@ -17,6 +17,7 @@
 
 #define PF_KTHREAD 0x00200000	/* from include/linux/sched.h */
 #define NAME_BYTES 16		/* TASK_COMM_LEN, part of the ABI */
+#define SCHEDULER_LAG_NS 10000000	/* a tick at 100 Hz: it brings run times up to date */
 
 enum who {
 	WHO_PROCESS,
@@ -40,6 +41,7 @@ enum activity {
 
 struct account {
 	u64 since_ns;		/* 0: not on a CPU */
+	u64 used_ns;		/* the task's run time then */
 	u64 activities;		/* a stack of nibbles, the innermost lowest */
 	u32 who;
 	u32 reserved;
@@ -74,16 +76,40 @@ static __always_inline struct cell *cell_of(struct account *account)
 	return cells.lookup(&row);
 }
 
+/* What the scheduler has charged the task, as of its last tick or switch. */
+static __always_inline u64 runtime_of(const void *task)
+{
+	u64 ns = 0;
+
+	bpf_probe_read_kernel(&ns, sizeof(ns),
+			      task + TASK_ENTITY_OFFSET + ENTITY_RUNTIME_OFFSET);
+	return ns;
+}
+
+static __always_inline void begin(struct account *account, const void *task, u64 now)
+{
+	account->since_ns = now;
+	account->used_ns = runtime_of(task);
+}
+
+/*
+ * The task is the current one. An event can be missed (see enter), that it left the CPU
+ * among them: no more is charged than it has run, as far as the scheduler knows.
+ */
 static __always_inline void charge(struct account *account, u64 now)
 {
+	const void *task = (const void *)bpf_get_current_task();
 	struct cell *cell;
+	u64 ns, most;
 
 	if (!account->since_ns)
 		return;
+	ns = now - account->since_ns;
+	most = runtime_of(task) - account->used_ns + SCHEDULER_LAG_NS;
 	cell = cell_of(account);
 	if (cell)
-		cell->ns += now - account->since_ns;
-	account->since_ns = now;
+		cell->ns += ns < most ? ns : most;
+	begin(account, task, now);
 }
 
 static __always_inline void pop(struct account *account, u32 task)
@@ -116,7 +142,7 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 	bpf_probe_read_kernel(&to, sizeof(to), next + TASK_PID_OFFSET);
 	account = to ? accounts.lookup(&to) : NULL;
 	if (account)
-		account->since_ns = now;
+		begin(account, next, now);
 	return 0;
 }
 
@@ -130,7 +156,7 @@ static __always_inline int enter(u64 activity)
 
 	account = accounts.lookup(&task);
 	if (!account) {
-		fresh.since_ns = now;
+		begin(&fresh, (const void *)bpf_get_current_task(), now);
 		fresh.who = apart.lookup(&group) ? WHO_APART : WHO_PROCESS;
 		accounts.update(&task, &fresh);
 		account = accounts.lookup(&task);
@@ -245,16 +271,6 @@ int on_new_task(struct bpf_raw_tracepoint_args *ctx)
 	thread.who = account.who;
 	threads.update(&pid, &thread);
 	return 0;
-}
-
-/* What the scheduler has charged the task, as of its last tick or switch. */
-static __always_inline u64 runtime_of(const void *task)
-{
-	u64 ns = 0;
-
-	bpf_probe_read_kernel(&ns, sizeof(ns),
-			      task + TASK_ENTITY_OFFSET + ENTITY_RUNTIME_OFFSET);
-	return ns;
 }
 
 /* sched_process_exit(task, ...) */
