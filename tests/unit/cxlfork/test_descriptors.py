@@ -201,6 +201,11 @@ def test_a_closed_one_is_not_watched_any_more(take: Taker) -> None:
         ("at(os.pidfd_open(os.getpid()), 50)\n", "kind", "--close-fd 50"),
         ("at(libc.inotify_init(), 50)\n", "inotify", "--close-fd 50"),
         ("r, w = os.pipe()\nos.close(r)\nat(w, 50)\n", "other end", "--close-fd 50"),
+        (
+            "r, w = os.pipe2(os.O_DIRECT)\nos.write(w, b'x')\nat(r, 50)\n",
+            "packets",
+            "--close-fd 50",
+        ),
         ("m, s = os.openpty()\nos.close(m)\nat(s, 50)\n", "terminal|deleted", "--close-fd 50"),
         (
             "p = sys.argv[1] + '/gone'\nat(os.open(p, os.O_CREAT | 2), 50)\nos.unlink(p)\n",
@@ -210,6 +215,12 @@ def test_a_closed_one_is_not_watched_any_more(take: Taker) -> None:
         (
             "at(os.open(sys.argv[1] + '/l', os.O_CREAT | 2), 50)\nfcntl.flock(50, 2)\n",
             "lock",
+            "--close-fd 50",
+        ),
+        (
+            "at(os.memfd_create('x'), 50)\nos.truncate(50, 4096)\n"
+            "libc.mmap(None, 4096, 3, 1, 50, 0)\n",
+            "mapped and shared",
             "--close-fd 50",
         ),
         (
@@ -238,6 +249,13 @@ def test_what_cannot_be_taken_is_refused_by_its_number(
 def test_a_refused_one_may_be_left_out(take: Taker) -> None:
     fds = take("at(libc.inotify_init(), 50)\n", Options(close_fds=frozenset({50})))
     assert 50 not in fds
+
+
+def test_a_pipe_that_was_opened_anew_has_more_than_two_ends(take: Taker) -> None:
+    text = "r, w = os.pipe()\nat(os.open(f'/proc/self/fd/{w}', os.O_WRONLY), 50)\n"
+    with pytest.raises(RefusedError, match="more than once") as caught:
+        take(text)
+    assert len(caught.value.reasons) == 2
 
 
 def test_all_that_is_refused_is_named_at_once(take: Taker) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,34 @@ def test_calls_that_wait_go_on_waiting_and_registers_are_kept(
     assert target.wait() == 0
     assert {name: call[1] for name, call in seen.calls().items()} == dict.fromkeys(CALLS, 1)
     assert seen.wrong_sums == 0
+
+
+def test_signals_that_come_meanwhile_are_delivered_afterwards(
+    pool: Pool, start: Starter, tmp_path: Path
+) -> None:
+    target = start("counting", tmp_path / "seen")
+    target.line()
+    sent = 0
+    is_over = threading.Event()
+
+    def send() -> None:
+        nonlocal sent
+        while not is_over.is_set():
+            os.kill(target.pid, signal.SIGRTMIN)
+            sent += 1
+            time.sleep(0.0002)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for number in range(ROUNDS):
+            checkpoint(pool, target.pid, f"round-{number}")
+    finally:
+        is_over.set()
+        sender.join()
+    seen = tmp_path / "seen"
+    eventually(lambda: int.from_bytes(seen.read_bytes(), "little") == sent, "all have come")
+    assert sent > ROUNDS
 
 
 @pytest.mark.parametrize("state", ["S", "T"])

@@ -128,6 +128,11 @@ def test_its_clocks(take: Taker) -> None:
     assert host.xfeatures & 3 == 3
 
 
+def is_at_a_call(target: Target, rip: int) -> bool:
+    """Whether the next instruction is `syscall`."""
+    return target.memory(rip, 2) == b"\x0f\x05"
+
+
 class TestThreads:
     @pytest.fixture
     def target(self, start: Starter, tmp_path: Path) -> Target:
@@ -161,16 +166,34 @@ class TestThreads:
         for number in range(times):
             with self.taken(pool, target, str(number)) as image:
                 threads = image.threads
-        waiting = [t.registers for t in threads if t.registers[RAX] < 512]
+        at_a_call = [t.registers for t in threads if is_at_a_call(target, t.registers[RIP])]
         assert all(thread.registers[ORIG_RAX] == NO_CALL for thread in threads)
         # read, poll, nanosleep, select, clock_nanosleep, futex, epoll_wait, …; none is
         # restart_syscall, which only the thread itself could make use of.
-        numbers = {registers[RAX] for registers in waiting}
+        numbers = {registers[RAX] for registers in at_a_call}
         assert {0, 7, 202, 232, 128} <= numbers
         assert 219 not in numbers
-        assert len(waiting) >= len(CALLS)
-        for registers in waiting:
-            assert target.memory(registers[RIP], 2) == b"\x0f\x05"
+        assert len(at_a_call) >= len(CALLS)
+
+
+def test_a_thread_in_a_restartable_sequence_is_at_its_abort_address(
+    pool: Pool, start: Starter, tmp_path: Path
+) -> None:
+    target = start("sequence", tmp_path / "seen")
+    abort_at = int(target.line(), 16)
+
+    def seen() -> tuple[int, ...]:
+        return struct.unpack("<2Q", (tmp_path / "seen").read_bytes())
+
+    eventually(lambda: seen()[1], "it is in its sequence")
+    checkpoint(pool, target.pid, "it")
+    aborts, rounds = seen()
+    with open_image(pool, "it") as image:
+        assert image.threads[0].registers[RIP] == abort_at
+        assert image.threads[0].rseq
+        assert image.threads[0].rseq_signature == 0x53053053
+    eventually(lambda: seen()[1] > rounds, "it goes on")
+    assert aborts >= 1
 
 
 def test_a_thread_that_comes_and_goes_does_no_harm(pool: Pool, start: Starter) -> None:

@@ -12,12 +12,20 @@ HEADERS = (
     "fork_image.h",
     "fork_trace.h",
     "trace_net.h",
+    "page_scan.h",
     "process_fds.h",
     "restore_protocol.h",
     "fork_spawn.h",
     "host_cpu.h",
 )
-SOURCES = ("fork_trace.c", "trace_net.c", "process_fds.c", "fork_spawn.c", "host_cpu.c")
+SOURCES = (
+    "fork_trace.c",
+    "trace_net.c",
+    "page_scan.c",
+    "process_fds.c",
+    "fork_spawn.c",
+    "host_cpu.c",
+)
 
 
 CALLS = (

@@ -371,24 +371,9 @@ int trace_call(struct trace_calls *calls, int64_t number, const uint64_t *argume
 }
 
 /*
- * A thread at the end of a call would not look whether another one is to be made again:
- * it must stop once more as it was stopped at first, without running anything.
+ * The thread stays at the end of its last call. When it is let go, the kernel has it look
+ * for signals, and thereby for a call of its own that is to be made again.
  */
-static int stop_as_at_first(int tid)
-{
-	const uint64_t deadline_ns = now_ns() + CALL_LIMIT_S * ns_per_s;
-	int status, err;
-
-	err = failed(ptrace(PTRACE_INTERRUPT, tid, 0, 0));
-	if (!err)
-		err = failed(ptrace(PTRACE_CONT, tid, 0, 0));
-	if (!err)
-		err = wait_stopped(tid, &status, deadline_ns);
-	if (!err && status >> 16 != PTRACE_EVENT_STOP)
-		err = -EPROTO;
-	return err;
-}
-
 int trace_calls_end(struct trace_calls *calls)
 {
 	struct user_regs_struct before;
@@ -397,9 +382,7 @@ int trace_calls_end(struct trace_calls *calls)
 	if (!calls->is_moved)
 		return 0;
 	memcpy(&before, calls->before, sizeof(before));
-	err = stop_as_at_first(calls->tid);
-	if (!err)
-		err = set_signal_mask(calls->tid, calls->mask);
+	err = set_signal_mask(calls->tid, calls->mask);
 	if (!err)
 		err = set_registers(calls->tid, &before);
 	return err;

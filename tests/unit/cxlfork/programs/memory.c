@@ -29,10 +29,31 @@ static void fill(char *at, size_t pages)
 		memset(at + i * PAGE, (int)(i % 255) + 1, PAGE);
 }
 
+/* Private, of a file that is gone: three pages, the second changed, and a part of a fourth. */
+static char *map_deleted(const char *beside, const char *page)
+{
+	char name[4096], *at;
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.gone", beside);
+	fd = open(name, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || unlink(name))
+		exit(1);
+	for (int i = 0; i < 3; i++)
+		if (write(fd, page, PAGE) != PAGE)
+			exit(1);
+	if (write(fd, "tail", 4) != 4)
+		exit(1);
+	at = map(PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
+	at[PAGE] = 'x';
+	close(fd);
+	return at;
+}
+
 int main(int argc, char **argv)
 {
 	const int both = PROT_READ | PROT_WRITE;
-	char *anonymous, *none, *shared, *file, *large, *zero;
+	char *anonymous, *none, *shared, *file, *large, *zero, *hidden, *gone;
 	char page[PAGE];
 	int fd;
 
@@ -61,8 +82,12 @@ int main(int argc, char **argv)
 	zero = map(PAGES * PAGE, both, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	memset(zero, 0, PAGES * PAGE);
 	madvise(zero, PAGE, MADV_DONTFORK);
-	printf("%p %p %p %p %p %p\n", (void *)anonymous, (void *)none, (void *)shared, (void *)file,
-	       (void *)large, (void *)zero);
+	hidden = map(PAGES * PAGE, both, MAP_SHARED | MAP_ANONYMOUS, -1);
+	fill(hidden + 7 * PAGE, 2);
+	madvise(hidden, PAGES * PAGE, MADV_DONTNEED);
+	gone = map_deleted(argv[1], page);
+	printf("%p %p %p %p %p %p %p %p\n", (void *)anonymous, (void *)none, (void *)shared,
+	       (void *)file, (void *)large, (void *)zero, (void *)hidden, (void *)gone);
 	fflush(stdout);
 	for (;;)
 		pause();

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tiermem.cxlfork.capture.facts import PROC, read_link
-from tiermem.cxlfork.capture.files import DELETED, file_record, is_at_its_name
+from tiermem.cxlfork.capture.files import file_record, is_at_its_name
 from tiermem.cxlfork.capture.refusals import Refusals
 from tiermem.cxlfork.records import File, Vma, VmaFlag, VmaKind
 from tiermem.errors import KernelError
@@ -48,13 +49,16 @@ class Area:
     """A mapping with what is needed to find its pages.
 
     has_pages: some are in memory or swapped out. is_of_image: an image's, of a process
-    that was restored. takes_all: its file is not to be had again, so all pages are taken.
+    that was restored. object: of memory that has a file of its own, which is not to be had
+    again by name, and whose pages are all taken: its device and inode. object_at: where the
+    mapping begins in it.
     """
 
     vma: Vma
     has_pages: bool
     is_of_image: bool = False
-    takes_all: bool = False
+    object: tuple[int, int] | None = None
+    object_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +85,23 @@ class _Entry:
 
 def read_areas(pid: int, refusals: Refusals) -> list[Area]:
     """All mappings of `pid`, by address; those that cannot be taken are refused."""
-    found: list[Area] = []
-    shared: set[int] = set()
-    for entry in _parse(read_process_file(pid, "smaps")):
-        area = _area(pid, entry, refusals)
-        if area is None:
-            continue
-        found.append(area)
-        if area.vma.kind is VmaKind.SHARED:
-            if entry.inode in shared:
-                refusals.add(f"{entry.where} is mapped more than once and shared, which is lost")
-            shared.add(entry.inode)
+    entries = _parse(read_process_file(pid, "smaps"))
+    areas = [_area(pid, entry, refusals) for entry in entries]
+    found = [area for area in areas if area is not None]
+    _refuse_aliases(found, refusals)
     return found
+
+
+def _refuse_aliases(areas: list[Area], refusals: Refusals) -> None:
+    """Memory that is seen at two places would be two memories."""
+    parts = sorted(
+        (area.object, area.object_at, area.object_at + vma.end - vma.start, vma.start)
+        for area, vma in ((area, area.vma) for area in areas)
+        if area.object is not None and vma.kind is VmaKind.SHARED
+    )
+    for (one, _, end, _), (other, begin, _, address) in pairwise(parts):
+        if one == other and begin < end:
+            refusals.add(f"the shared memory at {address:#x} is mapped more than once")
 
 
 def _area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
@@ -100,12 +109,12 @@ def _area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
         return None
     kind = _KERNELS_OWN.get(entry.name)
     if kind is None:
+        if entry.name == MAPPING_NAME:
+            return Area(_vma(entry, VmaKind.ANONYMOUS), has_pages=True, is_of_image=True)
         refused = [text for letters, text in _REFUSED_FLAGS.items() if letters in entry.letters]
         if refused:
             refusals.add(f"{entry.where} is {refused[0]}")
             return None
-        if entry.name == MAPPING_NAME:
-            return Area(_vma(entry, VmaKind.ANONYMOUS), has_pages=True, is_of_image=True)
         # System V shared memory may have the number 0.
         if entry.inode or entry.name.startswith("/"):
             return _file_area(pid, entry, refusals)
@@ -123,9 +132,8 @@ def _file_area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
     except OSError as error:
         raise KernelError(f"process {pid}: look at {entry.where}", error.errno or 0) from error
     name = read_link(pid, link)
-    if name in ("/dev/zero", f"/dev/zero{DELETED}") or name.startswith("/anon_shmem:"):
-        kind = VmaKind.SHARED if entry.is_shared else VmaKind.ANONYMOUS
-        return Area(_vma(entry, kind), entry.has_pages)
+    if name == "/dev/zero" and not entry.is_shared:
+        return Area(_vma(entry, VmaKind.ANONYMOUS), entry.has_pages)
     if is_at_its_name(name, found):
         is_fixed = not (entry.is_shared and "w" in entry.permissions)
         file = file_record(name, found, is_fixed=is_fixed)
@@ -134,13 +142,13 @@ def _file_area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
     if not name.startswith("/"):
         refusals.add(f"{entry.where} is of {name}")
         return None
-    return _nameless_area(entry)
-
-
-def _nameless_area(entry: _Entry) -> Area:
-    """Of a file that is deleted, replaced, or a memfd's: all its pages are taken."""
-    kind = VmaKind.SHARED if entry.is_shared else VmaKind.ANONYMOUS
-    return Area(_vma(entry, kind), has_pages=True, takes_all=True)
+    # Shared anonymous memory, a memfd, a file that is deleted or replaced.
+    return Area(
+        _vma(entry, VmaKind.SHARED if entry.is_shared else VmaKind.ANONYMOUS),
+        has_pages=True,
+        object=(found.st_dev, found.st_ino),
+        object_at=entry.offset,
+    )
 
 
 def _vma(entry: _Entry, kind: VmaKind, file: File | None = None) -> Vma:

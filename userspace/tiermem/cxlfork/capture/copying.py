@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tiermem.cxlfork.capture.memory import Memory
-from tiermem.cxlfork.capture.pages import READ_PAGES
 from tiermem.cxlfork.layout import DATA_PAGE, Layout
 from tiermem.layer.nodes import PAGE_BYTES
 from tiermem.layer.pool import Draft
+
+READ_PAGES = 1024
+"""Pages a read: few enough that caches hold most of them until they are copied."""
 
 
 def copy_pages(

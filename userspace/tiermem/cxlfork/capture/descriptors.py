@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 
 from tiermem.cxlfork.capture.files import file_record, is_at_its_name
@@ -34,8 +34,15 @@ Reader = Callable[[OpenFile, "_Files"], Descriptor | None]
 class _Files:
     """All that is kept open, for those whose record depends on others."""
 
-    def __init__(self, files: list[OpenFile], options: Options, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        files: list[OpenFile],
+        options: Options,
+        refusals: Refusals,
+        mapped: Container[tuple[int, int]],
+    ) -> None:
         self.kept = files
+        self.mapped = mapped
         self.options = options
         self.refusals = refusals
 
@@ -44,11 +51,13 @@ class _Files:
         self.refusals.add(f"{file.where} {why}; {_LEFT_OUT.format(file.number)}")
 
 
-def read_descriptors(pid: int, options: Options, refusals: Refusals) -> list[Descriptor]:
-    """By number, epoll's last."""
+def read_descriptors(
+    pid: int, options: Options, refusals: Refusals, mapped: Container[tuple[int, int]]
+) -> list[Descriptor]:
+    """By number, epoll's last. mapped: device and inode of memory that is mapped and shared."""
     files = [f for f in read_open_files(pid) if f.number not in options.close_fds]
     files = [f for f in files if not _is_closed_socket(f, options)]
-    context = _Files(files, options, refusals)
+    context = _Files(files, options, refusals, mapped)
     found: list[Descriptor] = []
     seen: list[tuple[OpenFile, Descriptor]] = []
     for file in files:
@@ -125,19 +134,21 @@ def _read_pipe(file: OpenFile, context: _Files) -> Descriptor | None:
     accesses = {f.flags & os.O_ACCMODE for f in ends}
     if accesses != {os.O_RDONLY, os.O_WRONLY}:
         return _inherited_or_refused(file, context, "is a pipe whose other end is elsewhere")
+    twins = [f for f in ends if f.flags & os.O_ACCMODE == file.flags & os.O_ACCMODE]
+    if not all(file.is_same(twin) for twin in twins):
+        context.refuse(file, "is a pipe's end that was opened more than once")
+        return None
     capacity, held = pipe_extra(file)
-    is_first_reader = file.flags & os.O_ACCMODE == os.O_RDONLY and not any(
-        f.number < file.number and f.flags & os.O_ACCMODE == os.O_RDONLY for f in ends
-    )
-    return replace(
-        _plain(file, FdKind.PIPE),
-        object=file.found.st_ino,
-        value=capacity,
-        extra=held if is_first_reader else b"",
-    )
+    if held and any(end.flags & os.O_DIRECT for end in ends):
+        context.refuse(file, "is a pipe that holds packets (O_DIRECT)")
+        return None
+    return replace(_plain(file, FdKind.PIPE), object=file.found.st_ino, value=capacity, extra=held)
 
 
 def _read_memory(file: OpenFile, context: _Files) -> Descriptor | None:
+    if (file.found.st_dev, file.found.st_ino) in context.mapped:
+        context.refuse(file, "is also mapped and shared, and would be a memory of its own")
+        return None
     name, seals, held = memory_extra(file)
     record = replace(file_record(file.name, file.found, is_fixed=False), name=name)
     return replace(

@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from tiermem.errors import KernelError
 from tiermem.layer.pages.mappings import process_error
+from tiermem.native._fork import ffi, lib
+
+Mask = npt.NDArray[np.bool_]
 
 
 class Memory:
@@ -38,6 +44,16 @@ class Memory:
         done = 0
         while done < len(view):
             done += self._move(os.pwritev, address + done, view[done:])
+
+    def not_zero(self, address: int, held: Mask) -> Mask:
+        """Which of the pages from there on that are `held` are not all zeros."""
+        found = held.astype(np.uint8)
+        with ffi.from_buffer("uint8_t[]", found, require_writable=True) as bytes_:
+            err = lib.page_scan(self.pid, self._fd, address, len(found), bytes_)
+        if err:
+            action = f"look at {len(found)} pages from {address:#x}"
+            raise KernelError(f"process {self.pid}: {action}", -err)
+        return found.view(np.bool_)
 
     def _move(self, call: Any, address: int, part: memoryview) -> int:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,13 +15,11 @@ from tiermem.cxlfork.capture.memory import Memory
 from tiermem.cxlfork.records import VmaKind
 from tiermem.layer.image_device import ImageDevice
 from tiermem.layer.nodes import PAGE_BYTES
+from tiermem.layer.pages.mappings import process_error
 from tiermem.layer.pages.pagemap import CHUNK_PAGES, PagemapFile
 
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-READ_PAGES = 1024
-"""Pages a read: 4 MiB, which a processor's caches hold until they are used."""
 
 _NEVER_STORED = (VmaKind.FILE_SHARED, VmaKind.VDSO, VmaKind.VVAR)
 
@@ -46,7 +46,7 @@ def find_stored_pages(memory: Memory, areas: list[Area], device: ImageDevice | N
             for first, held in _held_pages(pagemap, area, device):
                 # Zeros over a file's page are not what would be read without them.
                 is_over_file = area.vma.kind is VmaKind.FILE
-                stored = held if is_over_file else _not_zero(memory, first, held)
+                stored = held if is_over_file else memory.not_zero(first * PAGE_BYTES, held)
                 found = stretches_of(stored)
                 found[:, 0] += first
                 stretches.append(found)
@@ -71,32 +71,51 @@ def _held_pages(
     for first, count in _chunks(area):
         if area.is_of_image and device is not None:
             yield first, device.pages(pagemap.pid, first * PAGE_BYTES, count).held
-        elif area.takes_all or area.vma.kind is VmaKind.SHARED:
-            yield first, np.ones(count, dtype=np.bool_)
+        elif area.object is not None:
+            in_object = pages_of_object(pagemap.pid, area, first, count)
+            words = pagemap.read(first * PAGE_BYTES, count)
+            # A private mapping has changed pages of its own over those of the object.
+            yield first, in_object | (words.present & ~words.file_or_shared) | words.swapped
         else:
             words = pagemap.read(first * PAGE_BYTES, count)
             yield first, (words.present & ~words.file_or_shared) | words.swapped
+
+
+def pages_of_object(pid: int, area: Area, first: int, count: int) -> Mask:
+    """Which pages the memory has that an area maps; asked of its file, since a read through
+    the process would make those that are not there."""
+    vma = area.vma
+    found = np.zeros(count, dtype=np.bool_)
+    base = first * PAGE_BYTES - vma.start + area.object_at
+    path = f"/proc/{pid}/map_files/{vma.start:x}-{vma.end:x}"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise process_error(error, pid, f"open {path}") from error
+    try:
+        at, end = base, base + count * PAGE_BYTES
+        while at < end and (begin := _seek(fd, at, os.SEEK_DATA)) is not None and begin < end:
+            at = _seek(fd, begin, os.SEEK_HOLE) or end
+            found[(begin - base) // PAGE_BYTES : -((base - at) // PAGE_BYTES)] = True
+    finally:
+        os.close(fd)
+    return found
+
+
+def _seek(fd: int, at: int, whence: int) -> int | None:
+    """None: there is no more."""
+    try:
+        return os.lseek(fd, at, whence)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise
 
 
 def _chunks(area: Area) -> Iterator[tuple[int, int]]:
     first, end = area.vma.start // PAGE_BYTES, area.vma.end // PAGE_BYTES
     for at in range(first, end, CHUNK_PAGES):
         yield at, min(CHUNK_PAGES, end - at)
-
-
-def _not_zero(memory: Memory, first: int, held: Mask) -> Mask:
-    """Which pages are held and not zero."""
-    buffer = memoryview(bytearray(READ_PAGES * PAGE_BYTES))
-    stored = held.copy()
-    for at, count in stretches_of(held):
-        for piece in range(at, at + count, READ_PAGES):
-            pages = min(READ_PAGES, at + count - piece)
-            part = buffer[: pages * PAGE_BYTES]
-            memory.read_into((first + piece) * PAGE_BYTES, part)
-            stored[piece : piece + pages] = (
-                np.frombuffer(part, dtype="<u8").reshape(pages, -1).any(axis=1)
-            )
-    return stored
 
 
 def stretches_of(mask: Mask) -> I64:

@@ -66,7 +66,8 @@ def take_snapshot(
     refusals = Refusals(pid)
     _refuse_stopped(stopped, refusals)
     areas = read_areas(pid, refusals)
-    descriptors = read_descriptors(pid, options, refusals)
+    shared = {area.object for area in areas if area.vma.kind is VmaKind.SHARED and area.object}
+    descriptors = read_descriptors(pid, options, refusals, shared)
     refusals.check()
     stored = find_stored_pages(memory, areas, device)
     clocks = _clocks(pid)
