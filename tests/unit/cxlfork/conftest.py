@@ -64,3 +64,4 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     create_pool(path, hosts=1, entries=64, size=POOL_BYTES)
     with open_pool(path, 0, run_dir=tmp_path / "run") as opened:
         yield opened
+    path.unlink()

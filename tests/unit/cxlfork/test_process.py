@@ -133,6 +133,33 @@ def is_at_a_call(target: Target, rip: int) -> bool:
     return target.memory(rip, 2) == b"\x0f\x05"
 
 
+def test_a_process_in_namespaces_of_its_own_is_what_it_is_to_itself(
+    pool: Pool, start: Starter
+) -> None:
+    command = (
+        "import os, sys\n"
+        "os.execvp('unshare', ['unshare', '--pid', '--mount', '--time', '--monotonic', '100000',"
+        " '--fork', '--kill-child', sys.executable, '-c', sys.argv[1]])\n"
+    )
+    text = (
+        "timer = ctypes.c_int()\n"
+        "event = (ctypes.c_int * 16)(0, 0, 10, 4, os.getpid())\n"
+        "libc.syscall(222, 1, event, ctypes.byref(timer))\n"
+        "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+    )
+    outer = start(command, HEAD + text + TAIL, python=True)
+    assert outer.line() == "ready"
+    task = Path(f"/proc/{outer.pid}/task/{outer.pid}")
+    pid = int((task / "children").read_text())
+    checkpoint(pool, pid, "it")
+    with open_image(pool, "it") as image:
+        assert image.process.pid == 1
+        assert [thread.tid for thread in image.threads] == [1, 2]
+        assert [(timer.notify, timer.thread) for timer in image.timers] == [(4, 1)]
+        ahead = image.host.monotonic_ns - time.monotonic_ns()
+    assert 99_000 * NS < ahead < 100_001 * NS
+
+
 class TestThreads:
     @pytest.fixture
     def target(self, start: Starter, tmp_path: Path) -> Target:

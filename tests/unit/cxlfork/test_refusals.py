@@ -13,10 +13,11 @@ from tiermem.cxlfork.checkpoint import checkpoint
 from tiermem.errors import NameTakenError, NoSpaceError, ProcessGoneError
 from tiermem.layer.pool import Pool
 
-from tests.unit.cxlfork.conftest import Starter
+from tests.unit.cxlfork.conftest import POOL_BYTES, Starter
 from tests.unit.cxlfork.targets import Target, eventually
 
 HEAD = "import ctypes, mmap, os, struct, sys, time\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+KERNEL = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
 TAIL = "print('ready', flush=True)\ntime.sleep(1000)\n"
 
 
@@ -67,6 +68,19 @@ def test_what_it_cannot_be(pool: Pool, start: Starter, tmp_path: Path, text: str
     assert any(why in reason for reason in reasons)
 
 
+def test_guard_regions(pool: Pool, start: Starter) -> None:
+    text = (
+        "libc.mmap.restype = ctypes.c_void_p\n"
+        "libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]\n"
+        "at = libc.mmap(None, 8192, 3, 0x22, -1, 0)\nctypes.memset(at, 1, 1)\n"
+        "print(libc.madvise(at + 4096, 4096, 102), flush=True)\ntime.sleep(1000)\n"
+    )
+    target = start(HEAD + text, python=True)
+    if target.line() != "0" or KERNEL < (6, 15):
+        pytest.skip("this kernel has no guard regions, or does not tell of them")
+    assert "guard regions" in refused(pool, target)[0]
+
+
 def test_a_process_that_is_traced_already(pool: Pool, start: Starter, tmp_path: Path) -> None:
     target = started(start, "", tmp_path)
     with StoppedProcess(target.pid), pytest.raises(RefusedError) as caught:
@@ -91,7 +105,7 @@ def test_a_name_that_is_taken(pool: Pool, start: Starter, tmp_path: Path) -> Non
 
 
 def test_a_pool_that_is_too_small(pool: Pool, start: Starter, tmp_path: Path) -> None:
-    target = started(start, f"kept = os.urandom({len(pool.path.name)} << 25)\n", tmp_path)
+    target = started(start, f"kept = os.urandom({POOL_BYTES})\n", tmp_path)
     with pytest.raises(NoSpaceError):
         checkpoint(pool, target.pid, "it")
     assert target.status("TracerPid") == "0"

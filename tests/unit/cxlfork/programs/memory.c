@@ -12,6 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+
 enum { PAGE = 4096, PAGES = 16, LARGE = 2 << 20 };
 
 static char *map(size_t bytes, int protection, int flags, int fd)
@@ -53,7 +57,7 @@ static char *map_deleted(const char *beside, const char *page)
 int main(int argc, char **argv)
 {
 	const int both = PROT_READ | PROT_WRITE;
-	char *anonymous, *none, *shared, *file, *large, *zero, *hidden, *gone;
+	char *anonymous, *none, *shared, *file, *large, *zero, *hidden, *gone, *droppable;
 	char page[PAGE];
 	int fd;
 
@@ -86,8 +90,14 @@ int main(int argc, char **argv)
 	fill(hidden + 7 * PAGE, 2);
 	madvise(hidden, PAGES * PAGE, MADV_DONTNEED);
 	gone = map_deleted(argv[1], page);
-	printf("%p %p %p %p %p %p %p %p\n", (void *)anonymous, (void *)none, (void *)shared,
-	       (void *)file, (void *)large, (void *)zero, (void *)hidden, (void *)gone);
+	droppable = mmap(NULL, PAGES * PAGE, both, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+	if (droppable != MAP_FAILED)
+		fill(droppable, PAGES);
+	else
+		droppable = NULL;
+	printf("%p %p %p %p %p %p %p %p %p\n", (void *)anonymous, (void *)none, (void *)shared,
+	       (void *)file, (void *)large, (void *)zero, (void *)hidden, (void *)gone,
+	       (void *)droppable);
 	fflush(stdout);
 	for (;;)
 		pause();

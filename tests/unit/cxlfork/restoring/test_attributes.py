@@ -52,8 +52,7 @@ def test_what_it_set_itself(change: str, start: Starter, cloner: Cloner, tmp_pat
     same(
         f"{STATUS}{change}\nready()\nshown()\n"
         "print(os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid())\n"
-        "print(libc.prctl(3, 0, 0, 0, 0),\n"
-        "      os.sched_getscheduler(0))\n",
+        "print(libc.prctl(3, 0, 0, 0, 0), os.sched_getscheduler(0))\n",
         start,
         cloner,
         tmp_path,

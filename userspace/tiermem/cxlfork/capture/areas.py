@@ -40,8 +40,10 @@ _REFUSED_FLAGS = {
     "uw": "registered with userfaultfd",
     "ss": "a shadow stack",
     "sl": "sealed by mseal",
-    "dp": "given out by MAP_DROPPABLE",
 }
+_DROPPABLE = "dp"
+"""What the kernel may forget at any time (MAP_DROPPABLE), as states of random generators: a
+restored process finds it forgotten, and no two have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ def _area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
         if refused:
             refusals.add(f"{entry.where} is {refused[0]}")
             return None
+        if _DROPPABLE in entry.letters:
+            return Area(_vma(entry, VmaKind.ANONYMOUS), has_pages=False)
         # System V shared memory may have the number 0.
         if entry.inode or entry.name.startswith("/"):
             return _file_area(pid, entry, refusals)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tiermem.cxlfork.capture.areas import Area
 from tiermem.cxlfork.capture.memory import Memory
+from tiermem.cxlfork.capture.refusals import Refusals
 from tiermem.cxlfork.records import VmaKind
 from tiermem.layer.image_device import ImageDevice
 from tiermem.layer.nodes import PAGE_BYTES
@@ -36,14 +37,16 @@ class StoredPages:
     dirty: I64 | None
 
 
-def find_stored_pages(memory: Memory, areas: list[Area], device: ImageDevice | None) -> StoredPages:
+def find_stored_pages(
+    memory: Memory, areas: list[Area], device: ImageDevice | None, refusals: Refusals
+) -> StoredPages:
     """Looks at page tables, and at the contents of what may be zero."""
     stretches = [np.empty((0, 2), dtype=np.int64)]
     accessed = [np.empty(0, dtype=np.int64)]
     dirty = [np.empty(0, dtype=np.int64)]
     with PagemapFile(memory.pid) as pagemap:
         for area in areas:
-            for first, held in _held_pages(pagemap, area, device):
+            for first, held in _held_pages(pagemap, area, device, refusals):
                 # Zeros over a file's page are not what would be read without them.
                 is_over_file = area.vma.kind is VmaKind.FILE
                 stored = held if is_over_file else memory.not_zero(first * PAGE_BYTES, held)
@@ -63,7 +66,7 @@ def find_stored_pages(memory: Memory, areas: list[Area], device: ImageDevice | N
 
 
 def _held_pages(
-    pagemap: PagemapFile, area: Area, device: ImageDevice | None
+    pagemap: PagemapFile, area: Area, device: ImageDevice | None, refusals: Refusals
 ) -> Iterator[tuple[int, Mask]]:
     """Pieces of an area: the first page, and which from there on it has to itself."""
     if not area.has_pages or area.vma.kind in _NEVER_STORED:
@@ -78,7 +81,11 @@ def _held_pages(
             yield first, in_object | (words.present & ~words.file_or_shared) | words.swapped
         else:
             words = pagemap.read(first * PAGE_BYTES, count)
-            yield first, (words.present & ~words.file_or_shared) | words.swapped
+            if words.guarded.any():
+                refusals.add(f"the mapping at {area.vma.start:#x} has guard regions (madvise)")
+            # The kernel shows guards among what is swapped out.
+            swapped = words.swapped & ~words.guarded
+            yield first, (words.present & ~words.file_or_shared) | swapped
 
 
 def pages_of_object(pid: int, area: Area, first: int, count: int) -> Mask:

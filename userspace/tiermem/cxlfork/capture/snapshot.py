@@ -69,7 +69,8 @@ def take_snapshot(
     shared = {area.object for area in areas if area.vma.kind is VmaKind.SHARED and area.object}
     descriptors = read_descriptors(pid, options, refusals, shared)
     refusals.check()
-    stored = find_stored_pages(memory, areas, device)
+    stored = find_stored_pages(memory, areas, device, refusals)
+    refusals.check()
     clocks = _clocks(pid)
     with Scratch(stopped, memory, areas) as scratch:
         with scratch.calls(pid) as calls:

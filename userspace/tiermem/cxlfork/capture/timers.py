@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
+from tiermem.cxlfork.capture.facts import read_status
 from tiermem.cxlfork.capture.scratch import Scratch
 from tiermem.cxlfork.capture.tracing import Calls
 from tiermem.cxlfork.records import PosixTimer, Setting
@@ -51,7 +52,7 @@ def read_posix_timers(pid: int, calls: Calls, scratch: Scratch) -> list[PosixTim
                 notify=_NOTIFY[timer["notify"]] | (_NOTIFY_THREAD_ID if is_for_thread else 0),
                 signal=int(timer["signal"]),
                 value=int(timer["value"], 16),
-                thread=int(timer["thread"]) if is_for_thread else 0,
+                thread=_inner_tid(pid, int(timer["thread"])) if is_for_thread else 0,
                 setting=Setting(
                     value_ns=value_s * 1_000_000_000 + value_ns,
                     interval_ns=interval_s * 1_000_000_000 + interval_ns,
@@ -59,3 +60,8 @@ def read_posix_timers(pid: int, calls: Calls, scratch: Scratch) -> list[PosixTim
             )
         )
     return sorted(found, key=lambda timer: timer.id)
+
+
+def _inner_tid(pid: int, tid: int) -> int:
+    """What the process itself calls a thread that /proc calls `tid`."""
+    return read_status(pid, tid).inner_pid

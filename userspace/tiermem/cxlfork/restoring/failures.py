@@ -52,6 +52,7 @@ def _mapping(image: Image, item: int) -> str:
 
 def _limit(_image: Image, item: int) -> str:
     names = {getattr(resource, name): name for name in dir(resource) if name.startswith("RLIMIT_")}
+    names[resource.RLIMIT_NOFILE] = "RLIMIT_NOFILE"  # and not its older name
     return f"set the limit {names.get(item, item)}"
 
 

@@ -86,7 +86,11 @@ def read_report(control: socket.socket) -> tuple[Any, int]:
     """The next struct restore_report, None at the end; and the pid that came with it."""
     size = ffi.sizeof("struct restore_report")
     credentials = ffi.sizeof("int32_t[3]")
-    data, ancillary, _flags, _address = control.recvmsg(size, socket.CMSG_SPACE(credentials))
+    try:
+        data, ancillary, _flags, _address = control.recvmsg(size, socket.CMSG_SPACE(credentials))
+    except ConnectionResetError:
+        # It was killed before it had read its command.
+        return None, 0
     if len(data) != size:
         return None, 0
     pid = 0

@@ -1,8 +1,8 @@
 """Which page frame backs each page of a process: /proc/PID/pagemap.
 
 One 64-bit word a page (Documentation/admin-guide/mm/pagemap.rst): bits 0-54 the
-PFN where the page is present, 55 soft-dirty, 56 mapped only here, 61 file or
-shared-anonymous, 62 swapped, 63 present. Without CAP_SYS_ADMIN the kernel shows
+PFN where the page is present, 55 soft-dirty, 56 mapped only here, 58 guarded, 61 file
+or shared-anonymous, 62 swapped, 63 present. Without CAP_SYS_ADMIN the kernel shows
 every PFN as 0; that is an error here, not a frame.
 """
 
@@ -59,6 +59,11 @@ class PageMap:
     def file_or_shared(self) -> Mask:
         """Of a file, or shared anonymous memory."""
         return self._bit(61)
+
+    @property
+    def guarded(self) -> Mask:
+        """Made inaccessible by MADV_GUARD_INSTALL; kernels from 6.15 on tell."""
+        return self._bit(58)
 
     @property
     def exclusive(self) -> Mask:

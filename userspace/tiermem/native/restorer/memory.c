@@ -11,7 +11,6 @@
 enum {
 	LOCK_ON_FAULT = 1,	/* MLOCK_ONFAULT */
 	GROWS_DOWN = 0x100,	/* MAP_GROWSDOWN */
-	FOR_A_STACK = 0x20000,	/* MAP_STACK */
 	NO_RESERVE = 0x4000,	/* MAP_NORESERVE */
 	ADVICE_NOT_FORKED = 10,
 	ADVICE_HUGE_PAGES = 14,
@@ -80,8 +79,8 @@ static int make_plan(struct restorer *r, const struct image_vma *vma, struct ope
 		*plan = plan_anonymous(r, vma);
 		return 0;
 	case IMAGE_VMA_STACK:
-		*plan = (struct plan){ MAP_PRIVATE | MAP_ANONYMOUS | GROWS_DOWN | FOR_A_STACK, -1,
-				       0, CONTENTS_COPIED };
+		*plan = (struct plan){ MAP_PRIVATE | MAP_ANONYMOUS | GROWS_DOWN, -1, 0,
+				       CONTENTS_COPIED };
 		return 0;
 	case IMAGE_VMA_SHARED:
 		*plan = (struct plan){ MAP_SHARED | MAP_ANONYMOUS, -1, 0, CONTENTS_COPIED };

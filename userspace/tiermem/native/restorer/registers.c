@@ -6,11 +6,12 @@
 #include <linux/ptrace.h>
 
 #include "arena.h"
+#include "bytes.h"
 #include "restorer.h"
 
 enum {
 	SYSCALL_BYTES = 2,	/* of the instruction */
-	SIGNAL_OF_STOPS = 5,	/* SIGTRAP */
+	XSTATE_BYTES_MAX = 16384,
 };
 
 #ifndef NT_X86_XSTATE
@@ -56,15 +57,6 @@ static long wait_for_stop(int tid)
 	return (status & 0xff) == 0x7f ? 0 : -ESRCH;
 }
 
-static long stop(int tid)
-{
-	long result = call(ptrace, PTRACE_SEIZE, tid, 0, PTRACE_O_EXITKILL);
-
-	if (result == 0)
-		result = call(ptrace, PTRACE_INTERRUPT, tid, 0, 0);
-	return result < 0 ? result : wait_for_stop(tid);
-}
-
 /* To the begin, then to the end of the call. */
 static long run_call(int tid)
 {
@@ -101,35 +93,76 @@ static long unmap_arena(struct restorer *r, int pid)
 	return result < 0 ? result : (long)registers.rax;
 }
 
+/* This host's may be longer: of a processor with more, which was never used. */
+static long set_extended_state(struct restorer *r, const struct image_thread *thread)
+{
+	uint64_t bytes = r->image->xstate_bytes;
+	uint8_t state[XSTATE_BYTES_MAX];
+	struct {
+		void *at;
+		size_t bytes;
+	} part = { state, sizeof(state) };
+	long result = call(ptrace, PTRACE_GETREGSET, thread->tid, NT_X86_XSTATE, &part);
+
+	if (result < 0)
+		return result;
+	if (bytes > part.bytes)
+		return -EOVERFLOW;
+	memset(state, 0, part.bytes);
+	memcpy(state, image_at(r->image, thread->xstate_at), bytes);
+	return set_part(thread->tid, NT_X86_XSTATE, state, part.bytes);
+}
+
 static long set_thread(struct restorer *r, const struct image_thread *thread)
 {
-	int tid = thread->tid;
-	long result = set_part(tid, NT_PRSTATUS, thread->registers, sizeof(thread->registers));
+	long result = set_part(thread->tid, NT_PRSTATUS, thread->registers,
+			       sizeof(thread->registers));
 
 	if (result == 0)
-		result = set_part(tid, NT_X86_XSTATE, image_at(r->image, thread->xstate_at),
-				  r->image->xstate_bytes);
+		result = set_extended_state(r, thread);
 	if (result == 0)
-		result = call(ptrace, PTRACE_SETSIGMASK, tid, SYSTEM_SIGNAL_SET_BYTES,
+		result = call(ptrace, PTRACE_SETSIGMASK, thread->tid, SYSTEM_SIGNAL_SET_BYTES,
 			      &thread->signal_mask);
 	return result;
 }
 
+static long stop(struct restorer *r, const struct image_thread *thread)
+{
+	long result = call(ptrace, PTRACE_SEIZE, thread->tid, 0, PTRACE_O_EXITKILL);
+
+	(void)r;
+	if (result == 0)
+		result = call(ptrace, PTRACE_INTERRUPT, thread->tid, 0, 0);
+	return result < 0 ? result : wait_for_stop(thread->tid);
+}
+
+static long let_go(struct restorer *r, const struct image_thread *thread)
+{
+	(void)r;
+	return call(ptrace, PTRACE_DETACH, thread->tid, 0, 0);
+}
+
+static int for_each_thread(struct restorer *r,
+			   long (*what)(struct restorer *, const struct image_thread *))
+{
+	for (uint64_t i = 0; i < r->image->threads.count; i++) {
+		long result = what(r, &image_threads(r->image)[i]);
+
+		if (result < 0)
+			return failed(r, RESTORE_STEP_REGISTERS, i, result);
+	}
+	return 0;
+}
+
 int set_registers(struct restorer *r)
 {
-	const struct image_thread *threads = image_threads(r->image);
-	uint64_t count = r->image->threads.count, i;
-	long result = 0;
+	long result = for_each_thread(r, stop);
 
-	for (i = 0; i < count && result == 0; i++)
-		result = stop(threads[i].tid);
-	if (result == 0) {
-		i = 1;
-		result = unmap_arena(r, threads[0].tid);
-	}
-	for (i = 0; i < count && result == 0; i++)
-		result = set_thread(r, &threads[i]);
-	for (i = 0; i < count && result == 0; i++)
-		result = call(ptrace, PTRACE_DETACH, threads[i].tid, 0, 0);
-	return result < 0 ? failed(r, RESTORE_STEP_REGISTERS, i - 1, result) : 0;
+	if (result < 0)
+		return (int)result;
+	result = unmap_arena(r, image_threads(r->image)->tid);
+	if (result < 0)
+		return failed(r, RESTORE_STEP_REGISTERS, 0, result);
+	result = for_each_thread(r, set_thread);
+	return result < 0 ? (int)result : for_each_thread(r, let_go);
 }
