@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -59,9 +60,11 @@ def start(programs: Path) -> Iterator[Starter]:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[Pool]:
-    """An empty pool of one host."""
-    path = tmp_path / "pool"
-    create_pool(path, hosts=1, entries=64, size=POOL_BYTES)
+    """An empty pool of one host: a file, or the device that TIERMEM_TEST_POOL names."""
+    device = os.environ.get("TIERMEM_TEST_POOL")
+    path = Path(device) if device else tmp_path / "pool"
+    create_pool(path, hosts=1, entries=64, size=None if device else POOL_BYTES, force=bool(device))
     with open_pool(path, 0, run_dir=tmp_path / "run") as opened:
         yield opened
-    path.unlink()
+    if not device:
+        path.unlink()

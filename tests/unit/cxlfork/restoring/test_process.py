@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_it_runs_under_its_own_pid_beside_its_parent(start: Starter, cloner: Clo
     process = clone.process
     status = Path(f"/proc/{process.pid}/status").read_text()
     assert f"NSpid:\t{process.pid}\t{target.pid}\n" in status
-    assert process.notes & Note.LAZY_PAGES
+    assert bool(process.notes & Note.LAZY_PAGES) == stat.S_ISREG(cloner.pool.path.stat().st_mode)
     assert set(process.phases) == {
         "image",
         "descriptors",
@@ -65,6 +66,17 @@ def test_the_way_it_ends_is_told(start: Starter, cloner: Cloner, tmp_path: Path)
     assert first.wait(20) == 9
     assert target.wait() == 9
     assert not any(exists(one.pid) or exists(one.init_pid) for one in (first, second, third))
+
+
+def test_one_image_makes_many_one_after_the_other(start: Starter, cloner: Cloner) -> None:
+    target = start("threads")
+    assert target.line() == "ready"
+    source = cloner.take(target)
+    for _ in range(20):
+        process = cloner.restore(source).process
+        process.signal(signal.SIGUSR1)
+        assert process.wait(20) == 0
+    assert target.is_running()
 
 
 def test_what_it_started_ends_with_it(start: Starter, cloner: Cloner, tmp_path: Path) -> None:
