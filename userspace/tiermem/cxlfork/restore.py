@@ -9,13 +9,15 @@ A failure leaves nothing behind, says what it was about, and uses the ghost up.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restoring.failures import failure
 from tiermem.cxlfork.restoring.fitness import check_files
 from tiermem.cxlfork.restoring.ghost import Ghost
-from tiermem.cxlfork.restoring.process import Note, RestoredProcess, read_report
+from tiermem.cxlfork.restoring.process import Note, RestoredProcess, is_readable, read_report
 from tiermem.cxlfork.restoring.source import Source
-from tiermem.errors import ProcessGoneError
+from tiermem.errors import ProcessGoneError, TimeoutExpiredError
 from tiermem.native._fork import ffi, lib
 
 __all__ = ["Ghost", "Note", "RestoredProcess", "Source", "restore"]
@@ -37,12 +39,14 @@ def restore(
     stdio: tuple[int, int, int],
     *,
     die_alone: bool = False,
+    timeout_s: float = 60.0,
 ) -> RestoredProcess:
     """The process, running. stdio: descriptors for its 0, 1 and 2 where these were a
     terminal's or otherwise not its own. die_alone: it is killed when this process ends.
 
     MissingError for a file that is not there or not the same, before the ghost is used;
-    else KernelError, ProcessGoneError.
+    else KernelError, ProcessGoneError, and TimeoutExpiredError where a file system or a
+    loaded host takes too long.
     """
     check_files(source.image)
     pages = source.pages_fd(policy)
@@ -54,12 +58,23 @@ def restore(
         command.flags |= lib.RESTORE_COPY_AHEAD
     fds = [source.pool_fd, *stdio, *([] if pages is None else [pages])]
     ghost.send(bytes(ffi.buffer(command)), fds)
-    report, pid = read_report(ghost.control)
-    if report is None:
+    try:
+        report, pid = _wait_until_it_runs(source, ghost, timeout_s)
+    except BaseException:
         ghost.close()
-        raise ProcessGoneError(ghost.pid)
-    if report.outcome != lib.RESTORE_RUNS:
-        ghost.close()
-        raise failure(source.image, report)
+        raise
     phases = {name: int(report.phase_ns[phase]) for phase, name in _PHASES.items()}
     return RestoredProcess(ghost, pid, phases, Note(report.notes))
+
+
+def _wait_until_it_runs(source: Source, ghost: Ghost, timeout_s: float) -> tuple[Any, int]:
+    if not is_readable(ghost.control, timeout_s):
+        raise TimeoutExpiredError(
+            f"restore image {source.image.name!r}: not done within {timeout_s:g} s"
+        )
+    report, pid = read_report(ghost.control)
+    if report is None:
+        raise ProcessGoneError(ghost.pid)
+    if report.outcome != lib.RESTORE_RUNS:
+        raise failure(source.image, report)
+    return report, pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tiermem.cxlfork import restore as restore_module
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import Ghost, Source, restore
 from tiermem.cxlfork.restoring import fitness
-from tiermem.errors import KernelError, MissingError, TiermemError
+from tiermem.errors import KernelError, MissingError, TiermemError, TimeoutExpiredError
 
 from tests.unit.cxlfork.conftest import Starter
 from tests.unit.cxlfork.restoring.conftest import Cloner
@@ -109,6 +110,14 @@ def test_what_is_gone_by_then_is_named(
 def test_what_has_changed_by_then_is_named(source: Source, tmp_path: Path) -> None:
     os.utime(tmp_path / "mapped")
     assert str(failure_of(source)).endswith(f"{tmp_path}/mapped: was modified since")
+
+
+def test_what_takes_too_long_is_given_up(source: Source) -> None:
+    ghost = Ghost()
+    os.kill(ghost.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutExpiredError, match="not done within"):
+        restore(source, ghost, Policy.MOW, (0, 1, 2), timeout_s=0.05)
+    assert not Path(f"/proc/{ghost.pid}").exists()
 
 
 def test_a_limit_that_may_not_be_had_is_named(source: Source) -> None:

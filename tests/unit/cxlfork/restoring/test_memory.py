@@ -24,8 +24,9 @@ def mappings(pid: int) -> list[str]:
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         name = line.split()[0]
         if name == "VmFlags:":
-            # Registered with userfaultfd; written to since that was last asked; writable once.
-            kept.append(" ".join(f for f in line.split() if f not in ("um", "sd", "ac")))
+            # Registered with userfaultfd; written to since that was last asked; writable once;
+            # droppable, which is kept as memory that is wiped on fork.
+            kept.append(" ".join(f for f in line.split() if f not in ("um", "sd", "ac", "dp")))
         elif "-" in name:
             is_gone = line.endswith("(deleted)")
             kept.append(f"{' '.join(line.split()[:2])} 00000000 00:00 0 " if is_gone else line)
@@ -60,10 +61,10 @@ def test_every_kind_of_mapping(
     # Through the image module they have that for a name.
     if clone.process.notes & Note.LAZY_PAGES:
         assert mappings(clone.process.pid) == mappings(target.pid)
-    anonymous, _none, shared, file, large, *rest = addresses
+    anonymous, _none, shared, file, large, zero, hidden, gone, *_droppable = addresses
     for address, pages in ((anonymous, 16), (shared, 16), (file, 16), (large, 2048)):
         assert read(clone.process.pid, address, pages) == read(target.pid, address, pages)
-    for address in rest:
+    for address in (zero, hidden, gone):
         assert read(clone.process.pid, address, 1) == read(target.pid, address, 1)
 
 

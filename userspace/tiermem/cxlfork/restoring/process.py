@@ -45,14 +45,14 @@ class RestoredProcess:
 
     def poll(self) -> int | None:
         """Its exit status (negative: the signal that ended it), None while it runs."""
-        if self._exit_status is None and _is_readable(self._ghost.control, 0):
+        if self._exit_status is None and is_readable(self._ghost.control, 0):
             self._end(read_report(self._ghost.control)[0])
         return self._exit_status
 
     def wait(self, timeout_s: float | None = None) -> int:
         """The same, when it has ended. TimeoutExpiredError."""
         if self._exit_status is None:
-            if not _is_readable(self._ghost.control, timeout_s):
+            if not is_readable(self._ghost.control, timeout_s):
                 raise TimeoutExpiredError(f"process {self.pid}: has not ended in {timeout_s} s")
             self.poll()
         assert self._exit_status is not None
@@ -102,7 +102,8 @@ def read_report(control: socket.socket) -> tuple[Any, int]:
     return report, pid
 
 
-def _is_readable(control: socket.socket, timeout_s: float | None) -> bool:
+def is_readable(control: socket.socket, timeout_s: float | None) -> bool:
+    """Whether something comes within that time; None: wait for it."""
     poller = select.poll()
     poller.register(control, select.POLLIN)
     return bool(poller.poll(None if timeout_s is None else timeout_s * 1000))

@@ -22,13 +22,18 @@ int copy_pages(struct restorer *r, const struct image_vma *vma)
 int lay_pages_over(struct restorer *r, const struct image_vma *vma)
 {
 	const struct image_run *run = image_runs(r->image) + vma->first_run;
+	const struct image_run *end = run + vma->runs;
 	long result = 0;
 
-	for (uint32_t i = 0; i < vma->runs && result >= 0; i++, run++) {
-		uint64_t at = run->first_page * IMAGE_PAGE_BYTES;
+	while (run < end && result >= 0) {
+		uint64_t first = run->first_page, after = first;
 
-		result = call(mmap, at, run->pages * IMAGE_PAGE_BYTES, vma->protection,
-			      MAP_PRIVATE | MAP_FIXED, r->fds[RESTORE_FD_PAGES], at);
+		/* What lies apart in the image may follow each other here. */
+		for (; run < end && run->first_page == after; run++)
+			after += run->pages;
+		result = call(mmap, first * IMAGE_PAGE_BYTES, (after - first) * IMAGE_PAGE_BYTES,
+			      vma->protection, MAP_PRIVATE | MAP_FIXED, r->fds[RESTORE_FD_PAGES],
+			      first * IMAGE_PAGE_BYTES);
 	}
 	return result < 0 ? (int)result : 0;
 }

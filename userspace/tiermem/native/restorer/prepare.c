@@ -24,10 +24,10 @@ static void set_default_actions(void)
 			call(rt_sigaction, number, &none, NULL, SYSTEM_SIGNAL_SET_BYTES);
 }
 
-/* What is mounted here is seen here alone. */
+/* What is mounted here is seen here alone; what the host mounts is seen here too. */
 static int mount_proc(void)
 {
-	long result = call(mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	long result = call(mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
 
 	if (result < 0)
 		return (int)result;
