@@ -31,6 +31,11 @@ class Target:
         assert self._process.stdout is not None
         return self._process.stdout.readline().rstrip("\n")
 
+    def rest(self) -> list[str]:
+        """All lines up to its end."""
+        assert self._process.stdout is not None
+        return self._process.stdout.read().splitlines()
+
     def memory(self, address: int, size: int) -> bytes:
         """Bytes of it."""
         with Path(f"/proc/{self.pid}/mem").open("rb", buffering=0) as file:
@@ -51,6 +56,11 @@ class Target:
         """From now on nothing of it changes; killed all the same at the end."""
         os.kill(self.pid, signal.SIGSTOP)
         eventually(lambda: self.state == "T", "it stands still")
+
+    def end(self) -> None:
+        """Kill it now: its image alone is left of it."""
+        self._process.kill()
+        self._process.wait()
 
     def wait(self) -> int:
         """Its exit status."""

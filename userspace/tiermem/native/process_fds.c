@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #ifndef SYS_pidfd_getfd
@@ -66,4 +67,11 @@ long process_fd_address(int fd, uint8_t *into, size_t limit)
 	if (getsockname(fd, (struct sockaddr *)into, &size))
 		return -errno;
 	return (long)size;
+}
+
+int process_fd_ask_timer(int timer)
+{
+	struct itimerspec left;
+
+	return timerfd_gettime(timer, &left) ? -errno : 0;
 }

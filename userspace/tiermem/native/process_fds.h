@@ -20,4 +20,8 @@ long process_fd_peek_pipe(int read_end, uint8_t *into, size_t limit);
 /* The address that a socket is bound to (struct sockaddr); how many bytes, or -errno. */
 long process_fd_address(int fd, uint8_t *into, size_t limit);
 
+/* A timer that repeats stands still from its first expiry until somebody asks; afterwards
+ * /proc says how often it has expired, and when it will again. Negative: an errno. */
+int process_fd_ask_timer(int timer);
+
 #endif

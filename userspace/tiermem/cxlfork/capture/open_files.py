@@ -61,6 +61,10 @@ class OpenFile:
         finally:
             os.close(fd)
 
+    def looked_at_again(self) -> OpenFile:
+        """As /proc shows it now."""
+        return _read(self.pid, self.number)
+
     def is_same(self, other: OpenFile) -> bool:
         """Whether both numbers stand for one open file."""
         if (self.found.st_dev, self.found.st_ino) != (other.found.st_dev, other.found.st_ino):

@@ -9,7 +9,7 @@ import re
 from tiermem.cxlfork.capture.files import DELETED
 from tiermem.cxlfork.capture.open_files import OpenFile
 from tiermem.cxlfork.capture.refusals import Refusals
-from tiermem.native._fork import ffi
+from tiermem.native._fork import ffi, lib
 
 _PAIR = re.compile(r"\((\d+), (\d+)\)")
 _READ_BYTES = 1 << 20
@@ -27,6 +27,9 @@ def signal_record(file: OpenFile) -> int:
 
 def timer_extra(file: OpenFile) -> bytes:
     """struct image_timerfd."""
+    with file.taken() as fd:
+        lib.process_fd_ask_timer(fd)
+    file = file.looked_at_again()
     timer = ffi.new("struct image_timerfd *")
     timer.clock = int(file.one("clockid"))
     timer.set_flags = int(file.one("settime flags"), 8)

@@ -2,11 +2,14 @@
 #include "listeners.h"
 
 #include <asm/socket.h>
+#include <linux/errno.h>
 
 #include "descriptors.h"
 #include "restorer.h"
 
 enum {
+	UNIX_SOCKETS = 1,	/* AF_UNIX */
+	FAMILY_BYTES = 2,	/* before the name, in a Unix address */
 	LEVEL_IPV6 = 41,
 	IPV6_ONLY = 26,
 	OPTION_REUSE_ADDRESS = 1,	/* bits of struct image_listener's options */
@@ -35,6 +38,30 @@ static long set_options(int fd, uint32_t options)
 	return result;
 }
 
+/* The name of a Unix socket that nobody listens to any more is still there. */
+static int is_left_over(const struct image_listener *listener)
+{
+	const char *name = (const char *)(listener + 1) + FAMILY_BYTES;
+	long probe, result;
+
+	if (listener->family != UNIX_SOCKETS || !*name)
+		return 0;
+	probe = call(socket, UNIX_SOCKETS, listener->type | SYSTEM_O_CLOEXEC, 0);
+	result = call(connect, probe, listener + 1, listener->address_bytes);
+	call(close, probe);
+	return result == -ECONNREFUSED;
+}
+
+static long bind_again(const struct image_fd *fd, const struct image_listener *listener)
+{
+	long result = call(bind, fd->number, listener + 1, listener->address_bytes);
+
+	if (result != -EADDRINUSE || !is_left_over(listener))
+		return result;
+	call(unlink, (const char *)(listener + 1) + FAMILY_BYTES);
+	return call(bind, fd->number, listener + 1, listener->address_bytes);
+}
+
 int make_listener(struct restorer *r, const struct image_fd *fd)
 {
 	const struct image_listener *listener = image_at(r->image, fd->extra.at);
@@ -45,7 +72,7 @@ int make_listener(struct restorer *r, const struct image_fd *fd)
 	if (result >= 0)
 		result = set_options(fd->number, listener->options);
 	if (result >= 0)
-		result = call(bind, fd->number, listener + 1, listener->address_bytes);
+		result = bind_again(fd, listener);
 	if (result >= 0)
 		result = call(listen, fd->number, listener->backlog);
 	return result < 0 ? (int)result : 0;
