@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tiermem.cxlfork.capture.tracing import StoppedProcess
 from tiermem.errors import TiermemError
 from tiermem.layer.pool import Pool, create_pool, open_pool
 
@@ -21,11 +22,11 @@ POOL_BYTES = 96 << 20
 Starter = Callable[..., Target]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _may_trace() -> None:
-    """A container may refuse ptrace; nothing here can be shown then."""
-    from tiermem.cxlfork.capture.tracing import StoppedProcess
-
+@pytest.fixture(scope="session")
+def may_trace() -> None:
+    """Of other users, or in a container that refuses ptrace, nothing can be taken."""
+    if os.geteuid() != 0:
+        pytest.skip("checkpoints need root")
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         try:
             with StoppedProcess(sleeper.pid):
@@ -47,7 +48,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(programs: Path) -> Iterator[Starter]:
+def start(programs: Path, may_trace: None) -> Iterator[Starter]:
     """Starts one by its name, or (`python=True`) a Python text; ended after the test."""
     with ExitStack() as stack:
 

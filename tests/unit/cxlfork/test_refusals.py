@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from tiermem.cxlfork.capture import tracing
 from tiermem.cxlfork.capture.refusals import RefusedError
 from tiermem.cxlfork.capture.tracing import StoppedProcess
 from tiermem.cxlfork.checkpoint import checkpoint
-from tiermem.errors import NameTakenError, NoSpaceError, ProcessGoneError
+from tiermem.errors import NameTakenError, NoRightError, NoSpaceError, ProcessGoneError
 from tiermem.layer.pool import Pool
 
 from tests.unit.cxlfork.conftest import POOL_BYTES, Starter
@@ -39,7 +42,13 @@ def refused(pool: Pool, target: Target) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("if os.fork() == 0: time.sleep(1000); os._exit(0)\n", "it has a child, process"),
+        ("if os.fork() == 0: libc.prctl(1, 9); time.sleep(1000)\n", "it has a child, process"),
+        (
+            # It waits for a child of vfork, and could not be stopped.
+            "if libc.syscall(56, 0x4000 | 17, 0, 0, 0, 0) == 0:\n"
+            "    libc.prctl(1, 9)\n    print('ready', flush=True)\n    time.sleep(1000)\n",
+            "it has a child, process",
+        ),
         ("if os.fork() == 0: os._exit(0)\ntime.sleep(0.1)\n", "it has a child, process"),
         (
             "one = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000))\n"
@@ -86,6 +95,20 @@ def test_a_process_that_is_traced_already(pool: Pool, start: Starter, tmp_path: 
     with StoppedProcess(target.pid), pytest.raises(RefusedError) as caught:
         checkpoint(pool, target.pid, "it")
     assert f"process {os.getpid()} traces it" in caught.value.reasons[0]
+
+
+def test_itself(pool: Pool) -> None:
+    with pytest.raises(RefusedError, match="the one that was asked"):
+        checkpoint(pool, os.getpid(), "it")
+
+
+def test_without_the_right_to(monkeypatch: pytest.MonkeyPatch, start: Starter) -> None:
+    target = start("import time\nprint(flush=True)\ntime.sleep(100)\n", python=True)
+    target.line()
+    fake = SimpleNamespace(trace_seize=lambda *_: -errno.EPERM)
+    monkeypatch.setattr(tracing, "lib", fake)
+    with pytest.raises(NoRightError, match="CAP_SYS_PTRACE"):
+        StoppedProcess(target.pid)
 
 
 def test_a_process_that_has_ended(pool: Pool) -> None:

@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "m5": "Page tiering: run the daemon, look at it, steer it.",
     "probe": "Ask the kernel about migrations, faults and tiering CPU time (eBPF).",
     "porter": "Functions as a service, restored from images instead of started cold.",
+    "fork": "Checkpoint a process into the pool, restore it on any host of the pod.",
     "pool": "Memory shared by hosts: make a pool, look at it, keep it in order.",
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",

@@ -34,7 +34,7 @@ class HeldImage:
 
     check: what is known of its bytes, found out in `checked_ns`; `trouble` says what is
     wrong with it. image: there once it was found good. closers: called when it is let
-    go, by who keeps something open for it.
+    go, by who keeps something open for it. lock: whoever uses what is kept open has it.
     """
 
     def __init__(self, pool: Pool, name: str, extent: Extent) -> None:
@@ -46,7 +46,7 @@ class HeldImage:
         self.is_released = False
         self.closers: list[Callable[[], None]] = []
         self.image: Image | None = None
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     @property
     def entry(self) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,6 +39,7 @@ _REFUSED_FLAGS = {
     "pf": "a device's memory",
     "um": "registered with userfaultfd",
     "uw": "registered with userfaultfd",
+    "ui": "registered with userfaultfd",
     "ss": "a shadow stack",
     "sl": "sealed by mseal",
 }
@@ -139,7 +141,8 @@ def _file_area(pid: int, entry: _Entry, refusals: Refusals) -> Area | None:
     if name == "/dev/zero" and not entry.is_shared:
         return Area(_vma(entry, VmaKind.ANONYMOUS), entry.has_pages)
     if is_at_its_name(name, found):
-        is_fixed = not (entry.is_shared and "w" in entry.permissions)
+        is_written = entry.is_shared and "w" in entry.permissions
+        is_fixed = stat.S_ISREG(found.st_mode) and not is_written
         file = file_record(name, found, is_fixed=is_fixed)
         kind = VmaKind.FILE_SHARED if entry.is_shared else VmaKind.FILE
         return Area(_vma(entry, kind, file), entry.has_pages)

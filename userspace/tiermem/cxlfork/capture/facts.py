@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiermem.errors import ProcessGoneError
 from tiermem.layer.pages.mappings import process_error, read_process_file
 
 PROC = Path("/proc")
@@ -98,9 +100,15 @@ def read_stat(pid: int, tid: int | None = None) -> Stat:
 
 def read_children(pid: int) -> list[int]:
     """Children of all its threads, those that have ended and were not waited for included."""
+    try:
+        tids = [task.name for task in (PROC / str(pid) / "task").iterdir()]
+    except OSError as error:
+        raise process_error(error, pid, "list its threads") from error
     found: list[int] = []
-    for task in (PROC / str(pid) / "task").iterdir():
-        found += map(int, read_process_file(pid, f"task/{task.name}/children").split())
+    for tid in tids:
+        # A thread that has ended meanwhile has left its children to another one.
+        with suppress(ProcessGoneError):
+            found += map(int, read_process_file(pid, f"task/{tid}/children").split())
     return found
 
 

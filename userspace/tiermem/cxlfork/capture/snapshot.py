@@ -41,6 +41,8 @@ _NAMESPACES = ("user", "net", "ipc", "uts")
 def refuse_before_stopping(pid: int, refusals: Refusals) -> None:
     """What can be seen without touching it."""
     status = read_status(pid)
+    if pid == os.getpid():
+        refusals.add("it is the one that was asked to do so")
     if status.number("Kthread"):
         refusals.add("it is a thread of the kernel")
         return
@@ -51,6 +53,8 @@ def refuse_before_stopping(pid: int, refusals: Refusals) -> None:
         refusals.add(f"process {tracer} traces it (a debugger or strace); end that first")
     if status.number("Seccomp"):
         refusals.add("it restricts its system calls by seccomp")
+    # One that waits for a child of vfork could not be stopped.
+    _refuse_children(pid, refusals)
     for kind in _NAMESPACES:
         if not is_in_our_namespace(pid, kind):
             refusals.add(f"it lives in another {kind} namespace")
@@ -93,14 +97,18 @@ def take_snapshot(
 
 def _refuse_stopped(stopped: StoppedProcess, refusals: Refusals) -> None:
     pid = stopped.pid
-    for child in read_children(pid):
-        refusals.add(f"it has a child, process {child}; only single processes can be taken")
+    _refuse_children(pid, refusals)
     if stopped.registers(pid)[CS] == _SEGMENT_OF_32_BITS:
         refusals.add("it is a 32-bit process")
     for tid in credentials_differ(pid, stopped.tids):
         refusals.add(f"thread {tid} has other credentials than the first one")
     if not cwd_is_there(pid):
         refusals.add(f"its working folder {read_link(pid, 'cwd')} is not at its name")
+
+
+def _refuse_children(pid: int, refusals: Refusals) -> None:
+    for child in read_children(pid):
+        refusals.add(f"it has a child, process {child}; only single processes can be taken")
 
 
 def _leader_first(stopped: StoppedProcess) -> list[int]:

@@ -20,7 +20,13 @@ from typing import Any, Self
 
 from tiermem.cxlfork.capture.memory import Memory
 from tiermem.cxlfork.capture.restarted_calls import RESTART, first_number
-from tiermem.errors import KernelError, ProcessGoneError, TiermemError, TimeoutExpiredError
+from tiermem.errors import (
+    KernelError,
+    NoRightError,
+    ProcessGoneError,
+    TiermemError,
+    TimeoutExpiredError,
+)
 from tiermem.layer.pages.mappings import process_error, read_process_file
 from tiermem.native._fork import ffi, lib
 
@@ -69,6 +75,11 @@ class StoppedProcess:
         err = lib.trace_seize(tid, int(limit_s * 1e9))
         if err == -errno.ESRCH and tid != self.pid:
             return
+        if err == -errno.EPERM:
+            raise NoRightError(
+                f"process {self.pid}: may not be stopped by ptrace: that needs root or "
+                "CAP_SYS_PTRACE, and a container or kernel.yama.ptrace_scope may forbid it"
+            )
         self.tids.append(tid)
         if err == -errno.ETIMEDOUT:
             raise TimeoutExpiredError(

@@ -1,0 +1,226 @@
+"""cxlforkd through its API: what it restores goes on without it, and is known to the next."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiermem.cxlfork.image import image_name
+from tiermem.errors import DamagedError, MissingError, TiermemError
+from tiermem.layer.pool import create_pool, open_pool
+from tiermem.layer.pool.local import process_identity
+from tiermem.service.client import LocalClient
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="other processes are root's to trace")
+
+MIB = 1 << 20
+COUNTER = """
+import time
+n = 0
+while True:
+    n += 1
+    print(n, flush=True)
+    time.sleep(0.02)
+"""
+ASKER = "print('got', input(), flush=True); raise SystemExit(3)"
+Daemon = subprocess.Popen[bytes]
+Starter = Callable[..., tuple[Daemon, LocalClient]]
+
+
+def until(is_so: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    """The first true answer."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (answer := is_so()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    return answer
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    path = tmp_path / "pool"
+    create_pool(path, hosts=2, entries=8, size=128 * MIB)
+    return path
+
+
+@pytest.fixture
+def start(tmp_path: Path, pool: Path) -> Iterator[Starter]:
+    """Starts cxlforkd of host 0; all that it restored is ended afterwards."""
+    with ExitStack() as stack:
+
+        def start_it(**changes: Any) -> tuple[Daemon, LocalClient]:
+            socket = tmp_path / "fork.sock"
+            values = {"pool": pool, "socket": socket, "state_file": tmp_path / "fork.json"}
+            options = [f"--set={key}={value}" for key, value in {**values, **changes}.items()]
+            command = [sys.executable, "-m", "tiermem.cli", "fork", "run", *options]
+            daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            stack.callback(stop, daemon)
+            client = LocalClient(socket, timeout_s=30)
+            until(lambda: answers(client))
+            stack.callback(end_all, client)
+            return daemon, client
+
+        yield start_it
+
+
+def answers(client: LocalClient) -> bool:
+    try:
+        client.get("/v1/status")
+    except TiermemError:
+        return False
+    return True
+
+
+def stop(daemon: Daemon, number: int = signal.SIGTERM) -> None:
+    daemon.send_signal(number)
+    daemon.wait()
+
+
+def end_all(client: LocalClient) -> None:
+    if answers(client):
+        for clone in client.get("/v1/clones"):
+            client.post("/v1/end", {"pid": clone["pid"]})
+
+
+@pytest.fixture
+def counter(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """A process that counts into a file, and the file."""
+    file = tmp_path / "count"
+    null = subprocess.DEVNULL
+    with file.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", COUNTER], stdin=null, stdout=out, stderr=null
+        )
+    until(lambda: len(file.read_text().split()) > 3)
+    yield process.pid, file
+    process.kill()
+    process.wait()
+
+
+def test_a_process_is_taken_and_restored_and_goes_on_where_it_was(
+    start: Starter, counter: tuple[int, Path]
+) -> None:
+    _, client = start()
+    pid, file = counter
+    taken = client.post("/v1/checkpoint", {"pid": pid, "name": "count"})
+    assert taken["image_bytes"] > MIB
+    until(lambda: client.get("/v1/images")[0]["state"] == "good")
+    os.kill(pid, signal.SIGKILL)
+    before = file.read_text().split()
+    clones = client.post("/v1/restore", {"name": "count", "count": 2})
+
+    def counted() -> list[int]:
+        return [int(word) for word in file.read_text().split()[len(before) :]]
+
+    # Both go on from the same number, so that each comes twice.
+    begin = min(until(counted))
+    assert begin <= int(before[-1]) + 1
+    until(lambda: all(counted().count(n) == 2 for n in range(begin, begin + 5)))
+    for clone in clones:
+        client.post("/v1/end", {"pid": clone["pid"]})
+    assert client.get("/v1/image", {"name": "count"})["threads"] == 1
+
+
+def test_it_gets_the_descriptors_of_whoever_asks_and_its_exit_status_is_told(
+    start: Starter, tmp_path: Path
+) -> None:
+    _, client = start()
+    asker = subprocess.Popen(
+        [sys.executable, "-c", ASKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: "read" in Path(f"/proc/{asker.pid}/wchan").read_text())
+    client.post("/v1/checkpoint", {"pid": asker.pid, "name": "ask"})
+    asker.communicate(b"parent\n")
+    for word in (b"one", b"other"):
+        ours_in, theirs_in = os.pipe()
+        theirs_out, ours_out = os.pipe()
+        body = {"name": "ask", "stdio_of": os.getpid(), "stdio_fds": [ours_in, ours_out, 2]}
+        (clone,) = client.post("/v1/restore", body)
+        os.close(ours_in)
+        os.close(ours_out)
+        os.write(theirs_in, word + b"\n")
+        assert client.get("/v1/wait", {"pid": str(clone["pid"])}) == {"status": 3}
+        assert os.read(theirs_out, 100) == b"got " + word + b"\n"
+        os.close(theirs_in)
+        os.close(theirs_out)
+
+
+def test_a_daemon_that_is_killed_leaves_its_clones_to_the_next(
+    start: Starter, counter: tuple[int, Path], pool: Path, tmp_path: Path
+) -> None:
+    daemon, client = start(lease_s=0.5)
+    client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
+    (clone,) = client.post("/v1/restore", {"name": "count"})
+    stop(daemon, signal.SIGKILL)
+    assert process_identity(clone["pid"]) is not None
+    _, client = start(lease_s=0.5)
+    assert [one["pid"] for one in client.get("/v1/clones")] == [clone["pid"]]
+    client.post("/v1/remove", {"name": "count"})
+    time.sleep(1.5)
+    with open_pool(pool) as looker:
+        assert len(looker.entries(unfinished=True)) == 1  # the clone's pages
+        client.post("/v1/end", {"pid": clone["pid"]})
+        until(lambda: not looker.entries(unfinished=True))
+    assert client.get("/v1/clones") == []
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["go on", "end"])
+def test_clones_go_on_when_it_stops_unless_they_are_to_end(
+    start: Starter, counter: tuple[int, Path], ends: bool
+) -> None:
+    daemon, client = start(end_clones_at_exit=str(ends).lower())
+    client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
+    (clone,) = client.post("/v1/restore", {"name": "count"})
+    stop(daemon)
+    try:
+        if ends:
+            until(lambda: process_identity(clone["pid"]) is None)
+        else:
+            assert process_identity(clone["pid"]) is not None
+    finally:
+        if not ends:
+            os.kill(clone["init_pid"], signal.SIGKILL)
+
+
+def test_what_cannot_be_restored_is_said_and_leaves_nothing(
+    start: Starter, counter: tuple[int, Path], pool: Path
+) -> None:
+    _, client = start(clones_max=2, verify_ahead="false")
+    with pytest.raises(MissingError, match="has no image 'nothing'; it has none"):
+        client.post("/v1/restore", {"name": "nothing"})
+    client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
+    with pytest.raises(TiermemError, match="clones_max allows 2"):
+        client.post("/v1/restore", {"name": "count", "count": 3})
+    with open_pool(pool) as looker:
+        entry = looker.find(image_name("count"))
+    assert entry is not None
+    with pool.open("r+b") as file:
+        file.seek(entry.offset + entry.bytes - 1)
+        file.write(b"\xa5")
+    with pytest.raises(DamagedError, match=r"'fork/count' is damaged"):
+        client.post("/v1/restore", {"name": "count"})
+    assert client.get("/v1/clones") == []
+    assert client.get("/v1/status")["totals"]["failures"] == 2
+
+
+def test_a_wrong_request_is_told_what_is_wrong(start: Starter) -> None:
+    _, client = start(ghosts=0)
+    for route, body, said in (
+        ("/v1/checkpoint", {"name": "x"}, "checkpoint: pid: is missing"),
+        ("/v1/restore", {"name": "x", "policy": "mov"}, "restore: policy = "),
+        ("/v1/restore", {"name": "x", "count": 0}, "must be at least 1"),
+        ("/v1/end", {"pid": 1}, "process 1: was not restored by this daemon"),
+    ):
+        with pytest.raises(TiermemError, match=said):
+            client.post(route, body)

@@ -1,0 +1,128 @@
+"""The processes that a host has restored: which there are, and how they ended.
+
+They are not lost when the daemon ends: each lives in a container of its own, whose
+first process holds the image in the pool for it. A daemon that starts again finds them
+by what it saved; how those end it can no longer be told.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+from tiermem.cxlfork.restore import RestoredProcess
+from tiermem.errors import MissingError, TiermemError
+from tiermem.layer.pool.local import is_running, process_identity
+
+
+class SavedClone(BaseModel):
+    """A clone as the state file has it."""
+
+    identity: int
+    pid: int
+    image: str
+    policy: str
+    started_ns: int
+
+
+class SavedClones(BaseModel):
+    """The state file."""
+
+    clones: list[SavedClone] = Field(default_factory=list)
+
+
+@dataclass
+class Clone:
+    """A restored process. identity: of its container's first process (pool/local.py)."""
+
+    identity: int
+    pid: int
+    image: str
+    policy: str
+    started_ns: int
+    process: RestoredProcess | None = None
+    phases_ns: dict[str, int] | None = None
+
+    def is_running(self) -> bool:
+        """Whether it still is."""
+        return is_running(self.identity)
+
+    def end(self) -> None:
+        """Kill it and all that it started."""
+        if self.is_running():
+            os.kill(self.identity >> 40, signal.SIGKILL)
+
+    def saved(self) -> SavedClone:
+        """What the state file keeps."""
+        return SavedClone(
+            identity=self.identity,
+            pid=self.pid,
+            image=self.image,
+            policy=self.policy,
+            started_ns=self.started_ns,
+        )
+
+
+class Clones:
+    """All restored processes of this host that have not ended."""
+
+    def __init__(self, limit: int, saved: Iterable[SavedClone] = ()) -> None:
+        self._limit = limit
+        self._by_pid: dict[int, Clone] = {}
+        self.ended = 0
+        for one in saved:
+            clone = Clone(**one.model_dump())
+            if clone.is_running():
+                self._by_pid[clone.pid] = clone
+
+    def check_room(self, count: int) -> None:
+        """TiermemError where so many more would be too many."""
+        if len(self._by_pid) + count > self._limit:
+            raise TiermemError(
+                f"{len(self._by_pid)} restored processes are running, and {count} more are wanted; "
+                f"clones_max allows {self._limit}"
+            )
+
+    def add(self, image: str, policy: str, process: RestoredProcess) -> Clone:
+        """Note a process that was just restored."""
+        identity = process_identity(process.init_pid) or process.init_pid << 40
+        clone = Clone(
+            identity,
+            process.pid,
+            image,
+            policy,
+            started_ns=time.time_ns(),
+            process=process,
+            phases_ns=process.phases,
+        )
+        self._by_pid[clone.pid] = clone
+        return clone
+
+    def all(self) -> list[Clone]:
+        """Those that run, by age; forgets those that have ended."""
+        for pid, clone in list(self._by_pid.items()):
+            if not clone.is_running():
+                del self._by_pid[pid]
+                self.ended += 1
+        return sorted(self._by_pid.values(), key=lambda clone: clone.started_ns)
+
+    def find(self, pid: int) -> Clone:
+        """One of them. MissingError."""
+        clone = self._by_pid.get(pid)
+        if clone is None:
+            raise MissingError(f"process {pid}: was not restored by this daemon, or has ended")
+        return clone
+
+    def end_all(self) -> None:
+        """Kill them."""
+        for clone in self.all():
+            clone.end()
+
+    def saved(self) -> SavedClones:
+        """For the state file."""
+        return SavedClones(clones=[clone.saved() for clone in self.all()])

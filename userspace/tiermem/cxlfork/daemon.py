@@ -1,0 +1,170 @@
+"""cxlforkd: one host's share of CXLfork as a service.
+
+All that blocks runs beside the event loop: checkpoints in one thread of their own
+(ptrace belongs to the thread that attached), the rest in others. The daemon follows
+what is published and removed in the pool, checks images ahead, keeps ghosts ready, and
+gives back what ended clones held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tiermem.cxlfork.capture.options import Options
+from tiermem.cxlfork.checkpoint import Checkpoint
+from tiermem.cxlfork.clones import Clone, Clones, SavedClones
+from tiermem.cxlfork.host import ForkHost
+from tiermem.cxlfork.policies import Policy
+from tiermem.cxlfork.settings import ForkSettings
+from tiermem.errors import TiermemError
+from tiermem.service.state import StateFile
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """A checkpoint under way."""
+
+    done_pages: int = 0
+    pages: int = 0
+
+
+@dataclass
+class Totals:
+    """Since the daemon started."""
+
+    checkpoints: int = 0
+    restores: int = 0
+    failures: int = 0
+    restore_ns: int = 0
+
+
+class ForkDaemon:
+    """Built from settings; `run` until cancelled, then `stop`."""
+
+    def __init__(self, settings: ForkSettings) -> None:
+        self.settings = settings
+        self.host = ForkHost(
+            settings.pool, settings.host, lease_s=settings.lease_s, ghosts=settings.ghosts
+        )
+        self._state = StateFile(settings.state_file, SavedClones)
+        saved = self._state.load() or SavedClones()
+        self.clones = Clones(settings.clones_max, saved.clones)
+        self.under_way: dict[str, Progress] = {}
+        self.totals = Totals()
+        self.trouble = ""
+        self._tracer = ThreadPoolExecutor(1, "checkpoint")
+        self._saved = self.clones.saved()
+
+    async def run(self) -> None:
+        """Follow the pool for ever; what fails is told of and tried again."""
+        while True:
+            try:
+                await asyncio.to_thread(self._follow)
+                self.trouble = ""
+            except TiermemError as error:
+                if self.trouble != str(error):
+                    _log.error("%s", error)
+                self.trouble = str(error)
+            await asyncio.sleep(self.settings.scan_s)
+
+    def _follow(self) -> None:
+        self.host.ghosts.refill()
+        for held in self.host.store.scan():
+            if self.settings.verify_ahead:
+                try:
+                    held.make_ready()
+                    _log.info("image %s: checked in %.1f ms", held.name, held.checked_ns / 1e6)
+                except TiermemError as error:
+                    _log.error("image %s: %s", held.name, error)
+        self._save()
+        # What other hosts wish away is gone when this one has collected.
+        self.host.pool.collect()
+
+    def _save(self) -> None:
+        now = self.clones.saved()
+        if now != self._saved:
+            self._state.save(now)
+            self._saved = now
+
+    async def checkpoint(self, pid: int, name: str, options: Options) -> Checkpoint:
+        """See ForkHost.checkpoint; one at a time."""
+        if name in self.under_way:
+            raise TiermemError(f"image {name!r}: a checkpoint of that name is under way")
+        progress = self.under_way[name] = Progress()
+
+        def note(done_pages: int, pages: int) -> None:
+            progress.done_pages, progress.pages = done_pages, pages
+
+        def take() -> Checkpoint:
+            return self.host.checkpoint(pid, name, options, note)
+
+        try:
+            taken = await asyncio.get_running_loop().run_in_executor(self._tracer, take)
+        except TiermemError:
+            self.totals.failures += 1
+            raise
+        finally:
+            del self.under_way[name]
+        self.totals.checkpoints += 1
+        _log.info("process %d: taken into image %s", pid, name)
+        return taken
+
+    async def restore(
+        self, name: str, policy: Policy, count: int, stdio: tuple[int, int, int]
+    ) -> list[Clone]:
+        """So many new processes; all or none."""
+        self.clones.check_room(count)
+        made: list[Clone] = []
+        try:
+            for _ in range(count):
+                made.append(await self._restore_one(name, policy, stdio))
+        except TiermemError:
+            self.totals.failures += 1
+            for clone in made:
+                clone.end()
+            raise
+        return made
+
+    async def _restore_one(self, name: str, policy: Policy, stdio: tuple[int, int, int]) -> Clone:
+        began_ns = time.monotonic_ns()
+        process = await asyncio.to_thread(self.host.restore, name, policy, stdio)
+        self.totals.restores += 1
+        self.totals.restore_ns += time.monotonic_ns() - began_ns
+        clone = self.clones.add(name, policy.value, process)
+        # At once: a daemon that dies now must find it again.
+        self._save()
+        return clone
+
+    async def wait(self, pid: int) -> int:
+        """The exit status of a clone once it has ended; negative: the signal that ended it."""
+        process = self.clones.find(pid).process
+        if process is None:
+            raise TiermemError(f"process {pid}: an earlier daemon restored it; how it ends is lost")
+        return await asyncio.to_thread(process.wait)
+
+    def state(self) -> Mapping[str, object]:
+        """What `status` shows."""
+        return {
+            "pool": str(self.settings.pool),
+            "host": self.settings.host,
+            "ghosts": self.host.ghosts.ready,
+            "images": len(self.host.store.all()),
+            "clones": len(self.clones.all()),
+            "totals": vars(self.totals),
+            "trouble": self.trouble,
+        }
+
+    def stop(self) -> None:
+        """Let go of everything; the clones go on, unless the settings say otherwise."""
+        if self.settings.end_clones_at_exit:
+            self.clones.end_all()
+        self._save()
+        self._tracer.shutdown()
+        self.host.close()

@@ -1,0 +1,101 @@
+"""CXLfork on one host: its pool, the images in it, and the processes restored from them.
+
+The daemon and the command line's own mode (`--pool`) are both made of this; it blocks,
+and may be called from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from tiermem.cxlfork.capture.options import Options
+from tiermem.cxlfork.checkpoint import Checkpoint, Progress, checkpoint
+from tiermem.cxlfork.ghosts import Ghosts
+from tiermem.cxlfork.image import Image
+from tiermem.cxlfork.policies import Policy
+from tiermem.cxlfork.restore import RestoredProcess, Source, restore
+from tiermem.cxlfork.store import HeldImage, ImageStore, check_name
+from tiermem.errors import KernelError
+from tiermem.layer.pool import open_pool
+from tiermem.native._fork import lib
+
+
+class ForkHost:
+    """See the module."""
+
+    def __init__(self, pool: Path, host: int, *, lease_s: float, ghosts: int = 0) -> None:
+        """Open the pool as that host. Everything that can be wrong with it is a TiermemError."""
+        self.pool = open_pool(pool, host, lease_s=lease_s)
+        self.store = ImageStore(self.pool)
+        self.ghosts = Ghosts(ghosts)
+        self._sources: dict[HeldImage, Source] = {}
+
+    def checkpoint(
+        self, pid: int, name: str, options: Options, progress: Progress | None = None
+    ) -> Checkpoint:
+        """Take process `pid` into an image; it goes on running. NameTakenError; RefusedError
+        names what cannot be taken along."""
+        check_name(name)
+        taken = checkpoint(self.pool, pid, name, options, progress)
+        self.store.scan()
+        return taken
+
+    def restore(self, name: str, policy: Policy, stdio: tuple[int, int, int]) -> RestoredProcess:
+        """A new process from an image; stdio: descriptors for its 0, 1 and 2, where those
+        were not files. Nothing is left of it where this fails."""
+        held = self.store.find(name)
+        ghost = self.ghosts.take()
+        try:
+            with held.lock:
+                source = self._source(held, held.make_ready())
+                held.lend(ghost.pid)
+                return restore(source, ghost, policy, stdio)
+        except BaseException:
+            ghost.close()
+            raise
+
+    def _source(self, held: HeldImage, image: Image) -> Source:
+        """What restores of an image share; open until it is let go."""
+        source = self._sources.get(held)
+        if source is None:
+            source = self._sources[held] = Source(self.pool, image, held.entry)
+
+            def close() -> None:
+                self._sources.pop(held).close()
+
+            held.closers.append(close)
+        return source
+
+    def image(self, name: str) -> HeldImage:
+        """An image, checked."""
+        held = self.store.find(name)
+        held.make_ready()
+        return held
+
+    def close(self) -> None:
+        """Let go of everything. Restored processes go on, and hold their images themselves."""
+        self.ghosts.close()
+        self.store.close()
+        self.pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def fd_of_process(pid: int, number: int) -> int:
+    """A descriptor of our own for another process's open file; to be closed. KernelError."""
+    fd = int(lib.process_fd_take(pid, number))
+    if fd < 0:
+        raise KernelError(f"take descriptor {number} of process {pid}", -fd)
+    return fd
+
+
+def null_stdio() -> tuple[int, int, int]:
+    """Descriptors of /dev/null, for who has none to give; to be closed."""
+    first = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    return first, os.dup(first), os.dup(first)
