@@ -150,6 +150,17 @@ def test_another_kind_of_host_is_refused(source: Source, change: dict[str, Any],
         fitness.check_host(image)
 
 
+def test_numbers_that_this_host_does_not_have_are_refused(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tids = [thread.tid for thread in source.image.threads]
+    limit = tmp_path / "pid_max"
+    limit.write_text(f"{max(tids)}\n")
+    monkeypatch.setattr(fitness, "PID_MAX", limit)
+    with pytest.raises(MissingError, match=f"numbers here end below {max(tids)}: raise kernel"):
+        fitness.check_host(source.image)
+
+
 def _writable_front(source: Source) -> Any:
     """The image's first bytes, in the pool: as damage that was not seen."""
     from tiermem.native._fork import ffi

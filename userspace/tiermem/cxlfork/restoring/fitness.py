@@ -17,6 +17,7 @@ from tiermem.errors import MissingError
 from tiermem.native._fork import lib
 
 RESTORER_PID = 1
+PID_MAX = Path("/proc/sys/kernel/pid_max")
 
 
 def check_host(image: Image) -> None:
@@ -39,8 +40,18 @@ def check_host(image: Image) -> None:
             f"{what}: was made under kernel {facts.kernel}, and this one's vdso "
             f"({os.uname().release}) is another: restore it on a host with the same kernel"
         )
-    if RESTORER_PID in (thread.tid for thread in image.threads):
+    _check_pids(what, [thread.tid for thread in image.threads])
+
+
+def _check_pids(what: str, pids: list[int]) -> None:
+    if RESTORER_PID in pids:
         raise MissingError(f"{what}: its process was pid 1, which is the restorer's")
+    limit = int(PID_MAX.read_text())
+    if max(pids) >= limit:
+        raise MissingError(
+            f"{what}: has a thread of number {max(pids)}, and numbers here end below {limit}: "
+            f"raise kernel.pid_max (sysctl)"
+        )
 
 
 def check_files(image: Image) -> None:
