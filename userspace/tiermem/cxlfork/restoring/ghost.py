@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tiermem import native
-from tiermem.errors import KernelError, MissingError, ProcessGoneError
+from tiermem.errors import KernelError, MissingError
 from tiermem.native._fork import lib
 from tiermem.native.restorer_build import FILE
 
@@ -38,12 +38,9 @@ class Ghost:
         self.pid: int = result
 
     def send(self, command: bytes, fds: list[int]) -> None:
-        """Give it its command. ProcessGoneError where it was killed."""
-        try:
+        """Give it its command. Where it has ended, its report may say why."""
+        with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self.control, [command], fds)
-        except OSError as error:
-            self.close()
-            raise ProcessGoneError(self.pid) from error
 
     def close(self) -> None:
         """End it, and all that there is in its namespaces."""

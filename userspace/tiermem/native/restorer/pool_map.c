@@ -59,9 +59,8 @@ int64_t claim_free_space(const struct image_header *image, uint64_t bytes)
 		uint64_t to = i < count ? vmas[i].start : USER_SPACE_END;
 
 		result = claim_between(from, to, bytes);
-		if (result > 0 || result != -ENOMEM)
-			if (result != -EEXIST)
-				return result;
+		if (result != -ENOMEM && result != -EEXIST)
+			return result;
 		if (i < count)
 			from = vmas[i].end;
 	}
