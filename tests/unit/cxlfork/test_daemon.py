@@ -150,8 +150,10 @@ def test_it_gets_the_descriptors_of_whoever_asks_and_its_exit_status_is_told(
         os.close(ours_in)
         os.close(ours_out)
         os.write(theirs_in, word + b"\n")
-        assert client.get("/v1/wait", {"pid": str(clone["pid"])}) == {"status": 3}
         assert os.read(theirs_out, 100) == b"got " + word + b"\n"
+        until(lambda pid=clone["pid"]: process_identity(pid) is None)
+        assert client.get("/v1/clones") == []
+        assert client.get("/v1/wait", {"pid": str(clone["pid"])}) == {"status": 3}
         os.close(theirs_in)
         os.close(theirs_out)
 
