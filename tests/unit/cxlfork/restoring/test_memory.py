@@ -12,7 +12,7 @@ from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import Note
 
 from tests.unit.cxlfork.conftest import Starter
-from tests.unit.cxlfork.restoring.conftest import Cloner
+from tests.unit.cxlfork.restoring.conftest import GO_ON, Cloner
 
 PAGE = 4096
 
@@ -89,6 +89,30 @@ def test_a_page_is_brought_when_it_is_touched(
     source = cloner.take(target)
     clone = cloner.restore(source)
     assert _resident_pages(clone.process.pid) < source.image.stored_pages / 2
+
+
+def test_children_that_have_ended_are_not_served(
+    start: Starter, cloner: Cloner, tmp_path: Path
+) -> None:
+    text = (
+        f"{GO_ON}print('ready', flush=True)\nwait_for(sys.argv[1])\n"
+        "for _ in range(20):\n"
+        "    pid = os.fork() or os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+        "print('done', flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    target = start(text, tmp_path / "go", python=True)
+    assert target.line() == "ready"
+    clone = cloner.restore(cloner.take(target))
+    before = _open_files(clone.process.init_pid)
+    (tmp_path / "go").touch()
+    assert clone.line() == "done"
+    assert _open_files(clone.process.init_pid) <= before + 2
+
+
+def _open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def _resident_pages(pid: int) -> int:

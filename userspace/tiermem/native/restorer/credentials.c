@@ -68,7 +68,7 @@ static long set_capabilities(const uint64_t *wanted)
 	return result;
 }
 
-int set_credentials(struct restorer *r)
+int set_users(struct restorer *r)
 {
 	const struct image_process *process = &r->image->process;
 	/* Capabilities stay as they are while users change. */
@@ -81,11 +81,17 @@ int set_credentials(struct restorer *r)
 		result = set_ids(r);
 	if (result == 0)
 		result = call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (result == 0)
-		result = call(prctl, PR_SET_SECUREBITS, process->securebits, 0, 0, 0);
-	if (result == 0)
-		result = set_capabilities(process->capabilities);
 	if (result == 0 && process->no_new_privs)
 		result = call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return result < 0 ? failed(r, RESTORE_STEP_CREDENTIALS, 0, result) : 0;
+}
+
+int give_up_rights(struct restorer *r)
+{
+	const struct image_process *process = &r->image->process;
+	long result = call(prctl, PR_SET_SECUREBITS, process->securebits, 0, 0, 0);
+
+	if (result == 0)
+		result = set_capabilities(process->capabilities);
 	return result < 0 ? failed(r, RESTORE_STEP_CREDENTIALS, 0, result) : 0;
 }

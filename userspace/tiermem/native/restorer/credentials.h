@@ -4,7 +4,11 @@
 
 struct restorer;
 
-/* Users, groups and capabilities of the calling thread; rights are only given up. */
-int set_credentials(struct restorer *r);
+/* Users and groups, by the leader before there are other threads, which are born with them.
+ * Its capabilities stay. */
+int set_users(struct restorer *r);
+
+/* Capabilities, by each thread for itself, as the last thing: rights are only given up. */
+int give_up_rights(struct restorer *r);
 
 #endif

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "attributes.h"
 #include "clear.h"
+#include "credentials.h"
 #include "descriptors.h"
 #include "kernels_own.h"
 #include "lazy_pages.h"
@@ -65,6 +66,8 @@ static int make_in_arena(struct restorer *r)
 	phase_ends(r, RESTORE_PHASE_MEMORY);
 	if (result == 0)
 		result = set_actions(r);
+	if (result == 0)
+		result = set_users(r);
 	if (result == 0)
 		result = make_threads(r);
 	phase_ends(r, RESTORE_PHASE_THREADS);

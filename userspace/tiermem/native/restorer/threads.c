@@ -76,7 +76,7 @@ static int set_thread_state(struct restorer *r, uint32_t index)
 	if (result < 0)
 		return failed(r, RESTORE_STEP_THREAD_STATE, index, result);
 	result = queue_signals(r, thread->tid, thread->first_pending, thread->pending);
-	return result < 0 ? (int)result : set_credentials(r);
+	return result < 0 ? (int)result : give_up_rights(r);
 }
 
 __attribute__((used)) _Noreturn static void run_thread(struct restorer *r)
