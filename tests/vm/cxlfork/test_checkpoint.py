@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
-
 import pytest
-from tiermem.testbed import Guest, boot, load_topology
+from tiermem.testbed import Guest
 
 from tests.vm.guest_python import ENVIRONMENT, SOURCE
 from tests.vm.kmod.guest_modules import load, unload
@@ -19,12 +16,11 @@ PYTEST = (
 UNIT = ("parent", "process", "descriptors", "refusals", "memory", "killed")
 
 
-@pytest.fixture(scope="module", params=["newest", "lts"])
-def fork_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
+@pytest.fixture(scope="module", params=["dax_guest", "dax_guest_lts"], ids=["newest", "lts"])
+def fork_guest(request: pytest.FixtureRequest) -> Guest:
     """A guest with /dev/dax0.0 for a pool."""
-    kernel: Literal["newest", "lts"] = request.param
-    with boot(load_topology("one-host", cxl_use="devdax", dram="1G"), kernel=kernel) as pod:
-        yield pod["a"]
+    guest: Guest = request.getfixturevalue(request.param)
+    return guest
 
 
 def run(guest: Guest, *words: str) -> None:

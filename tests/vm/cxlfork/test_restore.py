@@ -4,10 +4,9 @@ of a pool that is a file, in a guest whose pool is a device, on both kernels."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import pytest
-from tiermem.testbed import Guest, boot, load_topology
+from tiermem.testbed import Guest
 
 from tests.vm.guest_python import ENVIRONMENT, SOURCE
 from tests.vm.kmod.guest_modules import load, unload
@@ -16,14 +15,13 @@ MODULE = "tiermem_image"
 TESTS_S = 1500
 
 
-@pytest.fixture(scope="module", params=["newest", "lts"])
+@pytest.fixture(scope="module", params=["dax_guest", "dax_guest_lts"], ids=["newest", "lts"])
 def fork_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     """A guest with /dev/dax0.0 and the module."""
-    kernel: Literal["newest", "lts"] = request.param
-    with boot(load_topology("one-host", cxl_use="devdax", dram="768M"), kernel=kernel) as pod:
-        load(pod["a"], MODULE)
-        yield pod["a"]
-        unload(pod["a"], MODULE)
+    guest: Guest = request.getfixturevalue(request.param)
+    load(guest, MODULE)
+    yield guest
+    unload(guest, MODULE)
 
 
 @pytest.mark.timeout(TESTS_S + 600)
