@@ -38,7 +38,7 @@ native: $(VENV)/.installed
 
 .PHONY: unit
 unit: setup ## tests/unit: host only, seconds
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed

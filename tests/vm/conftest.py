@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest, Pod, boot, load_topology
 
-SHARED_GUESTS = ("guest", "guest_lts", "icount_guest", "two_hosts")
+SHARED_GUESTS = ("guest", "guest_lts", "icount_guest", "dax_guest", "dax_guest_lts", "two_hosts")
 BOOT_AND_TEST_S = 900
 
 running: dict[str, list[Guest]] = {}
@@ -38,6 +38,22 @@ def icount_guest() -> Iterator[Guest]:
     """One host with one CPU whose clock counts instructions; hardware model idle."""
     with boot(load_topology("one-host", cpus=1), time="icount", plugin=True) as pod:
         running["icount_guest"] = list(pod.values())
+        yield pod["a"]
+
+
+@pytest.fixture(scope="session")
+def dax_guest() -> Iterator[Guest]:
+    """One host whose CXL memory is /dev/dax0.0, on the newest kernel."""
+    with boot(load_topology("one-host", cxl_use="devdax"), kernel="newest") as pod:
+        running["dax_guest"] = list(pod.values())
+        yield pod["a"]
+
+
+@pytest.fixture(scope="session")
+def dax_guest_lts() -> Iterator[Guest]:
+    """The same on Debian's 6.12."""
+    with boot(load_topology("one-host", cxl_use="devdax"), kernel="lts") as pod:
+        running["dax_guest_lts"] = list(pod.values())
         yield pod["a"]
 
 

@@ -150,10 +150,11 @@ def test_it_gets_the_descriptors_of_whoever_asks_and_its_exit_status_is_told(
         os.close(ours_in)
         os.close(ours_out)
         os.write(theirs_in, word + b"\n")
+        with os.fdopen(theirs_out, "rb") as answer:
+            assert answer.readline() == b"got " + word + b"\n"
+        until(lambda: client.get("/v1/clones") == [])
         assert client.get("/v1/wait", {"pid": str(clone["pid"])}) == {"status": 3}
-        assert os.read(theirs_out, 100) == b"got " + word + b"\n"
         os.close(theirs_in)
-        os.close(theirs_out)
 
 
 def test_a_daemon_that_is_killed_leaves_its_clones_to_the_next(
@@ -172,7 +173,7 @@ def test_a_daemon_that_is_killed_leaves_its_clones_to_the_next(
         assert len(looker.entries(unfinished=True)) == 1  # the clone's pages
         client.post("/v1/end", {"pid": clone["pid"]})
         until(lambda: not looker.entries(unfinished=True))
-    assert client.get("/v1/clones") == []
+    until(lambda: client.get("/v1/clones") == [])
 
 
 @pytest.mark.parametrize("ends", [False, True], ids=["go on", "end"])

@@ -58,12 +58,9 @@ def tiermem(guest: Guest, *words: str) -> Any:
 
 def start(guest: Guest, unit: str, *command: str, output: str | None = None) -> None:
     settings = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
-    where = [] if output is None else [f"--property=StandardOutput=append:{output}"]
-    null = "--property=StandardError=null"
-    guest.check(
-        ["systemd-run", "--quiet", f"--unit={unit}", *where, null, *settings, *command],
-        timeout_s=120,
-    )
+    if output is not None:
+        settings += [f"--property=StandardOutput=append:{output}", "--property=StandardError=null"]
+    guest.check(["systemd-run", "--quiet", f"--unit={unit}", *settings, *command], timeout_s=120)
 
 
 def lines_of(guest: Guest, at_least: int = 0) -> list[str]:
@@ -146,7 +143,9 @@ def test_policies_decide_whose_the_pages_are(pod: Pod, taken: tuple[int, list[st
 @pytest.mark.parametrize("host", ["a", "b"])
 def test_a_hundred_in_a_row(pod: Pod, taken: tuple[int, list[str]], host: str) -> None:
     guest = pod[host]
-    guest.check(["python3", "-c", RESTORE_AND_END, "100", "mow"], env=ENVIRONMENT, timeout_s=600)
+    command = ["python3", "-c", RESTORE_AND_END, "100", "mow"]
+    done = guest.exec(command, env=ENVIRONMENT, timeout_s=600)
+    assert done.status == 0, guest.exec(["journalctl", "-u", "fork", "-n", "50"]).stdout
     assert tiermem(guest, "ps", "--json") == []
     log = guest.check(["dmesg"]).stdout
     assert not [line for line in log.splitlines() if "BUG" in line or "Bad " in line]

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import pytest
-from tiermem.testbed import Guest, boot, load_topology
+from tiermem.testbed import Guest
 
 from tests.vm.kmod.guest_modules import load, run_cases, unload
 
 MODULE = "tiermem_image"
 
 
-@pytest.fixture(scope="module", params=["newest", "lts"])
+@pytest.fixture(scope="module", params=["dax_guest", "dax_guest_lts"], ids=["newest", "lts"])
 def kmod_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     """A guest with /dev/dax0.0 and the module."""
-    kernel: Literal["newest", "lts"] = request.param
-    with boot(load_topology("one-host", cxl_use="devdax", dram="768M"), kernel=kernel) as pod:
-        load(pod["a"], MODULE)
-        yield pod["a"]
-        unload(pod["a"], MODULE)
+    guest: Guest = request.getfixturevalue(request.param)
+    load(guest, MODULE)
+    yield guest
+    unload(guest, MODULE)
 
 
 def test_a_mapping_is_the_processes_own_memory(kmod_guest: Guest) -> None:

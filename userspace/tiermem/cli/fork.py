@@ -75,7 +75,8 @@ def checkpoint(
     *,
     name: Annotated[str, typer.Option("--name", "-n", help="What to call the image.")],
     close_sockets: Annotated[
-        bool, typer.Option("--close-sockets", help="Leave connected sockets out of the image.")
+        bool,
+        typer.Option("--close-sockets", help="Leave sockets out, but for those of --relisten."),
     ] = False,
     relisten: Annotated[
         bool, typer.Option("--relisten", help="Listen anew on listening sockets when restored.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from pydantic import BaseModel, Field
 from tiermem.cxlfork.restore import RestoredProcess
 from tiermem.errors import MissingError, TiermemError
 from tiermem.layer.pool.local import is_running, process_identity
+
+# Whoever started a clone may ask how it ended a while later.
+_ENDED_REMEMBERED = 1024
 
 
 class SavedClone(BaseModel):
@@ -69,12 +73,13 @@ class Clone:
 
 
 class Clones:
-    """All restored processes of this host that have not ended."""
+    """All restored processes of this host that have not ended. For several threads."""
 
     def __init__(self, limit: int, saved: Iterable[SavedClone] = ()) -> None:
         self._limit = limit
         self._by_pid: dict[int, Clone] = {}
-        self.ended = 0
+        self._ended: dict[int, int] = {}
+        self._lock = threading.RLock()
         for one in saved:
             clone = Clone(**one.model_dump())
             if clone.is_running():
@@ -82,9 +87,10 @@ class Clones:
 
     def check_room(self, count: int) -> None:
         """TiermemError where so many more would be too many."""
-        if len(self._by_pid) + count > self._limit:
+        running = len(self.all())
+        if running + count > self._limit:
             raise TiermemError(
-                f"{len(self._by_pid)} restored processes are running, and {count} more are wanted; "
+                f"{running} restored processes are running, and {count} more are wanted; "
                 f"clones_max allows {self._limit}"
             )
 
@@ -100,20 +106,46 @@ class Clones:
             process=process,
             phases_ns=process.phases,
         )
-        self._by_pid[clone.pid] = clone
+        with self._lock:
+            self._ended.pop(clone.pid, None)
+            self._by_pid[clone.pid] = clone
         return clone
 
     def all(self) -> list[Clone]:
-        """Those that run, by age; forgets those that have ended."""
-        for pid, clone in list(self._by_pid.items()):
-            if not clone.is_running():
-                del self._by_pid[pid]
-                self.ended += 1
-        return sorted(self._by_pid.values(), key=lambda clone: clone.started_ns)
+        """Those that run, by age."""
+        with self._lock:
+            for clone in list(self._by_pid.values()):
+                if not clone.is_running():
+                    self._forget(clone, clone.process.poll() if clone.process else None)
+            return sorted(self._by_pid.values(), key=lambda clone: clone.started_ns)
+
+    def status(self, pid: int) -> int | None:
+        """How one of them ended (negative: by that signal), None while it runs. MissingError;
+        TiermemError where that cannot be told."""
+        with self._lock:
+            if pid in self._ended:
+                return self._ended[pid]
+            clone = self.find(pid)
+            if clone.process is None:
+                raise TiermemError(
+                    f"process {pid}: an earlier daemon restored it; how it ends is lost"
+                )
+            status = clone.process.poll()
+            if status is not None:
+                self._forget(clone, status)
+            return status
+
+    def _forget(self, clone: Clone, status: int | None) -> None:
+        del self._by_pid[clone.pid]
+        if status is not None:
+            self._ended[clone.pid] = status
+            while len(self._ended) > _ENDED_REMEMBERED:
+                del self._ended[next(iter(self._ended))]
 
     def find(self, pid: int) -> Clone:
         """One of them. MissingError."""
-        clone = self._by_pid.get(pid)
+        with self._lock:
+            clone = self._by_pid.get(pid)
         if clone is None:
             raise MissingError(f"process {pid}: was not restored by this daemon, or has ended")
         return clone

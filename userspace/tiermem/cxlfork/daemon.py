@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from tiermem.cxlfork.settings import ForkSettings
 from tiermem.errors import TiermemError
 from tiermem.service.state import StateFile
 
+_LOOK_S = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +62,7 @@ class ForkDaemon:
         self.totals = Totals()
         self.trouble = ""
         self._tracer = ThreadPoolExecutor(1, "checkpoint")
+        self._saving = threading.Lock()
         self._saved = self.clones.saved()
 
     async def run(self) -> None:
@@ -88,10 +91,11 @@ class ForkDaemon:
         self.host.pool.collect()
 
     def _save(self) -> None:
-        now = self.clones.saved()
-        if now != self._saved:
-            self._state.save(now)
-            self._saved = now
+        with self._saving:
+            now = self.clones.saved()
+            if now != self._saved:
+                self._state.save(now)
+                self._saved = now
 
     async def checkpoint(self, pid: int, name: str, options: Options) -> Checkpoint:
         """See ForkHost.checkpoint; one at a time."""
@@ -144,10 +148,9 @@ class ForkDaemon:
 
     async def wait(self, pid: int) -> int:
         """The exit status of a clone once it has ended; negative: the signal that ended it."""
-        process = self.clones.find(pid).process
-        if process is None:
-            raise TiermemError(f"process {pid}: an earlier daemon restored it; how it ends is lost")
-        return await asyncio.to_thread(process.wait)
+        while (status := self.clones.status(pid)) is None:
+            await asyncio.sleep(_LOOK_S)
+        return status
 
     def state(self) -> Mapping[str, object]:
         """What `status` shows."""
