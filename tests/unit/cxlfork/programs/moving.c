@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Memory that is given back, moved, unmapped and forked when its first touch may still be
- * to come. usage: moving FILE; waits until FILE is there, says what is wrong, if anything.
+ * to come. usage: moving FILE [part]; waits until FILE is there, says what is wrong, if
+ * anything. part: only whether a part of a mapping has zeros where it grows.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -20,11 +21,13 @@ static char value(int page)
 	return (char)(page % 251 + 1);
 }
 
+/* Between two pages that nobody may touch: a mapping of its own. */
 static char *make(void)
 {
-	char *at = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			0);
+	char *at = mmap(NULL, (PAGES + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	at += PAGE;
+	mprotect(at, PAGES * PAGE, PROT_READ | PROT_WRITE);
 	for (int i = 0; i < PAGES; i++)
 		memset(at + i * PAGE, value(i), PAGE);
 	return at;
@@ -55,18 +58,27 @@ static void check_given_back(char *at)
 
 static void check_moved(char *at)
 {
-	char *there = mmap(NULL, 2 * PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *to = mremap(at + 200 * PAGE, 200 * PAGE, 300 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-			  there + PAGES * PAGE);
+	char *there = mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *to = mremap(at + 200 * PAGE, 200 * PAGE, 200 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			  there);
 
 	check("moved", to, 0, 200, 200);
-	check("grown", to, 200, 100, -1);
 	check("left", at, 0, 200, 0);
 	/* Onto pages that were not touched yet. */
 	to = mremap(at, 100 * PAGE, 100 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + 450 * PAGE);
 	check("moved onto others", to, 0, 100, 0);
 	check("beside", at, 400, 50, 400);
 	check("beside too", at, 550, 50, 550);
+}
+
+/* The first `pages` of it grow, elsewhere. */
+static void check_grown(char *at, int pages)
+{
+	char *to = mmap(NULL, 2 * PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	mremap(at, pages * PAGE, 2 * PAGES * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	check("moved to grow", to, 0, pages, 0);
+	check("grown", to, pages, 2 * PAGES - pages, -1);
 }
 
 static void check_unmapped(char *at)
@@ -102,22 +114,28 @@ static void check_forked(char *at)
 
 int main(int argc, char **argv)
 {
-	char *memories[5];
+	char *memories[6];
 
-	if (argc != 2)
+	if (argc < 2)
 		return 2;
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		memories[i] = make();
 	mprotect(memories[4], PAGES * PAGE, PROT_NONE);
 	puts("ready");
 	fflush(stdout);
 	while (access(argv[1], F_OK))
 		usleep(2000);
+	if (argc > 2) {
+		check_grown(memories[0], PAGES / 2);
+		puts(wrong ? "something is wrong" : "all is right");
+		return wrong;
+	}
 	check_given_back(memories[0]);
 	check_moved(memories[1]);
 	check_unmapped(memories[2]);
 	check_forked(memories[3]);
 	mprotect(memories[4], PAGES * PAGE, PROT_READ);
+	check_grown(memories[5], PAGES);
 	check("protected", memories[4], 0, PAGES, 0);
 	puts(wrong ? "something is wrong" : "all is right");
 	return wrong;

@@ -68,9 +68,15 @@ def test_every_kind_of_mapping(
         assert read(clone.process.pid, address, 1) == read(target.pid, address, 1)
 
 
-def test_what_is_moved_before_it_is_touched(start: Starter, cloner: Cloner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["all", "part"])
+def test_what_is_moved_before_it_is_touched(
+    what: str, start: Starter, cloner: Cloner, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if what == "part" and not cloner.pool.path.is_file():
+        reason = "the image module takes what the image has behind a part for the part's own"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     go = tmp_path / "go"
-    target = start("moving", go)
+    target = start("moving", go, *(["part"] if what == "part" else []))
     assert target.line() == "ready"
     source = cloner.take(target)
     clones = [cloner.restore(source) for _ in range(3)]
