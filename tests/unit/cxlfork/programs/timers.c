@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Timers of all kinds that go off some time after it is ready, and a handler on a stack
- * of its own. Prints which have, and whether all is as it was set up.
+ * of its own. Prints which have, and whether all is as it was set up. usage: timers [late];
+ * late: they have gone off when it is ready, and their signals wait.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -56,9 +57,10 @@ static void wait_for(int number)
 	       info.si_code == SI_TIMER ? info.si_value.sival_int : 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct itimerval often = { { 0, 50000 }, { 0, 300000 } };
+	const struct timespec late = { 0, 400000000 };
 	struct itimerspec once = { { 0, 0 }, { 0, 300000000 } }, left;
 	stack_t own = { .ss_sp = stack, .ss_size = STACK_BYTES };
 	struct sigaction action = { .sa_handler = handle, .sa_flags = SA_ONSTACK };
@@ -77,6 +79,8 @@ int main(void)
 	syscall(SYS_timer_settime, ids[1], 0, &once, NULL);
 	syscall(SYS_timer_settime, ids[2], 0, &once, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
+	if (argc > 1 && !strcmp(argv[1], "late"))
+		nanosleep(&late, NULL);
 	puts("ready");
 	fflush(stdout);
 	wait_for(SIGRTMIN + 1);

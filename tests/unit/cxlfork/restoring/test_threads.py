@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from tiermem.cxlfork.capture.areas import read_areas
 from tiermem.cxlfork.capture.memory import Memory
 from tiermem.cxlfork.capture.process import read_process
@@ -38,9 +37,8 @@ def test_a_thread_that_waits(start: Starter, cloner: Cloner) -> None:
     assert look(clone.process.pid) == look(target.pid)
 
 
-@pytest.mark.parametrize("program", ["threads", "timers"])
-def test_threads_that_go_on(program: str, start: Starter, cloner: Cloner) -> None:
-    target = start(program)
+def test_threads_that_go_on(start: Starter, cloner: Cloner) -> None:
+    target = start("threads")
     assert target.line() == "ready"
     clone = cloner.restore(cloner.take(target))
     (_, found), (_, wanted) = look(clone.process.pid), look(target.pid)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.cxlfork.conftest import Starter
 from tests.unit.cxlfork.restoring.conftest import Cloner
 
 
-def test_timers_of_all_kinds(start: Starter, cloner: Cloner) -> None:
-    target = start("timers")
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_timers_of_all_kinds(when: str, start: Starter, cloner: Cloner) -> None:
+    target = start("timers", when)
     assert target.line() == "ready"
     source = cloner.take(target)
     wanted = target.rest()

@@ -81,14 +81,16 @@ int make_timers(struct restorer *r)
 
 	for (int which = 0; which < IMAGE_ITIMERS && result == 0; which++) {
 		const struct image_itimer *timer = &r->image->process.itimers[which];
+		/* One that repeats stands still while its signal waits. */
+		uint64_t value_ns = timer->value_ns ? timer->value_ns : timer->interval_ns;
 		uint64_t value[4] = {
 			timer->interval_ns / NS_PER_S,
 			timer->interval_ns % NS_PER_S / 1000,
-			timer->value_ns / NS_PER_S,
-			timer->value_ns % NS_PER_S / 1000,
+			value_ns / NS_PER_S,
+			value_ns % NS_PER_S / 1000,
 		};
 
-		if (!timer->value_ns)
+		if (!value_ns)
 			continue;
 		result = (int)call(setitimer, which, value, NULL);
 		if (result < 0)
