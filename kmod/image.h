@@ -89,7 +89,9 @@ extern const struct vm_operations_struct image_vm_ops;
 
 struct image_region *image_region_new(struct image *image, struct mm_struct *mm,
 				      u64 first_page, u64 end_page);
-struct image_region *image_region_fork(struct image_region *parent, struct vm_area_struct *vma);
+/* One of its own for a mapping, of which the first pages are the parent's. */
+struct image_region *image_region_part(struct image_region *parent, struct vm_area_struct *vma,
+				       u64 pages);
 void image_region_get(struct image_region *region);
 void image_region_put(struct image_region *region);
 /* The stored page behind page, unless it was given back or is not the region's. */

@@ -6,7 +6,9 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/sched/task_stack.h>
 #include <linux/uaccess.h>
+#include <asm/syscall.h>
 
 #include "image.h"
 
@@ -21,8 +23,29 @@ static void mapping_opened(struct vm_area_struct *vma)
 		image_region_get(region);
 		return;
 	}
-	region = image_region_fork(region, vma);
+	region = image_region_part(region, vma, vma_pages(vma));
 	vma->vm_private_data = IS_ERR(region) ? NULL : region;
+}
+
+/*
+ * What mremap() adds is zeros, also where a part grows and the image has more behind it.
+ * How much was there before, only the call itself says.
+ */
+static int mapping_moved(struct vm_area_struct *vma)
+{
+	struct image_region *region = vma->vm_private_data, *own;
+	unsigned long arguments[6], pages;
+
+	syscall_get_arguments(current, task_pt_regs(current), arguments);
+	pages = PAGE_ALIGN(arguments[1]) >> PAGE_SHIFT;
+	if (!region || pages >= vma_pages(vma))
+		return 0;
+	own = image_region_part(region, vma, pages);
+	if (IS_ERR(own))
+		return PTR_ERR(own);
+	vma->vm_private_data = own;
+	image_region_put(region);
+	return 0;
 }
 
 static void mapping_closed(struct vm_area_struct *vma)
@@ -36,6 +59,7 @@ static void mapping_closed(struct vm_area_struct *vma)
 const struct vm_operations_struct image_vm_ops = {
 	.open = mapping_opened,
 	.close = mapping_closed,
+	.mremap = mapping_moved,
 	.fault = image_fault,
 	.map_pages = image_map_pages,
 	.huge_fault = image_huge_fault,

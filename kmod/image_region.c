@@ -184,10 +184,11 @@ free:
 }
 
 /* Both address spaces are locked for writing. */
-struct image_region *image_region_fork(struct image_region *parent, struct vm_area_struct *vma)
+struct image_region *image_region_part(struct image_region *parent, struct vm_area_struct *vma,
+				       u64 pages)
 {
-	u64 first_page = max(parent->first_page, image_page_of(vma, vma->vm_start));
-	u64 end_page = min(parent->end_page, image_page_of(vma, vma->vm_end));
+	u64 first_page = max(parent->first_page, (u64)vma->vm_pgoff);
+	u64 end_page = min(parent->end_page, vma->vm_pgoff + pages);
 	struct image_region *child;
 	u64 offset, bit, end;
 

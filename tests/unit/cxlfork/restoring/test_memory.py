@@ -70,11 +70,8 @@ def test_every_kind_of_mapping(
 
 @pytest.mark.parametrize("what", ["all", "part"])
 def test_what_is_moved_before_it_is_touched(
-    what: str, start: Starter, cloner: Cloner, tmp_path: Path, request: pytest.FixtureRequest
+    what: str, start: Starter, cloner: Cloner, tmp_path: Path
 ) -> None:
-    if what == "part" and not cloner.pool.path.is_file():
-        reason = "the image module takes what the image has behind a part for the part's own"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     go = tmp_path / "go"
     target = start("moving", go, *(["part"] if what == "part" else []))
     assert target.line() == "ready"
