@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tiermem.cxlfork.image import image_name
@@ -18,6 +17,8 @@ from tiermem.errors import DamagedError, MissingError, TiermemError
 from tiermem.layer.pool import create_pool, open_pool
 from tiermem.layer.pool.local import process_identity
 from tiermem.service.client import LocalClient
+
+from tests.unit.cxlfork.fork_daemon import Daemon, start_daemon, stop, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="other processes are root's to trace")
 
@@ -31,17 +32,7 @@ while True:
     time.sleep(0.02)
 """
 ASKER = "print('got', input(), flush=True); raise SystemExit(3)"
-Daemon = subprocess.Popen[bytes]
 Starter = Callable[..., tuple[Daemon, LocalClient]]
-
-
-def until(is_so: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """The first true answer."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (answer := is_so()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-    return answer
 
 
 @pytest.fixture
@@ -55,39 +46,7 @@ def pool(tmp_path: Path) -> Path:
 def start(tmp_path: Path, pool: Path) -> Iterator[Starter]:
     """Starts cxlforkd of host 0; all that it restored is ended afterwards."""
     with ExitStack() as stack:
-
-        def start_it(**changes: Any) -> tuple[Daemon, LocalClient]:
-            socket = tmp_path / "fork.sock"
-            values = {"pool": pool, "socket": socket, "state_file": tmp_path / "fork.json"}
-            options = [f"--set={key}={value}" for key, value in {**values, **changes}.items()]
-            command = [sys.executable, "-m", "tiermem.cli", "fork", "run", *options]
-            daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-            stack.callback(stop, daemon)
-            client = LocalClient(socket, timeout_s=30)
-            until(lambda: answers(client))
-            stack.callback(end_all, client)
-            return daemon, client
-
-        yield start_it
-
-
-def answers(client: LocalClient) -> bool:
-    try:
-        client.get("/v1/status")
-    except TiermemError:
-        return False
-    return True
-
-
-def stop(daemon: Daemon, number: int = signal.SIGTERM) -> None:
-    daemon.send_signal(number)
-    daemon.wait()
-
-
-def end_all(client: LocalClient) -> None:
-    if answers(client):
-        for clone in client.get("/v1/clones"):
-            client.post("/v1/end", {"pid": clone["pid"]})
+        yield lambda **changes: start_daemon(stack, tmp_path, pool, **changes)
 
 
 @pytest.fixture

@@ -59,6 +59,17 @@ def test_it_keeps_its_state_from_call_to_call(tmp_path: Path) -> None:
     with_instance(tmp_path, body)
 
 
+def test_what_it_prints_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(instance: Instance) -> None:
+        with caplog.at_level("INFO", "tiermem"):
+            await instance.call(1, timeout_s=10)
+            async with asyncio.timeout(10):
+                while f"instance {instance.pid}: called" not in caplog.messages:
+                    await asyncio.sleep(0.01)
+
+    with_instance(tmp_path, body)
+
+
 def test_a_large_event_goes_through(tmp_path: Path) -> None:
     async def body(instance: Instance) -> None:
         text = "x" * 3_000_000

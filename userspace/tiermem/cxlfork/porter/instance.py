@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +20,10 @@ from typing import Any
 from tiermem.cxlfork.porter.worker import LENGTH, MESSAGE_BYTES_MAX, frame
 from tiermem.errors import TiermemError, TimeoutExpiredError
 
+PRINTED_BYTES_MAX = 65536
+"""The longest line of a function's output that is logged."""
+_log = logging.getLogger(__name__)
+
 
 class FunctionError(TiermemError):
     """The function raised; its instance is as good as before."""
@@ -26,17 +31,19 @@ class FunctionError(TiermemError):
 
 @dataclass(frozen=True)
 class Pipes:
-    """The porter's ends: where requests go in and answers come out."""
+    """The porter's ends: where requests go in, answers come out, and what is printed."""
 
     requests: int
     answers: int
+    printed: int
 
 
 def open_pipes() -> tuple[Pipes, list[int]]:
-    """Two pipes: the porter's ends, and what the worker gets as 0, 1 and 2; to be closed."""
+    """The porter's ends, and what the worker gets as 0, 1 and 2; to be closed."""
     worker_in, requests = os.pipe()
     answers, worker_out = os.pipe()
-    return Pipes(requests, answers), [worker_in, worker_out, os.dup(2)]
+    printed, worker_err = os.pipe()
+    return Pipes(requests, answers, printed), [worker_in, worker_out, worker_err]
 
 
 class Instance:
@@ -47,6 +54,7 @@ class Instance:
         self.pid, self.how = pid, how
         self._end = end
         self.calls = 0
+        self._logging: asyncio.Task[None] | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -62,6 +70,21 @@ class Instance:
         )
         self._reader = reader
         self._writer = asyncio.StreamWriter(transport, protocol, None, loop)
+        printed = asyncio.StreamReader(limit=PRINTED_BYTES_MAX)
+        await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(printed), os.fdopen(pipes.printed, "rb", 0)
+        )
+        self._logging = asyncio.create_task(self._log_what_is_printed(printed))
+
+    async def _log_what_is_printed(self, printed: asyncio.StreamReader) -> None:
+        while True:
+            try:
+                line = await printed.readline()
+            except ValueError:  # a line that is too long: it is dropped
+                continue
+            if not line:
+                return
+            _log.info("instance %d: %s", self.pid, line.decode(errors="replace").rstrip())
 
     async def wait_ready(self, timeout_s: float) -> None:
         """For the first message of a worker that was started cold. TiermemError."""

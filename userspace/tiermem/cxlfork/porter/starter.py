@@ -18,7 +18,7 @@ from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.porter.dispatcher import Callee
 from tiermem.cxlfork.porter.functions import PorterSettings
 from tiermem.cxlfork.porter.instance import Instance, open_pipes, start_cold
-from tiermem.errors import MissingError, TiermemError
+from tiermem.errors import TiermemError
 from tiermem.service.client import LocalClient
 
 IMAGE_PREFIX = "porter/"
@@ -50,14 +50,14 @@ class ForkStarter:
                 self._taken_s.setdefault(name, time.monotonic())
 
     async def start(self, name: str, policy: Policy) -> Instance:
-        """Restored where there is an image, else cold. TiermemError."""
+        """Restored where there is an image that can be, else cold. TiermemError."""
         instance: Instance | None = None
         if name in self._taken_s:
             try:
                 instance = await self._restore(name, policy)
-            except MissingError as error:
+            except TiermemError as error:
                 _log.warning("function %s: %s; it is started cold", name, error)
-                del self._taken_s[name]
+                self._taken_s.pop(name, None)
         if instance is None:
             function = self._settings.functions[name]
             instance = await start_cold(function.file, function.timeout_s)
@@ -75,8 +75,8 @@ class ForkStarter:
         try:
             clones = await self._client.request("POST", "/v1/restore", body=body)
         except BaseException:
-            os.close(pipes.requests)
-            os.close(pipes.answers)
+            for fd in (pipes.requests, pipes.answers, pipes.printed):
+                os.close(fd)
             raise
         finally:
             for fd in given:
@@ -140,7 +140,9 @@ class ForkStarter:
         except TiermemError as error:
             self._not_before_s[name] = time.monotonic() + _RETRY_S
             _log.warning("function %s: no image could be taken: %s", name, error)
-            await self.learn_images()
+            with suppress(TiermemError):
+                # Another host's porter may have been faster.
+                await self.learn_images()
             return
         self._taken_s[name] = time.monotonic()
 

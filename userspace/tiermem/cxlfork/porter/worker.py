@@ -5,7 +5,7 @@ initialisation. Requests come in on descriptor 0 and answers go out on 1, each f
 of length (little-endian) and JSON. Between two requests the worker waits in read(2),
 which is where it is checkpointed; restored, it has other pipes and goes on.
 
-What the function prints goes to standard error.
+What the function prints goes to standard error, and from there to the porter's log.
 """
 
 from __future__ import annotations
