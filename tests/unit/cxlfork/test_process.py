@@ -191,6 +191,7 @@ class TestThreads:
         self, pool: Pool, target: Target, times: int
     ) -> None:
         for number in range(times):
+            time.sleep(0.3 * number)  # until each has made its call anew
             with self.taken(pool, target, str(number)) as image:
                 threads = image.threads
         at_a_call = [t.registers for t in threads if is_at_a_call(target, t.registers[RIP])]

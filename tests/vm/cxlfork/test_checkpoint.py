@@ -1,4 +1,4 @@
-"""Checkpoints on both kernels: what unit tests show on the host, and what the module adds."""
+"""Checkpoints on both kernels: what the image module adds to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ PYTEST = (
     *("python3", "-m", "pytest", "-q", "--tb=short", "-c", "/dev/null", "-p", "no:cacheprovider"),
     f"--rootdir={SOURCE}",
 )
-UNIT = ("parent", "process", "descriptors", "refusals", "memory", "killed")
 
 
 @pytest.fixture(scope="module", params=["dax_guest", "dax_guest_lts"], ids=["newest", "lts"])
@@ -28,10 +27,6 @@ def run(guest: Guest, *words: str) -> None:
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{SOURCE}/userspace:{SOURCE}"}
     done = guest.exec([*PYTEST, *words], env=environment, timeout_s=1500)
     assert done.status == 0, f"guest {guest.name}:\n{done.stdout}\n{done.stderr}"
-
-
-def test_what_holds_on_the_host_holds_on_this_kernel(fork_guest: Guest) -> None:
-    run(fork_guest, *(f"{SOURCE}/tests/unit/cxlfork/test_{name}.py" for name in UNIT))
 
 
 def test_what_the_module_adds(fork_guest: Guest) -> None:
