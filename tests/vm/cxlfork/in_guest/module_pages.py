@@ -38,6 +38,9 @@ own = words(at, 64)
 for page in range(64):
     own[page * 512] = page + 1
 say(at)
+# The kernel clears A bits without a word to the TLB, which sets none while it knows a page.
+for protection in (1, 3):
+    libc.mprotect(ctypes.c_void_p(at), 64 * 4096, protection)
 own[3 * 512], own[7 * 512]
 own[9 * 512] = 99
 say("touched")
