@@ -50,7 +50,11 @@ class Clone:
     policy: str
     started_ns: int
     process: RestoredProcess | None = None
-    phases_ns: dict[str, int] | None = None
+
+    @property
+    def phases_ns(self) -> dict[str, int] | None:
+        """How long each phase of its restore took; None: an earlier daemon knew."""
+        return None if self.process is None else self.process.phases
 
     def is_running(self) -> bool:
         """Whether it still is."""
@@ -104,7 +108,6 @@ class Clones:
             policy,
             started_ns=time.time_ns(),
             process=process,
-            phases_ns=process.phases,
         )
         with self._lock:
             self._ended.pop(clone.pid, None)

@@ -1,14 +1,12 @@
 """CXLfork on one host: its pool, the images in it, and the processes restored from them.
 
-The daemon and the command line's own mode (`--pool`) are both made of this; it blocks,
-and may be called from several threads.
+What the daemon is made of; it blocks, and may be called from several threads.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
 
 from tiermem.cxlfork.capture.options import Options
 from tiermem.cxlfork.checkpoint import Checkpoint, Progress, checkpoint
@@ -25,7 +23,7 @@ from tiermem.native._fork import lib
 class ForkHost:
     """See the module."""
 
-    def __init__(self, pool: Path, host: int, *, lease_s: float, ghosts: int = 0) -> None:
+    def __init__(self, pool: Path, host: int, *, lease_s: float, ghosts: int) -> None:
         """Open the pool as that host. Everything that can be wrong with it is a TiermemError."""
         self.pool = open_pool(pool, host, lease_s=lease_s)
         self.store = ImageStore(self.pool)
@@ -79,12 +77,6 @@ class ForkHost:
         self.ghosts.close()
         self.store.close()
         self.pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
 
 def fd_of_process(pid: int, number: int) -> int:

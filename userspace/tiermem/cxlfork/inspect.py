@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tiermem.cxlfork.image import Image
-from tiermem.cxlfork.records import Descriptor, FdKind, Vma
+from tiermem.cxlfork.records import Descriptor, FdKind, Thread, Vma
 from tiermem.cxlfork.store import HeldImage
 from tiermem.layer.nodes import PAGE_BYTES
 
@@ -22,7 +22,7 @@ def summary(held: HeldImage) -> dict[str, Any]:
         "host": entry.extent.host,
         "bytes": entry.bytes,
         "data_bytes": None if image is None else image.stored_pages * PAGE_BYTES,
-        "command": None if image is None else command(image),
+        "command": None if image is None else _name(image.threads[0]),
         "threads": None if image is None else len(image.threads),
         "state": held.check.value,
         "trouble": held.trouble,
@@ -30,9 +30,8 @@ def summary(held: HeldImage) -> dict[str, Any]:
     }
 
 
-def command(image: Image) -> str:
-    """The leader's name."""
-    return image.threads[0].comm.rstrip(b"\0").decode(errors="replace")
+def _name(thread: Thread) -> str:
+    return thread.comm.rstrip(b"\0").decode(errors="replace")
 
 
 def describe(held: HeldImage) -> dict[str, Any]:
@@ -54,9 +53,7 @@ def describe(held: HeldImage) -> dict[str, Any]:
             "vdso_checksum": f"{image.host.vdso_checksum:08x}",
             "cpu_flags": image.host.cpu_flags,
         },
-        "threads_by_tid": {
-            one.tid: one.comm.rstrip(b"\0").decode(errors="replace") for one in image.threads
-        },
+        "threads_by_tid": {one.tid: _name(one) for one in image.threads},
         "pages": {
             "stored": image.stored_pages,
             "runs": len(image.runs),

@@ -19,11 +19,11 @@ from tiermem.cxlfork.porter.dispatcher import Callee
 from tiermem.cxlfork.porter.functions import PorterSettings
 from tiermem.cxlfork.porter.instance import Instance, open_pipes, start_cold
 from tiermem.errors import TiermemError
+from tiermem.layer.nodes import PAGE_BYTES
 from tiermem.service.client import LocalClient
 
 IMAGE_PREFIX = "porter/"
 _FIRST_GUESS_BYTES = 32 << 20
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _RETRY_S = 30.0
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class ForkStarter:
             fields = (self._proc / str(pid) / "statm").read_text().split()
         except OSError:
             return 0
-        local_bytes = (int(fields[1]) - int(fields[2])) * _PAGE_BYTES
+        local_bytes = (int(fields[1]) - int(fields[2])) * PAGE_BYTES
         if pid in self._how:
             self._bytes[self._how[pid]] = local_bytes
         return local_bytes

@@ -121,6 +121,7 @@ class LocalState:
     def note_let_go(self, extent: ExtentId) -> None:
         """This process has let it go once."""
         self._held[self.identity][extent] -= 1
+        self._held[self.identity] += Counter()  # drops what is not held any more
         self._write(self.identity)
 
     def held_by_living(self) -> Counter[ExtentId]:
@@ -134,6 +135,8 @@ class LocalState:
                 continue
             if not is_running(identity):
                 file.unlink(missing_ok=True)
+                file.with_name(f"open.{identity}").unlink(missing_ok=True)
+                self._held.pop(identity, None)
                 continue
             for line in lines:
                 host, entry, generation, count = map(int, line.split())
@@ -143,7 +146,7 @@ class LocalState:
     def _write(self, identity: int) -> None:
         target = self._folder / f"held.{identity}"
         held = self._held[identity]
-        lines = [f"{e.host} {e.entry} {e.generation} {n}\n" for e, n in held.items() if n]
+        lines = [f"{e.host} {e.entry} {e.generation} {n}\n" for e, n in held.items()]
         part = target.with_name(f".{target.name}")
         try:
             part.write_text("".join(lines))
