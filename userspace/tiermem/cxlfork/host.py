@@ -15,9 +15,7 @@ from tiermem.cxlfork.image import Image
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import RestoredProcess, Source, restore
 from tiermem.cxlfork.store import HeldImage, ImageStore, check_name
-from tiermem.errors import KernelError
 from tiermem.layer.pool import open_pool
-from tiermem.native._fork import lib
 
 
 class ForkHost:
@@ -77,14 +75,6 @@ class ForkHost:
         self.ghosts.close()
         self.store.close()
         self.pool.close()
-
-
-def fd_of_process(pid: int, number: int) -> int:
-    """A descriptor of our own for another process's open file; to be closed. KernelError."""
-    fd = int(lib.process_fd_take(pid, number))
-    if fd < 0:
-        raise KernelError(f"take descriptor {number} of process {pid}", -fd)
-    return fd
 
 
 def null_stdio() -> tuple[int, int, int]:

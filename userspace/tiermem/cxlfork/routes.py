@@ -29,9 +29,10 @@ from prometheus_client.registry import Collector
 from tiermem.cxlfork.capture.options import Options
 from tiermem.cxlfork.clones import Clone
 from tiermem.cxlfork.daemon import ForkDaemon
-from tiermem.cxlfork.host import fd_of_process, null_stdio
+from tiermem.cxlfork.host import null_stdio
 from tiermem.cxlfork.inspect import describe, summary
 from tiermem.cxlfork.policies import Policy
+from tiermem.cxlfork.process_fds import fd_of_process
 from tiermem.errors import ConfigError
 from tiermem.service.api import LocalApi
 from tiermem.service.config import Settings, validate
@@ -179,11 +180,10 @@ def _stdio(pid: int | None, numbers: tuple[int, int, int]) -> Iterator[tuple[int
                 stack.callback(os.close, fd)
             yield fds
             return
-        taken = []
-        for number in numbers:
-            taken.append(fd_of_process(pid, number))
-            stack.callback(os.close, taken[-1])
-        yield taken[0], taken[1], taken[2]
+        first, second, third = (
+            stack.enter_context(fd_of_process(pid, number)) for number in numbers
+        )
+        yield first, second, third
 
 
 def _clone(clone: Clone) -> dict[str, Any]:

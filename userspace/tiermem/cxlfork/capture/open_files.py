@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tiermem.cxlfork.capture.facts import PROC, read_link
+from tiermem.cxlfork.process_fds import fd_of_process
 from tiermem.errors import KernelError
 from tiermem.layer.pages.mappings import process_error, read_process_file
 from tiermem.native._fork import lib
@@ -50,16 +50,9 @@ class OpenFile:
         """The line of that name."""
         return next(iter(self.all(name)), default)
 
-    @contextmanager
-    def taken(self) -> Iterator[int]:
+    def taken(self) -> AbstractContextManager[int]:
         """A descriptor of our own for the same open file."""
-        fd = lib.process_fd_take(self.pid, self.number)
-        if fd < 0:
-            raise KernelError(f"process {self.pid}: take {self.where}", -fd)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+        return fd_of_process(self.pid, self.number, self.where)
 
     def looked_at_again(self) -> OpenFile:
         """As /proc shows it now."""
