@@ -12,7 +12,10 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest, Pod, boot, load_topology
 
-SHARED_GUESTS = ("guest", "guest_lts", "icount_guest", "dax_guest", "dax_guest_lts", "two_hosts")
+SHARED_GUESTS = (
+    *("guest", "guest_lts", "icount_guest", "dax_guest", "dax_guest_lts"),
+    *("two_hosts", "two_hosts_newest"),
+)
 BOOT_AND_TEST_S = 900
 
 running: dict[str, list[Guest]] = {}
@@ -60,9 +63,17 @@ def dax_guest_lts() -> Iterator[Guest]:
 
 @pytest.fixture(scope="session")
 def two_hosts() -> Iterator[Pod]:
-    """Two hosts, a and b, that share one CXL memory and a network."""
+    """Two hosts, a and b, that share one CXL memory and a network, on Debian's 6.12."""
     with boot(load_topology("two-hosts"), kernel="lts") as pod:
         running["two_hosts"] = list(pod.values())
+        yield pod
+
+
+@pytest.fixture(scope="session")
+def two_hosts_newest() -> Iterator[Pod]:
+    """The same on the newest kernel. A test marked `ends_a_host` comes last and alone."""
+    with boot(load_topology("two-hosts"), kernel="newest") as pod:
+        running["two_hosts_newest"] = list(pod.values())
         yield pod
 
 
@@ -81,9 +92,10 @@ def needed_guests(item: pytest.Item) -> set[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group by guest; a guest's boot counts as the test's time, so give it enough."""
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, bool]:
         needed = [SHARED_GUESTS.index(name) for name in needed_guests(item)]
-        return max(needed, default=len(SHARED_GUESTS))
+        ends_a_host = item.get_closest_marker("ends_a_host") is not None
+        return max(needed, default=len(SHARED_GUESTS)), ends_a_host
 
     items.sort(key=place)
     for item in items:

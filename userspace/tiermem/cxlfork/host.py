@@ -15,6 +15,7 @@ from tiermem.cxlfork.image import Image
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import RestoredProcess, Source, restore
 from tiermem.cxlfork.store import HeldImage, ImageStore, check_name
+from tiermem.errors import DamagedError
 from tiermem.layer.pool import open_pool
 
 
@@ -40,14 +41,19 @@ class ForkHost:
 
     def restore(self, name: str, policy: Policy, stdio: tuple[int, int, int]) -> RestoredProcess:
         """A new process from an image; stdio: descriptors for its 0, 1 and 2, where those
-        were not files. Nothing is left of it where this fails."""
+        were not files. Nothing is left of it where this fails, and where this process ends
+        before it was told to `outlive` it."""
         held = self.store.find(name)
         ghost = self.ghosts.take()
         try:
             with held.lock:
                 source = self._source(held, held.make_ready())
                 held.lend(ghost.pid)
-                return restore(source, ghost, policy, stdio)
+                return restore(source, ghost, policy, stdio, die_alone=True)
+        except DamagedError as error:
+            held.condemn(str(error))
+            ghost.close()
+            raise
         except BaseException:
             ghost.close()
             raise
