@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tiermem.testbed import Guest, Pod
 
-from tests.vm.guest_python import ENVIRONMENT
+from tests.vm.cxlfork.services import DEVICE, start, start_porter, tiermem, wait_until
+from tests.vm.guest_python import ENVIRONMENT, run_json
 from tests.vm.kmod.guest_modules import load
 
-DEVICE = "/dev/dax0.0"
 NUMBERS = {"a": "0", "b": "1"}
 COUNT = "/run/count.txt"
 # numpy is loaded, and 24 MiB are its own; each number depends on all before it.
@@ -50,19 +49,6 @@ def expected(lines: int) -> list[str]:
     return said
 
 
-def tiermem(guest: Guest, *words: str) -> Any:
-    """`tiermem fork …` in a guest; its JSON where it prints some."""
-    said = guest.check(["tiermem", "fork", *words], timeout_s=300).stdout
-    return json.loads(said) if "--json" in words else said
-
-
-def start(guest: Guest, unit: str, *command: str, output: str | None = None) -> None:
-    settings = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
-    if output is not None:
-        settings += [f"--property=StandardOutput=append:{output}", "--property=StandardError=null"]
-    guest.check(["systemd-run", "--quiet", f"--unit={unit}", *settings, *command], timeout_s=120)
-
-
 def lines_of(guest: Guest, at_least: int = 0) -> list[str]:
     """What was printed there, once it is so much."""
     script = f"until test $(wc -l < {COUNT}) -ge {at_least}; do sleep 0.2; done; cat {COUNT}"
@@ -82,8 +68,7 @@ def pod(two_hosts: Pod) -> Iterator[Pod]:
         options = [f"--set=pool={DEVICE}", f"--set=host={NUMBERS[name]}", "--set=lease_s=60"]
         start(guest, "fork", "tiermem", "fork", "run", *options)
     for guest in two_hosts.values():
-        ready = "until tiermem fork status >/dev/null 2>&1; do sleep 0.5; done"
-        guest.check(["sh", "-c", ready], timeout_s=300)
+        wait_until(guest, "tiermem fork status")
     yield two_hosts
     for guest in two_hosts.values():
         guest.check(["systemctl", "stop", "fork"], timeout_s=120)
@@ -165,3 +150,23 @@ def test_what_a_has_removed_goes_on_at_b(pod: Pod, taken: tuple[int, list[str]])
     refused = b.exec(["tiermem", "fork", "restore", "count"])
     assert (refused.status, "has no image 'count'" in refused.stderr) == (3, True)
     tiermem(b, "end", str(clone["pid"]))
+
+
+def test_a_full_host_has_its_calls_answered_by_the_other_from_the_image_that_it_took(
+    pod: Pod,
+) -> None:
+    """Host a has room for one instance only. Host b has never seen the function."""
+    a, b = pod["a"], pod["b"]
+    function = {"search": "graph_search"}
+    start_porter(b, function, "listen=0.0.0.0:8470")
+    start_porter(a, function, "memory_MiB=16", 'peers=["http://10.77.0.2:8470"]')
+    try:
+        script = "tests/vm/cxlfork/in_guest/porter_calls.py"
+        answers = run_json(a, script, "16", "3", "search")["search"]
+        there = json.loads(b.check(["tiermem", "porter", "ls", "--json"]).stdout)["search"]
+        assert (there["calls"] > 0, set(there["starts"])) == (True, {"mow"})
+        assert {"mow", "warm"} <= {one["how"] for one in answers[16:]} <= {"mow", "warm"}
+        assert all(one["result"] == answers[0]["result"] for one in answers)
+    finally:
+        for guest in (a, b):
+            guest.check(["systemctl", "stop", "porter"], timeout_s=120)
