@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from tiermem.testbed import Guest, Pod
 
-from tests.vm.guest_python import ENVIRONMENT
+from tests.vm.cxlfork.services import DEVICE, start, tiermem, wait_until
 from tests.vm.kmod.guest_modules import load
 
-DEVICE = "/dev/dax0.0"
 NUMBERS = {"a": "0", "b": "1"}
 COUNT = "/run/count.txt"
 # numpy is loaded, and 24 MiB are its own; each number depends on all before it.
@@ -39,20 +35,6 @@ def expected(lines: int) -> list[str]:
     return said
 
 
-def tiermem(guest: Guest, *words: str) -> Any:
-    """`tiermem fork …` in a guest; its JSON where it prints some."""
-    said = guest.check(["tiermem", "fork", *words], timeout_s=300).stdout
-    return json.loads(said) if "--json" in words else said
-
-
-def start(guest: Guest, unit: str, *command: str, output: str | None = None) -> None:
-    """A service of that name, for the time being."""
-    settings = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
-    if output is not None:
-        settings += [f"--property=StandardOutput=append:{output}", "--property=StandardError=null"]
-    guest.check(["systemd-run", "--quiet", f"--unit={unit}", *settings, *command], timeout_s=120)
-
-
 def start_daemons(pod: Pod) -> None:
     """The module and cxlforkd on each host, over a new pool."""
     pod["a"].check(
@@ -64,8 +46,7 @@ def start_daemons(pod: Pod) -> None:
         options = [f"--set=pool={DEVICE}", f"--set=host={NUMBERS[name]}", "--set=lease_s=60"]
         start(guest, "fork", "tiermem", "fork", "run", *options)
     for guest in pod.values():
-        ready = "until tiermem fork status >/dev/null 2>&1; do sleep 0.5; done"
-        guest.check(["sh", "-c", ready], timeout_s=300)
+        wait_until(guest, "tiermem fork status")
 
 
 def stop_daemon(guest: Guest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -15,9 +16,9 @@ from tests.vm.cxlfork.fork_hosts import (
     start_daemons,
     stop_daemon,
     take_program,
-    tiermem,
 )
-from tests.vm.guest_python import ENVIRONMENT
+from tests.vm.cxlfork.services import start_porter, tiermem
+from tests.vm.guest_python import ENVIRONMENT, run_json
 
 RESTORE_AND_END = """
 import sys
@@ -105,3 +106,23 @@ def test_what_a_has_removed_goes_on_at_b(pod: Pod, taken: tuple[int, list[str]])
     refused = b.exec(["tiermem", "fork", "restore", "count"])
     assert (refused.status, "has no image 'count'" in refused.stderr) == (3, True)
     tiermem(b, "end", str(clone["pid"]))
+
+
+def test_a_full_host_has_its_calls_answered_by_the_other_from_the_image_that_it_took(
+    pod: Pod,
+) -> None:
+    """Host a has room for one instance only. Host b has never seen the function."""
+    a, b = pod["a"], pod["b"]
+    function = {"search": "graph_search"}
+    start_porter(b, function, "listen=0.0.0.0:8470")
+    start_porter(a, function, "memory_MiB=16", 'peers=["http://10.77.0.2:8470"]')
+    try:
+        script = "tests/vm/cxlfork/in_guest/porter_calls.py"
+        answers = run_json(a, script, "16", "3", "search")["search"]
+        there = json.loads(b.check(["tiermem", "porter", "ls", "--json"]).stdout)["search"]
+        assert (there["calls"] > 0, set(there["starts"])) == (True, {"mow"})
+        assert {"mow", "warm"} <= {one["how"] for one in answers[16:]} <= {"mow", "warm"}
+        assert all(one["result"] == answers[0]["result"] for one in answers)
+    finally:
+        for guest in (a, b):
+            guest.check(["systemctl", "stop", "porter"], timeout_s=120)

@@ -21,12 +21,11 @@ from tests.vm.cxlfork.fork_hosts import (
     start_daemons,
     stop_daemon,
     take_program,
-    tiermem,
 )
+from tests.vm.cxlfork.services import DEVICE, tiermem
 from tests.vm.guest_python import ENVIRONMENT
 from tests.vm.testbed.qemu_processes import qemus_of
 
-DEVICE = "/dev/dax0.0"
 NUMBER = {"a": 0, "b": 1}
 HOLD = """
 import sys, time

@@ -30,12 +30,14 @@ class RestoredProcess:
     """See the module.
 
     pid: its own, as it is known here. init_pid: of process 1 of its namespaces, which
-    ends with it. phases: nanoseconds, in their order.
+    ends with it. phases: nanoseconds, in their order. cgroup: of all its processes, where
+    it has one of its own.
     """
 
     def __init__(self, ghost: Ghost, pid: int, phases: dict[str, int], notes: Note) -> None:
         self.pid, self.init_pid = pid, ghost.pid
         self.phases, self.notes = phases, notes
+        self.cgroup = ghost.cgroup
         self._ghost = ghost
         self._exit_status: int | None = None
 
