@@ -24,8 +24,8 @@ METHODS: dict[str, str] = {
 
 FOOTPRINTS_MIB = (24, 64, 128, 256)
 QUICK_FOOTPRINTS_MIB = (24, 256)
-FUNCTION = "json_documents"
-OTHER_FUNCTIONS = ("arithmetic", "image_resize", "graph_search", "linear_algebra", "inference")
+FUNCTION = "arithmetic"
+OTHER_FUNCTIONS = ("json_documents", "image_resize", "graph_search", "linear_algebra", "inference")
 OTHERS_MIB = 64
 """The footprint at which the other functions are compared."""
 WARM_UP = 16

@@ -46,6 +46,7 @@ class CriuImage:
         criu = subprocess.Popen(
             words, pass_fds=pipes.given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        pipes.close_given()
 
         def end() -> None:
             os.kill(self.pid, signal.SIGKILL)

@@ -17,6 +17,7 @@ from bench.guest.processes import RunError
 # Copies: what a start reads should be the guest's own files, not shared ones.
 FOLDER = Path("/run/fork-bench")
 PROGRAM = FOLDER / "fork_process.py"
+COMPLAINTS = FOLDER / "complaints"
 FORKED = FOLDER / "forked"
 _COMPILED = "/var/cache/tiermem-pycache"
 
@@ -55,7 +56,7 @@ class Instance:
     def wait_awake(self) -> None:
         """Until it has done its first useful instruction. RunError where it ends before."""
         if os.read(self.answers, 1) != WAKE:
-            raise RunError(f"process {self.pid}: did not wake up")
+            raise RunError(f"process {self.pid}: did not wake up: {COMPLAINTS.read_text()[-500:]}")
 
     def call(self) -> int:
         """One call; the checksum of its answer."""
@@ -70,7 +71,8 @@ class Instance:
         """An answer that was asked for."""
         said = os.read(self.answers, NUMBER.size)
         if len(said) != NUMBER.size:
-            raise RunError(f"process {self.pid}: ended instead of answering")
+            said = COMPLAINTS.read_text()[-500:]
+            raise RunError(f"process {self.pid}: ended instead of answering: {said}")
         return int(NUMBER.unpack(said)[0])
 
     def memory(self) -> Memory:
@@ -99,15 +101,17 @@ def command(function: str, footprint_mib: int) -> list[str]:
 
 def start_cold(words: list[str], pipes: Pipes) -> Instance:
     """A process of its own session, as a service's is."""
-    process = subprocess.Popen(
-        words,
-        stdin=pipes.given[0],
-        stdout=pipes.given[1],
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": _COMPILED},
-        cwd="/",
-    )
+    with COMPLAINTS.open("ab") as complaints:
+        process = subprocess.Popen(
+            words,
+            stdin=pipes.given[0],
+            stdout=pipes.given[1],
+            stderr=complaints,
+            start_new_session=True,
+            env={"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": _COMPILED},
+            cwd="/",
+        )
+    pipes.close_given()
 
     def end() -> None:
         process.kill()

@@ -26,12 +26,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 WAKE, CALL, FORK = b"w", b"c", b"f"
 NUMBER = struct.Struct("<Q")
 READ_SHARE, WRITTEN_SHARE = 0.23, 0.048
-_WORD_BYTES = 8
+_PAGE_BYTES = 4096
+_PATTERN = bytes(range(256)) * 16
 
 
 def private_bytes() -> int:
@@ -42,25 +41,29 @@ def private_bytes() -> int:
     raise OSError("/proc/self/status has no RssAnon")
 
 
-def _words(size: float) -> Any:
-    return np.arange(int(size) // _WORD_BYTES, dtype=np.uint64)
-
-
 class State:
     """What fills the process up to its footprint."""
 
     def __init__(self, footprint_bytes: int) -> None:
-        self.read = _words(READ_SHARE * footprint_bytes)
-        self.written = _words(WRITTEN_SHARE * footprint_bytes)
+        self._read = _PATTERN * _times(READ_SHARE * footprint_bytes)
+        self._written = bytearray(_PATTERN) * _times(WRITTEN_SHARE * footprint_bytes)
         left = footprint_bytes - private_bytes()
         if left < 0:
             raise SystemExit(f"{-left} bytes more than the footprint without any state")
-        self.initial = _words(left)
+        self._initial = _PATTERN * _times(left)
+        self._calls = 0
 
     def use(self) -> tuple[int, int]:
-        """What a call does with it."""
-        self.written += np.uint64(1)
-        return int(self.read.sum()), int(self.written[-1])
+        """What a call does with it: a hash over all that it reads, a word to each page
+        that it writes."""
+        self._calls += 1
+        for at in range(0, len(self._written), _PAGE_BYTES):
+            NUMBER.pack_into(self._written, at, self._calls)
+        return hash(memoryview(self._read)), NUMBER.unpack_from(self._written)[0]
+
+
+def _times(size: float) -> int:
+    return int(size) // len(_PATTERN)
 
 
 def load(file: Path) -> Any:

@@ -110,7 +110,6 @@ class Ways:
         """From nothing but its program."""
         instance = start_cold(command(self._spec.function, self._spec.footprint_mib), pipes)
         instance.wait_awake()
-        pipes.close_given()
         return Started(instance, {})
 
     def _fork(self, awake: Awake) -> Started:
@@ -135,7 +134,6 @@ class Ways:
         instance.wait_awake()
         awake()
         phases_ns = image.statistics(criu)
-        pipes.close_given()
         return Started(instance, phases_ns)
 
     def close(self) -> None:
