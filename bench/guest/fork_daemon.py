@@ -1,4 +1,4 @@
-"""cxlforkd as its clients use it: one kept connection to its local API."""
+"""cxlforkd as its clients use it: its local API, a connection for each request."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class ForkDaemon:
         """The daemon's answer to what was asked last. RunError where it refused."""
         answer = self._connection.getresponse()
         content = json.loads(answer.read())
+        self._connection.close()
         if answer.status >= 400:
             raise RunError(f"cxlforkd: {content}")
         return content
