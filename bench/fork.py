@@ -20,6 +20,7 @@ from typing import Any
 
 from tiermem.errors import TiermemError
 
+from bench import pool_copy
 from bench.fork_catalog import FUNCTION, Mode, plan
 from bench.fork_figures import figures, missed, rows
 from bench.fork_report import print_tables
@@ -71,12 +72,18 @@ def as_json(mode: Mode, specs: Sequence[ForkSpec], found: Found) -> dict[str, An
         "mode": mode,
         "time": "modelled",
         "environment": about,
-        "figures": figures(table, found.results),
+        "figures": figures(table, found.results) | _measured_elsewhere(mode),
         "failures": found.failures,
         "rows": [asdict(row) for row in table],
         "specs": [asdict(spec) for spec in specs],
         "runs": [asdict(one.result) | {"host_wall_s": one.wall_s} for one in found.measured],
     }
+
+
+def _measured_elsewhere(mode: Mode) -> dict[str, float | None]:
+    """Figures of the issue that need no guest of this benchmark."""
+    turns = 3 if mode == "quick" else pool_copy.TURNS
+    return {"pool_copy_share_of_memcpy": pool_copy.share_of_memcpy(pool_copy.measure(turns=turns))}
 
 
 def _arguments() -> argparse.Namespace:

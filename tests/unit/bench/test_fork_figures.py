@@ -49,8 +49,8 @@ def test_a_repeated_start_counts_by_its_median() -> None:
 
 
 def test_what_a_further_clone_adds_to_the_pool() -> None:
-    few = Sharing(clones=1, pool_bytes=100 * MIB, own_bytes=0, dram_used_bytes=0)
-    many = Sharing(clones=5, pool_bytes=148 * MIB, own_bytes=0, dram_used_bytes=0)
+    few = Sharing(clones=1, pool_bytes=100 * MIB, own_bytes=0)
+    many = Sharing(clones=5, pool_bytes=148 * MIB, own_bytes=0)
     said = found(a_result(footprint_mib=24, sharing=(few, many)))
     assert said["cxl_memory_per_extra_clone_share"] == pytest.approx(12 / 24)
 
