@@ -153,8 +153,9 @@ class ForkDaemon:
         self.totals.restores += 1
         self.totals.restore_ns += time.monotonic_ns() - began_ns
         clone = self.clones.add(name, policy.value, process)
-        # At once: a daemon that dies now must find it again.
+        # The daemon after this one finds it, or there is none.
         self._save()
+        process.outlive()
         return clone
 
     async def wait(self, pid: int) -> int:

@@ -10,8 +10,10 @@ only, and no cgroups.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Self
@@ -19,7 +21,7 @@ from typing import Self
 from tiermem import native
 from tiermem.cxlfork.restoring.cgroups import Cgroup, Limits
 from tiermem.errors import KernelError, MissingError
-from tiermem.native._fork import lib
+from tiermem.native._fork import ffi, lib
 from tiermem.native.restorer_build import FILE
 
 
@@ -43,10 +45,20 @@ class Ghost:
             raise KernelError("start a restorer in namespaces of its own", -result)
         self.pid: int = result
 
-    def send(self, command: bytes, fds: list[int]) -> None:
-        """Give it its command. Where it has ended, its report may say why."""
+    def is_alive(self) -> bool:
+        """Whether somebody is there to be sent a command."""
+        poller = select.poll()
+        poller.register(self.control, 0)
+        return not poller.poll(0)
+
+    def command(self, flags: int, image: tuple[int, int] = (0, 0), fds: Sequence[int] = ()) -> None:
+        """Send it a struct restore_command; image: where it lies in the pool, and its size.
+        Where it has ended, its report may say why."""
+        command = ffi.new("struct restore_command *")
+        command.version, command.flags = lib.RESTORE_VERSION, flags
+        command.image_at, command.image_bytes = image
         with suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self.control, [command], fds)
+            socket.send_fds(self.control, [bytes(ffi.buffer(command))], list(fds))
 
     def limit(self, limits: Limits) -> None:
         """What may be taken by whatever is restored into it. MissingError where that

@@ -67,6 +67,10 @@ class RestoredProcess:
         self._exit_status = os.waitstatus_to_exitcode(status)
         self._ghost.close()
 
+    def outlive(self) -> None:
+        """From here on it goes on when this process ends, also where it was to die alone."""
+        self._ghost.command(flags=0)
+
     def signal(self, number: int) -> None:
         """Send it a signal. ProcessGoneError."""
         if self.poll() is not None:
