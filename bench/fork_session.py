@@ -69,21 +69,21 @@ class ForkSession:
     """A booted guest, ready for specs one after the other."""
 
     def __init__(self, guest: Guest, folder: Path) -> None:
-        self._guest, self._folder = guest, folder
+        self.guest, self._folder = guest, folder
 
     def prepare(self) -> None:
         """See the module."""
-        self._guest.check(["bash", "-c", _PREPARE], timeout_s=600)
+        self.guest.check(["bash", "-c", _PREPARE], timeout_s=600)
         settings = [f"--set={one}" for one in (f"pool={POOL}", *DAEMON_SETTINGS)]
         variables = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
         run = ["systemd-run", "--quiet", "--unit=fork", *variables, "tiermem", "fork", "run"]
-        self._guest.check([*run, *settings], timeout_s=120)
+        self.guest.check([*run, *settings], timeout_s=120)
         ready = (
             "until tiermem fork status > /dev/null 2>&1; do "
             "systemctl is-active --quiet fork || { journalctl -u fork -o cat >&2; exit 1; }; "
             "sleep 0.5; done"
         )
-        self._guest.check(["bash", "-c", ready], timeout_s=600)
+        self.guest.check(["bash", "-c", ready], timeout_s=600)
 
     def run(self, spec: ForkSpec) -> Measured:
         """Measure one spec. ForkBenchError naming it where that fails."""
@@ -92,7 +92,7 @@ class ForkSession:
         (self._folder / f"fork-{spec.name}.spec.json").write_text(spec.to_json())
         files = [f"{GUEST_OUT}/fork-{spec.name}.{kind}.json" for kind in ("spec", "result")]
         begin = time.monotonic()
-        done = self._guest.exec(
+        done = self.guest.exec(
             ["python3", "-m", "bench.guest.fork", *files],
             timeout_s=SPEC_TIMEOUT_S,
             env=ENVIRONMENT,
