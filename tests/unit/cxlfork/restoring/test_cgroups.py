@@ -95,6 +95,26 @@ def test_a_controller_that_is_not_to_be_had_is_named(tmp_path: Path, tree: Path)
     assert "has no controllers memory, pids" in note
 
 
+def test_below_processes_no_controller_is_turned_on(tmp_path: Path, tree: Path) -> None:
+    """Some could be; then nothing could be started in the groups below."""
+    (tree / "unit/cgroup.type").write_text("domain\n")
+    (tree / "unit/cgroup.procs").write_text("4711\n")
+    found = Cgroups.find(of_process(tmp_path, tree, "/unit"))
+    assert "unit has processes of its own" in found.note
+    assert (tree / "unit/cgroup.subtree_control").read_text() == ""
+    assert found.make() is not None
+
+
+def test_groups_that_are_for_threads_only_are_not_used(
+    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Cgroups.find(of_process(tmp_path, tree, "/unit"))
+    monkeypatch.setattr(Cgroup, "is_fit", lambda _group: False)
+    assert found.make() is None
+    assert "may have threads only" in found.note
+    assert not list((tree / "unit").glob("tiermem-*"))
+
+
 def test_limits_are_written_as_the_kernel_wants_them(tree: Path) -> None:
     group = Cgroup(tree / "unit")
     for name in ("memory.max", "cpu.max"):

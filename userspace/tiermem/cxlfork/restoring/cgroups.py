@@ -82,6 +82,14 @@ class Cgroup:
         except (OSError, ValueError):
             return None
 
+    def is_fit(self) -> bool:
+        """Whether processes may be in it, which is not so below a cgroup that has some
+        and controllers turned on ("domain invalid", cgroup-v2.rst, Threads)."""
+        try:
+            return (self.path / "cgroup.type").read_text().strip() == "domain"
+        except FileNotFoundError:  # a kernel without threaded cgroups
+            return True
+
     def kill(self) -> None:
         """End every process in it."""
         with suppress(OSError):  # it is gone already, or the kernel is older than 5.14
@@ -121,7 +129,12 @@ class Cgroups:
             group.path.mkdir()
         except OSError as error:
             raise KernelError(f"make cgroup {group.path}", error.errno or 0) from None
-        return group
+        if group.is_fit():
+            return group
+        group.remove()
+        self.note = f"no cgroups for clones: those below {self.base} may have threads only"
+        self.base = None
+        return None
 
     def find_group(self, name: str) -> Cgroup | None:
         """The one of that name, whichever daemon made it."""
@@ -172,6 +185,8 @@ def _is_read_only(folder: Path) -> bool:
 def _turn_on_controllers(base: Path) -> str:
     """For the groups below; what is missing, as a note."""
     has = (base / "cgroup.controllers").read_text().split()
+    if _has_processes(base):
+        return f"clones can be ended whole, but not limited: {base} has processes of its own"
     missing = []
     for name in _CONTROLLERS:
         try:
@@ -181,9 +196,12 @@ def _turn_on_controllers(base: Path) -> str:
     if not missing:
         return ""
     absent = [name for name in missing if name not in has]
-    reason = (
-        f"{base} has no controllers {', '.join(absent)}"
-        if absent
-        else f"{base} has processes of its own"
-    )
-    return f"clones can be ended whole, but not limited in {', '.join(missing)}: {reason}"
+    reason = f"has no controllers {', '.join(absent)}" if absent else "may not turn them on"
+    return f"clones can be ended whole, but not limited in {', '.join(missing)}: {base} {reason}"
+
+
+def _has_processes(base: Path) -> bool:
+    """Then some controllers cannot be turned on, and others would make cgroups below it
+    unfit for processes. The root, which has no type, is free of that."""
+    is_root = not (base / "cgroup.type").exists()
+    return not is_root and bool((base / "cgroup.procs").read_text())
