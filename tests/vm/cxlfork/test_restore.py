@@ -47,6 +47,16 @@ def test_threads_timers_and_pipes(fork_guest: Guest) -> None:
     run(fork_guest, f"{RESTORING}/test_programs.py", f"{RESTORING}/test_timers.py")
 
 
+@pytest.fixture
+def _without_io_uring(fork_guest: Guest) -> Iterator[None]:
+    """Debian's libuv uses it wherever there is one, and it cannot be taken."""
+    switch = "/proc/sys/kernel/io_uring_disabled"
+    fork_guest.check(["sh", "-c", f"echo 2 > {switch}"])
+    yield
+    fork_guest.check(["sh", "-c", f"echo 0 > {switch}"])
+
+
+@pytest.mark.usefixtures("_without_io_uring")
 def test_node(fork_guest: Guest) -> None:
     run(fork_guest, f"{RESTORING}/test_node.py", TIERMEM_TEST_RESTORES="100")
 
