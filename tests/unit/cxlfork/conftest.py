@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,22 +39,26 @@ def may_trace() -> None:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the compiled programs."""
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A program of programs/ by its name; compiled when it is first asked for."""
     out = tmp_path_factory.mktemp("programs")
-    for source in PROGRAMS.glob("*.c"):
+
+    @cache
+    def compile_one(name: str) -> Path:
         command = ["cc", "-std=gnu99", "-O2", "-Wall", "-Wextra", "-pthread", "-o"]
-        subprocess.run([*command, out / source.stem, source], check=True)
-    return out
+        subprocess.run([*command, out / name, PROGRAMS / f"{name}.c"], check=True)
+        return out / name
+
+    return compile_one
 
 
 @pytest.fixture
-def start(programs: Path, may_trace: None) -> Iterator[Starter]:
+def start(compiled: Callable[[str], Path], may_trace: None) -> Iterator[Starter]:
     """Starts one by its name, or (`python=True`) a Python text; ended after the test."""
     with ExitStack() as stack:
 
         def start_one(program: str, *arguments: object, python: bool = False) -> Target:
-            head = [sys.executable, "-c", program] if python else [str(programs / program)]
+            head = [sys.executable, "-c", program] if python else [str(compiled(program))]
             return stack.enter_context(Target([*head, *map(str, arguments)]))
 
         yield start_one

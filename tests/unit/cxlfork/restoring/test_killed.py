@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -49,7 +50,11 @@ def restore_killed(source: Source, killer: Path, *how: str) -> tuple[str, Tierme
     ],
 )
 def test_killed_before_any_system_call(
-    counted: str, victim: str, programs: Path, start: Starter, cloner: Cloner
+    counted: str,
+    victim: str,
+    compiled: Callable[[str], Path],
+    start: Starter,
+    cloner: Cloner,
 ) -> None:
     target = start("threads")
     assert target.line() == "ready"
@@ -57,7 +62,7 @@ def test_killed_before_any_system_call(
     before = cloner.pool.entries(unfinished=True)
     kills = 0
     for call in count(1, STEP):
-        how, failure = restore_killed(source, programs / "killer", counted, victim, str(call))
+        how, failure = restore_killed(source, compiled("killer"), counted, victim, str(call))
         if how != "killed" or failure is None:
             break  # it was made
         kills += 1
