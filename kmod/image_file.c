@@ -83,8 +83,11 @@ static int image_mmap(struct file *file, struct vm_area_struct *vma)
 		return PTR_ERR(region);
 	vma->vm_private_data = region;
 	vma->vm_ops = &image_vm_ops;
-	/* Large mappings also where the administrator wants them by madvise() only. */
-	vm_flags_set(vma, VM_MIXEDMAP | VM_HUGEPAGE);
+	/*
+	 * Large mappings also where the administrator wants them by madvise() only. And like
+	 * any memory it may become code, though nothing else of anonymous inodes may.
+	 */
+	vm_flags_set(vma, VM_MIXEDMAP | VM_HUGEPAGE | VM_MAYEXEC);
 	return 0;
 }
 

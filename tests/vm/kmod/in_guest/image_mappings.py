@@ -116,6 +116,15 @@ def test_protection_changes_and_changes_back() -> None:
         assert mapping.values()[19:23] == [value_of(BASE + 19), 1, 2, value_of(BASE + 22)]
 
 
+def test_it_may_become_code() -> None:
+    answer_seven = bytes.fromhex("b807000000c3")
+    with Image(SMALL) as image, image.map(BASE, 64) as mapping:
+        ctypes.memmove(mapping.address + 5 * PAGE, answer_seven, len(answer_seven))
+        mapping.protect(mmap.PROT_READ | mmap.PROT_EXEC)
+        assert ctypes.CFUNCTYPE(ctypes.c_int)(mapping.address + 5 * PAGE)() == 7
+        assert mapping.values()[6] == value_of(BASE + 6)
+
+
 def test_a_mapping_that_moves_takes_its_pages_along() -> None:
     with Image(SMALL) as image:
         mapping = image.map(BASE, 64)

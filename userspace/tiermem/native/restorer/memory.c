@@ -144,6 +144,8 @@ static int make_mapping(struct restorer *r, const struct image_vma *vma, struct 
 		plan.flags |= NO_RESERVE;
 	if (plan.contents == CONTENTS_COPIED)
 		protection |= PROT_READ | PROT_WRITE;
+	if (plan.fd >= 0 && plan.fd == r->fds[RESTORE_FD_PAGES])
+		protection &= ~(uint64_t)PROT_EXEC;
 	result = call(mmap, vma->start, vma->end - vma->start, protection, plan.flags | MAP_FIXED,
 		      plan.fd, plan.offset);
 	if (result < 0)

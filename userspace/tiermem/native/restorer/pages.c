@@ -23,6 +23,7 @@ int lay_pages_over(struct restorer *r, const struct image_vma *vma)
 {
 	const struct image_run *run = image_runs(r->image) + vma->first_run;
 	const struct image_run *end = run + vma->runs;
+	uint64_t protection = vma->protection & ~(uint64_t)PROT_EXEC;
 	long result = 0;
 
 	while (run < end && result >= 0) {
@@ -32,9 +33,11 @@ int lay_pages_over(struct restorer *r, const struct image_vma *vma)
 		for (; run < end && run->first_page == after; run++)
 			after += run->pages;
 		result = call(mmap, first * IMAGE_PAGE_BYTES, (after - first) * IMAGE_PAGE_BYTES,
-			      vma->protection, MAP_PRIVATE | MAP_FIXED, r->fds[RESTORE_FD_PAGES],
+			      protection, MAP_PRIVATE | MAP_FIXED, r->fds[RESTORE_FD_PAGES],
 			      first * IMAGE_PAGE_BYTES);
 	}
+	if (result >= 0 && vma->protection & PROT_EXEC)
+		result = call(mprotect, vma->start, vma->end - vma->start, vma->protection);
 	return result < 0 ? (int)result : 0;
 }
 
