@@ -120,7 +120,7 @@ def test_a_full_host_has_its_calls_answered_by_the_other_from_the_image_that_it_
         script = "tests/vm/cxlfork/in_guest/porter_calls.py"
         answers = run_json(a, script, "15", "1", "search")["search"]
         # b looks for new images once a second.
-        wait_until(b, "tiermem fork ls | grep porter/search")
+        wait_until(b, "tiermem fork ls --json | grep porter/search")
         answers += run_json(a, script, "1", "3", "search")["search"]
         there = json.loads(b.check(["tiermem", "porter", "ls", "--json"]).stdout)["search"]
         assert (there["calls"] > 0, set(there["starts"])) == (True, {"mow"})
