@@ -40,11 +40,8 @@ mkdir -p {FOLDER}
 cp -r /opt/tiermem/src/userspace/tiermem /opt/tiermem/src/bench {FOLDER}/
 cp -r /opt/tiermem/artifacts/native {FOLDER}/native
 """
-_ENVIRONMENT = {
-    "PYTHONPATH": FOLDER,
-    "TIERMEM_NATIVE_PATH": f"{FOLDER}/native",
-    "PYTHONPYCACHEPREFIX": f"{FOLDER}/compiled",
-}
+# Nor anything of Python's compiled code: Debian's is beside its modules.
+_ENVIRONMENT = {"PYTHONPATH": FOLDER, "TIERMEM_NATIVE_PATH": f"{FOLDER}/native"}
 
 
 def measure(guest: Guest, folder: Path, spec: PorterSpec) -> PorterResult:

@@ -14,6 +14,7 @@ import asyncio
 import gc
 import os
 import platform
+import shutil
 import signal
 import socket
 import sys
@@ -162,6 +163,7 @@ class Bench:
 
     def run(self, start: str, memory: str, memory_mib: int) -> PorterRun:
         """The load under one porter."""
+        print(f"{start}, {memory} memory ...", file=sys.stderr, flush=True)
         settings = self.settings(start, memory_mib)
         log = f"{start}-{memory}.log"
         least_free = before_free = local_free_bytes()
@@ -190,6 +192,7 @@ def measure(spec: PorterSpec) -> PorterResult:
     """All runs; those of CRIU come first, since theirs says how much memory a quarter is."""
     kernel.write(kernel.HUGE_PAGES, "never")
     criu_folder = Path(spec.criu_folder)
+    shutil.rmtree(criu_folder, ignore_errors=True)
     with fork_daemon(), ModelledClock() as clock:
         ways: dict[str, Images] = {"restore": ForkImages(SOCKET), "criu": CriuImages(criu_folder)}
         asyncio.run(prepare(spec, [ways[one] for one in spec.starts if one in ways]))
