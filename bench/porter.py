@@ -42,11 +42,8 @@ cd /opt/tiermem/src
 cp -r --parents bench/*.py bench/guest bench/functions {FOLDER}/
 cp -r /opt/tiermem/artifacts/native {FOLDER}/native
 """
-_ENVIRONMENT = {
-    "PYTHONPATH": FOLDER,
-    "TIERMEM_NATIVE_PATH": f"{FOLDER}/native",
-    "PYTHONPYCACHEPREFIX": f"{FOLDER}/compiled",
-}
+# Nor anything of Python's compiled code: Debian's is beside its modules.
+_ENVIRONMENT = {"PYTHONPATH": FOLDER, "TIERMEM_NATIVE_PATH": f"{FOLDER}/native"}
 
 
 def measure(guest: Guest, folder: Path, spec: PorterSpec) -> PorterResult:
