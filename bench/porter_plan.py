@@ -11,8 +11,8 @@ from bench.guest.porter_spec import AMPLE, QUARTER, CalledFunction, PorterSpec
 Mode = Literal["full", "quick"]
 CRIU_FOLDER = "/run/files-in-cxl/porter"
 STARTS = {
-    "restore": "CXLfork",
     "criu": "CRIU, files in CXL memory",
+    "restore": "CXLfork",
     "cold": "cold start",
 }
 """Values of the porter's `start`, and what tables call them."""
@@ -28,6 +28,10 @@ FUNCTIONS = {
     "arithmetic": CalledFunction("arithmetic.py", '{"n": 5000}'),
 }
 QUICK_FUNCTIONS = ("algebra", "json", "images")
+CASES = [(start, memory) for memory in (AMPLE, QUARTER) for start in STARTS]
+# With little memory nearly every call is a cold start, which takes minutes to emulate.
+QUICK_CASES = [one for one in CASES if one != ("cold", QUARTER)]
+INSTANCES_MAX = 4
 CALLS_PER_S = 10.0
 CALLS = {"quick": 60, "full": 400}
 BURST_EACH = 3
@@ -43,7 +47,7 @@ def plan(mode: Mode, trace: Path | None = None) -> PorterSpec:
     return PorterSpec(
         functions={name: FUNCTIONS[name] for name in names},
         arrivals=[(one.at_s, one.function) for one in arrivals],
-        starts=list(STARTS),
-        memories=[AMPLE, QUARTER],
+        cases=QUICK_CASES if mode == "quick" else CASES,
+        instances_max=INSTANCES_MAX,
         criu_folder=CRIU_FOLDER,
     )

@@ -14,6 +14,7 @@ import asyncio
 import gc
 import os
 import platform
+import shutil
 import signal
 import socket
 import sys
@@ -54,7 +55,11 @@ LOCAL_NODE = Path("/sys/devices/system/node/node0/meminfo")
 def functions(spec: PorterSpec) -> dict[str, FunctionSettings]:
     """As the porter's config has them."""
     return {
-        name: FunctionSettings(file=FOLDER / "bench/functions" / one.file, timeout_s=CALL_TIMEOUT_S)
+        name: FunctionSettings(
+            file=FOLDER / "bench/functions" / one.file,
+            timeout_s=CALL_TIMEOUT_S,
+            instances_max=spec.instances_max,
+        )
         for name, one in spec.functions.items()
     }
 
@@ -162,6 +167,7 @@ class Bench:
 
     def run(self, start: str, memory: str, memory_mib: int) -> PorterRun:
         """The load under one porter."""
+        print(f"{start}, {memory} memory ...", file=sys.stderr, flush=True)
         settings = self.settings(start, memory_mib)
         log = f"{start}-{memory}.log"
         least_free = before_free = local_free_bytes()
@@ -187,22 +193,23 @@ class Bench:
 
 
 def measure(spec: PorterSpec) -> PorterResult:
-    """All runs; those of CRIU come first, since theirs says how much memory a quarter is."""
+    """All runs. The first one, CRIU's, says how much memory a quarter is."""
     kernel.write(kernel.HUGE_PAGES, "never")
     criu_folder = Path(spec.criu_folder)
+    shutil.rmtree(criu_folder, ignore_errors=True)
     with fork_daemon(), ModelledClock() as clock:
         ways: dict[str, Images] = {"restore": ForkImages(SOCKET), "criu": CriuImages(criu_folder)}
-        asyncio.run(prepare(spec, [ways[one] for one in spec.starts if one in ways]))
+        used = {start for start, _ in spec.cases}
+        asyncio.run(prepare(spec, [one for start, one in ways.items() if start in used]))
         gc.collect()
         gc.freeze()
         bench = Bench(spec, clock)
         runs: list[PorterRun] = []
-        for memory in spec.memories:
-            for start in sorted(spec.starts, key=lambda one: one != "criu"):
-                mib = AMPLE_MIB
-                if memory != AMPLE:
-                    mib = max(16, runs[0].peak_local_bytes // 4 >> 20)
-                runs.append(bench.run(start, memory, mib))
+        for start, memory in spec.cases:
+            mib = AMPLE_MIB
+            if memory != AMPLE:
+                mib = max(16, runs[0].peak_local_bytes // 4 >> 20)
+            runs.append(bench.run(start, memory, mib))
         with open_pool(POOL) as pool:
             in_pool = sum(entry.bytes for entry in pool.entries())
     in_files = sum(file.stat().st_size for file in criu_folder.rglob("*") if file.is_file())

@@ -28,14 +28,15 @@ class CalledFunction:
 class PorterSpec:
     """One load, given to porters that start instances in different ways.
 
-    arrivals: seconds from the beginning, and the function. starts: values of the
-    porter's `start`; memories: AMPLE, QUARTER. Folders of CRIU's images by name.
+    arrivals: seconds from the beginning, and the function. cases: values of the porter's
+    `start`, and AMPLE or QUARTER; that of CRIU with ample memory comes first.
+    instances_max: of one function. criu_folder: where CRIU's images are put.
     """
 
     functions: dict[str, CalledFunction]
     arrivals: list[tuple[float, str]]
-    starts: list[str]
-    memories: list[str]
+    cases: list[tuple[str, str]]
+    instances_max: int
     criu_folder: str
     warm_calls: int = 16
 
@@ -49,6 +50,7 @@ class PorterSpec:
         tree = json.loads(text)
         tree["functions"] = {name: CalledFunction(**one) for name, one in tree["functions"].items()}
         tree["arrivals"] = [(float(at_s), name) for at_s, name in tree["arrivals"]]
+        tree["cases"] = [(start, memory) for start, memory in tree["cases"]]
         return PorterSpec(**tree)
 
 

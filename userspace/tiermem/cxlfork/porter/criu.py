@@ -18,7 +18,7 @@ from pathlib import Path
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.porter.images import close_pipes
 from tiermem.cxlfork.porter.instance import Instance, open_pipes
-from tiermem.errors import MissingError, TiermemError
+from tiermem.errors import MissingError, NameTakenError, TiermemError
 
 FACTS_FILE = "tiermem.json"
 """Its pid, and what its descriptors 0, 1 and 2 were called."""
@@ -40,7 +40,10 @@ class CriuImages:
     async def take(self, name: str, pid: int) -> None:
         """See Images."""
         folder = self._folder / name
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise NameTakenError(f"{folder}: is an image already") from None
         pipes = [str(Path(f"/proc/{pid}/fd/{fd}").readlink()) for fd in (0, 1, 2)]
         command = ["criu", "dump", "--tree", str(pid), "--images-dir", str(folder)]
         command += ["--leave-running", "--log-file", "dump.log"]

@@ -82,14 +82,6 @@ class Cgroup:
         except (OSError, ValueError):
             return None
 
-    def is_fit(self) -> bool:
-        """Whether processes may be in it, which is not so below a cgroup that has some
-        and controllers turned on ("domain invalid", cgroup-v2.rst, Threads)."""
-        try:
-            return (self.path / "cgroup.type").read_text().strip() == "domain"
-        except FileNotFoundError:  # a kernel without threaded cgroups
-            return True
-
     def kill(self) -> None:
         """End every process in it."""
         with suppress(OSError):  # it is gone already, or the kernel is older than 5.14
@@ -118,7 +110,21 @@ class Cgroups:
         base = own.parent if own.name == DAEMON_GROUP else own
         if not os.access(base, os.W_OK) or _is_read_only(base):
             return cls(None, f"no cgroups for clones: {base} is not this process's to write to")
-        return cls(base, _turn_on_controllers(base))
+        found = cls(base, _turn_on_controllers(base))
+        if found._takes_processes():
+            return found
+        return cls(None, f"no cgroups for clones: those below {base} are for threads only")
+
+    def _takes_processes(self) -> bool:
+        """Whether one that is made here does: not below one with processes of its own and
+        controllers turned on."""
+        probe = self.make()
+        if probe is None:
+            return False
+        kind = probe.path / "cgroup.type"
+        is_invalid = kind.exists() and "invalid" in kind.read_text()
+        probe.remove()
+        return not is_invalid
 
     def make(self) -> Cgroup | None:
         """A new one, empty; None where there are to be none. KernelError."""
@@ -129,12 +135,7 @@ class Cgroups:
             group.path.mkdir()
         except OSError as error:
             raise KernelError(f"make cgroup {group.path}", error.errno or 0) from None
-        if group.is_fit():
-            return group
-        group.remove()
-        self.note = f"no cgroups for clones: those below {self.base} may have threads only"
-        self.base = None
-        return None
+        return group
 
     def find_group(self, name: str) -> Cgroup | None:
         """The one of that name, whichever daemon made it."""
@@ -184,8 +185,8 @@ def _is_read_only(folder: Path) -> bool:
 
 def _turn_on_controllers(base: Path) -> str:
     """For the groups below; what is missing, as a note."""
-    has = (base / "cgroup.controllers").read_text().split()
     if _has_processes(base):
+        # Some could be turned on; nothing could be started below it then.
         return f"clones can be ended whole, but not limited: {base} has processes of its own"
     missing = []
     for name in _CONTROLLERS:
@@ -195,13 +196,11 @@ def _turn_on_controllers(base: Path) -> str:
             missing.append(name)
     if not missing:
         return ""
-    absent = [name for name in missing if name not in has]
-    reason = f"has no controllers {', '.join(absent)}" if absent else "may not turn them on"
-    return f"clones can be ended whole, but not limited in {', '.join(missing)}: {base} {reason}"
+    names = ", ".join(missing)
+    return f"clones can be ended whole, but not limited in {names}: {base} lacks the controllers"
 
 
 def _has_processes(base: Path) -> bool:
-    """Then some controllers cannot be turned on, and others would make cgroups below it
-    unfit for processes. The root, which has no type, is free of that."""
+    """Where that matters: the root of all cgroups may have some."""
     is_root = not (base / "cgroup.type").exists()
     return not is_root and bool((base / "cgroup.procs").read_text())
