@@ -37,7 +37,7 @@ def plan(mode: Mode) -> list[ForkSpec]:
     if mode == "quick":
         sizes, others, repeats, warm_calls, clones = QUICK_FOOTPRINTS_MIB, (), 2, 2, 4
     else:
-        sizes, others, repeats, warm_calls, clones = FOOTPRINTS_MIB, OTHER_FUNCTIONS, 3, 3, 8
+        sizes, others, repeats, warm_calls, clones = FOOTPRINTS_MIB, OTHER_FUNCTIONS, 2, 2, 8
     pairs = [(FUNCTION, size) for size in sizes] + [(other, OTHERS_MIB) for other in others]
     return [
         ForkSpec(function, size, repeats, warm_calls, WARM_UP, clones) for function, size in pairs

@@ -63,11 +63,11 @@ def phases_table(rows: Sequence[Row]) -> Table:
 def sharing_table(results: Sequence[ForkResult]) -> Table:
     """What clones take together, under MoW."""
     table = Table(title="Clones of one image, MoW")
-    for column in ("function", "clones", "pool MiB", "own MiB, all clones", "DRAM MiB"):
+    for column in ("function", "clones", "pool MiB", "own MiB, all clones"):
         table.add_column(column, justify="left" if column == "function" else "right")
     for result in results:
         for one in result.sharing:
-            sizes = (one.pool_bytes, one.own_bytes, one.dram_used_bytes)
+            sizes = (one.pool_bytes, one.own_bytes)
             table.add_row(
                 f"{result.spec.function}, {result.spec.footprint_mib} MiB",
                 str(one.clones),

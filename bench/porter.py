@@ -37,7 +37,9 @@ set -e
 systemctl stop fork 2> /dev/null || true
 rm -rf {FOLDER}
 mkdir -p {FOLDER}
-cp -r /opt/tiermem/src/userspace/tiermem /opt/tiermem/src/bench {FOLDER}/
+cp -r /opt/tiermem/src/userspace/tiermem {FOLDER}/
+cd /opt/tiermem/src
+cp -r --parents bench/*.py bench/guest bench/functions {FOLDER}/
 cp -r /opt/tiermem/artifacts/native {FOLDER}/native
 """
 # Nor anything of Python's compiled code: Debian's is beside its modules.

@@ -137,21 +137,14 @@ class Measurement:
 
     def _share(self, count: int) -> Sharing:
         """So many clones at once."""
-        before = _free_dram()
         clones = [self._ways.start(POLICIES[0], lambda: None).instance for _ in range(count)]
         for clone in clones:
             clone.call()
         own = sum(clone.memory().own_bytes for clone in clones)
-        found = Sharing(count, pool_bytes(), own, before - _free_dram())
+        found = Sharing(count, pool_bytes(), own)
         for clone in clones:
             clone.close()
         return found
-
-
-def _free_dram() -> int:
-    text = Path("/sys/devices/system/node/node0/meminfo").read_text()
-    (line,) = [line for line in text.splitlines() if " MemFree:" in line]
-    return int(line.split()[3]) << 10
 
 
 def measure(spec: ForkSpec) -> ForkResult:

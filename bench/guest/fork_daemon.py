@@ -33,6 +33,10 @@ class ForkDaemon:
     def __init__(self) -> None:
         self._connection = _Connection("localhost")
 
+    def fileno(self) -> int:
+        """Readable when an answer is there; for select."""
+        return self._connection.sock.fileno()
+
     def ask(self, method: str, route: str, body: dict[str, Any] | None = None) -> None:
         """Send a request; `answer` has what comes back."""
         text = None if body is None else json.dumps(body)

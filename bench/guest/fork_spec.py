@@ -84,7 +84,6 @@ class Sharing:
     clones: int
     pool_bytes: int
     own_bytes: int
-    dram_used_bytes: int
 
 
 @dataclass(frozen=True)

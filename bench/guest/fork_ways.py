@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import time
 from collections.abc import Callable
@@ -37,11 +38,6 @@ class Started:
 
     instance: Instance
     phases_ns: dict[str, int]
-
-
-def _wait_awake(pipes: Pipes) -> None:
-    """For an instance whose number is not known yet."""
-    Instance(0, pipes.requests, pipes.answers, lambda: None).wait_awake()
 
 
 class Ways:
@@ -123,10 +119,15 @@ class Ways:
 
     def _restore(self, policy: str, pipes: Pipes, awake: Awake) -> Started:
         self._daemon.ask_restore(IMAGE, policy, pipes)
-        _wait_awake(pipes)
-        awake()
+        # The daemon answers first where it refuses.
+        first, _, _ = select.select([pipes.answers, self._daemon], [], [])
+        if pipes.answers in first:
+            awake()
         instance, phases_ns = self._daemon.restored(pipes)
         pipes.close_given()
+        instance.wait_awake()
+        if pipes.answers not in first:
+            awake()
         return Started(instance, phases_ns)
 
     def _restore_criu(self, image: CriuImage, pipes: Pipes, awake: Awake) -> Started:

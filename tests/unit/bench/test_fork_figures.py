@@ -37,7 +37,7 @@ def test_mow_with_a_ghost_is_compared_with_criu_on_cxl_memory_and_with_fork() ->
 def test_growth_is_of_one_function_at_both_ends() -> None:
     small = a_result(a_start(MOW_GHOST, 2.0))
     large = a_result(a_start(MOW_GHOST, 3.0), footprint_mib=256)
-    other = a_result(a_start(MOW_GHOST, 9.0), footprint_mib=256, function="arithmetic")
+    other = a_result(a_start(MOW_GHOST, 9.0), footprint_mib=256, function="inference")
     assert found(small, large, other)["restore_growth_24_to_256"] == pytest.approx(1.5)
     assert found(small, other)["restore_growth_24_to_256"] is None
 
@@ -49,8 +49,8 @@ def test_a_repeated_start_counts_by_its_median() -> None:
 
 
 def test_what_a_further_clone_adds_to_the_pool() -> None:
-    few = Sharing(clones=1, pool_bytes=100 * MIB, own_bytes=0, dram_used_bytes=0)
-    many = Sharing(clones=5, pool_bytes=148 * MIB, own_bytes=0, dram_used_bytes=0)
+    few = Sharing(clones=1, pool_bytes=100 * MIB, own_bytes=0)
+    many = Sharing(clones=5, pool_bytes=148 * MIB, own_bytes=0)
     said = found(a_result(footprint_mib=24, sharing=(few, many)))
     assert said["cxl_memory_per_extra_clone_share"] == pytest.approx(12 / 24)
 

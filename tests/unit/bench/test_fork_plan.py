@@ -39,5 +39,5 @@ def test_a_spec_comes_back_from_json() -> None:
 
 
 def test_a_result_comes_back_from_json() -> None:
-    result = a_result(a_start(MOW_GHOST), sharing=(Sharing(1, 2, 3, 4),))
+    result = a_result(a_start(MOW_GHOST), sharing=(Sharing(1, 2, 3),))
     assert ForkResult.from_json(result.to_json()) == result

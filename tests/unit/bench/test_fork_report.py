@@ -13,6 +13,7 @@ from bench.fork_picture import draw
 from bench.fork_report import COLUMNS, cells, print_tables
 from bench.fork_session import Measured
 from bench.guest.fork_spec import CRIU_CXL, FORK, MOW_GHOST, Sharing
+from bench.pool_copy import CopySpeed
 from tests.unit.bench.fork_results import a_result, a_start
 
 RESULTS = [
@@ -21,7 +22,7 @@ RESULTS = [
         a_start(CRIU_CXL, 20.0),
         a_start(MOW_GHOST, phases_ns={"memory": 500_000}),
         footprint_mib=size,
-        sharing=(Sharing(1, 1 << 20, 2 << 20, 3 << 20),),
+        sharing=(Sharing(1, 1 << 20, 2 << 20),),
     )
     for size in (24, 256)
 ]
@@ -49,8 +50,10 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 
 def test_the_json_has_figures_runs_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.fork.environment", lambda release: {"guest": {"kernel": release}})
+    monkeypatch.setattr("bench.fork.pool_copy.measure", lambda turns: [CopySpeed(1, 10, 9, 9)])
     found = Found([Measured(one, 1.0) for one in RESULTS], ["arithmetic-64: no"])
     tree = as_json("quick", plan("quick"), found)
+    assert tree["figures"]["pool_copy_share_of_memcpy"] == pytest.approx(0.9)
     assert tree["figures"]["restore_speedup_over_criu"] == pytest.approx(20.0)
     assert [run["spec"]["footprint_mib"] for run in tree["runs"]] == [24, 256]
     assert tree["failures"] == ["arithmetic-64: no"]

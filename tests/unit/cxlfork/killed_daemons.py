@@ -27,6 +27,7 @@ from tiermem.cxlfork.clones import SavedClones
 from tiermem.cxlfork.daemon import ForkDaemon
 from tiermem.cxlfork.host import null_stdio
 from tiermem.cxlfork.policies import Policy
+from tiermem.cxlfork.restoring.cgroups import Cgroups
 from tiermem.cxlfork.settings import ForkSettings
 from tiermem.service.state import StateFile
 
@@ -103,6 +104,8 @@ def main() -> None:
         with os.fdopen(reading) as pipe:
             calls = pipe.read() or at
         known, unknown = _left(StateFile(state_file, SavedClones))
+        # As the next daemon does.
+        Cgroups.find().sweep()
         print("killed" if os.WIFSIGNALED(status) else "whole", calls, known, unknown, flush=True)
 
 

@@ -17,7 +17,7 @@ from tests.vm.cxlfork.fork_hosts import (
     stop_daemon,
     take_program,
 )
-from tests.vm.cxlfork.services import start_porter, tiermem
+from tests.vm.cxlfork.services import start_porter, tiermem, wait_until
 from tests.vm.guest_python import ENVIRONMENT, run_json
 
 RESTORE_AND_END = """
@@ -118,7 +118,10 @@ def test_a_full_host_has_its_calls_answered_by_the_other_from_the_image_that_it_
     start_porter(a, function, "memory_MiB=16", 'peers=["http://10.77.0.2:8470"]')
     try:
         script = "tests/vm/cxlfork/in_guest/porter_calls.py"
-        answers = run_json(a, script, "16", "3", "search")["search"]
+        answers = run_json(a, script, "15", "1", "search")["search"]
+        # b looks for new images once a second.
+        wait_until(b, "tiermem fork ls | grep porter/search")
+        answers += run_json(a, script, "1", "3", "search")["search"]
         there = json.loads(b.check(["tiermem", "porter", "ls", "--json"]).stdout)["search"]
         assert (there["calls"] > 0, set(there["starts"])) == (True, {"mow"})
         assert {"mow", "warm"} <= {one["how"] for one in answers[16:]} <= {"mow", "warm"}

@@ -60,7 +60,8 @@ run(0, BEFORE, () => {}, () => {
 def test_it_answers_on_as_it_would_have(cloner: Cloner, may_trace: None, tmp_path: Path) -> None:
     assert NODE is not None
     text = FUNCTION.replace("BEFORE", str(BEFORE)).replace("AFTER", str(AFTER))
-    with Target([NODE, "-e", text, str(tmp_path / "go")]) as target:
+    command = ["env", "UV_USE_IO_URING=0", NODE, "-e", text, str(tmp_path / "go")]
+    with Target(command) as target:
         assert target.line() == "ready"
         source = cloner.take(target)
         clones = [cloner.restore(source) for _ in range(2)]

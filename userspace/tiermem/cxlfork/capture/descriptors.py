@@ -180,6 +180,9 @@ def _read_special(file: OpenFile, context: _Files) -> Descriptor | None:
             kept = {f.number: f for f in context.kept}
             extra = epoll_extra(file, kept, context.refusals)
             return replace(_plain(file, FdKind.EPOLL), extra=extra)
+        case "io_uring":
+            context.refuse(file, "is an io_uring (UV_USE_IO_URING=0 has Node.js do without)")
+            return None
         case kind:
             context.refuse(file, f"is of a kind that cannot be taken ({kind})")
             return None

@@ -45,6 +45,8 @@ static int copy_into_arena(struct restorer *r)
 	if (code == 0 || code > ARENA_STATE ||
 	    kernels_own_bytes(&r->own) > ARENA_THREAD_STACK_END / 2 - ARENA_ASIDE)
 		return -ENOEXEC;
+	/* It is as large as a huge page, of which little is used. */
+	call(madvise, at, ARENA_BYTES, MADV_NOHUGEPAGE);
 	result = call(mprotect, at, ARENA_BYTES, PROT_READ | PROT_WRITE);
 	if (result < 0)
 		return (int)result;

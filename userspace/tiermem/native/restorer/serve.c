@@ -56,6 +56,7 @@ static struct served *make_served(struct restorer *r, int pid)
 
 	if (at < 0 || fd < 0)
 		fail(r, RESTORE_STEP_PROCESS, at < 0 ? at : fd);
+	call(madvise, at, sizeof(struct served), MADV_NOHUGEPAGE);
 	served->pid = pid;
 	served->polled[POLL_CONTROL] = (struct polled){ r->control, POLLIN, 0 };
 	served->polled[POLL_CHANNEL] = (struct polled){ r->channel, POLLIN, 0 };
