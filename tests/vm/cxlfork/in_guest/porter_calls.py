@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
-import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-URL = "http://127.0.0.1:8470/invoke/"
+
+def send(connections: list[http.client.HTTPConnection], name: str) -> None:
+    """A call over each of them, before anything is heard."""
+    for one in connections:
+        one.request("POST", f"/invoke/{name}", "{}")
 
 
-def call(name: str) -> dict[str, Any]:
-    with urllib.request.urlopen(URL + name, b"{}", timeout=300) as answer:
-        said: dict[str, Any] = json.load(answer)
+def hear(connection: http.client.HTTPConnection) -> dict[str, Any]:
+    """The answer."""
+    said: dict[str, Any] = json.load(connection.getresponse())
     return said
 
 
 def calls(name: str, in_a_row: int, at_once: int) -> list[dict[str, Any]]:
-    first = [call(name) for _ in range(in_a_row)]
-    with ThreadPoolExecutor(at_once) as threads:
-        return [*first, *threads.map(call, [name] * at_once)]
+    connections = [http.client.HTTPConnection("127.0.0.1", 8470) for _ in range(at_once)]
+    for one in connections:
+        one.connect()
+    answers = []
+    for _ in range(in_a_row):
+        send(connections[:1], name)
+        answers.append(hear(connections[0]))
+    send(connections, name)
+    return [*answers, *map(hear, connections)]
 
 
 if __name__ == "__main__":
