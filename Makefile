@@ -43,7 +43,7 @@ unit: setup ## tests/unit: host only, seconds
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed
 	$(BIN)/tiermem testbed build
-	$(BIN)/pytest -n 2 --dist loadgroup tests/vm
+	$(BIN)/pytest tests/vm
 
 .PHONY: lint
 lint: setup ## ruff, mypy on the package, C with warnings as errors

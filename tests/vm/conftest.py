@@ -1,8 +1,7 @@
 """Guests that tests share. Each boots when its first test comes, and runs only during its tests.
 
 Tests are put in the order of the guest they need, so that one pod runs at a time;
-tests that boot a pod of their own come last. Where several processes share the work
-(`pytest -n 2 --dist loadgroup`), all tests of a guest go to one of them.
+tests that boot a pod of their own come last.
 """
 
 from __future__ import annotations
@@ -101,8 +100,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=lambda item: (place(item), ends_a_host(item)))
     for item in items:
-        shared = SHARED_GUESTS[place(item) : place(item) + 1]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(BOOT_AND_TEST_S))
 
