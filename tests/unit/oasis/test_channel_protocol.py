@@ -11,7 +11,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tiermem.native import build
 
 MODEL = build.NATIVE / "channel.pml"

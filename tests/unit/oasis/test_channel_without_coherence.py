@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tiermem.native._channel_model import ffi, lib
 
 ALL_ARRIVED = lib.CHANNEL_ALL_ARRIVED
