@@ -92,6 +92,8 @@ struct image_region *image_region_new(struct image *image, struct mm_struct *mm,
 /* One of its own for a mapping, of which the first pages are the parent's. */
 struct image_region *image_region_part(struct image_region *parent, struct vm_area_struct *vma,
 				       u64 pages);
+/* What lay there is the other's now, and zeros here. */
+void image_region_leave(struct image_region *region, u64 first_page, u64 pages);
 void image_region_get(struct image_region *region);
 void image_region_put(struct image_region *region);
 /* The stored page behind page, unless it was given back or is not the region's. */

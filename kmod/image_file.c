@@ -4,6 +4,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/task_stack.h>
@@ -29,21 +30,26 @@ static void mapping_opened(struct vm_area_struct *vma)
 
 /*
  * What mremap() adds is zeros, also where a part grows and the image has more behind it.
- * How much was there before, only the call itself says.
+ * So is what it leaves mapped by MREMAP_DONTUNMAP, where nothing is any more. How much was
+ * there before, and whether it is left, only the call itself says.
  */
 static int mapping_moved(struct vm_area_struct *vma)
 {
 	struct image_region *region = vma->vm_private_data, *own;
 	unsigned long arguments[6], pages;
+	bool is_left;
 
 	syscall_get_arguments(current, task_pt_regs(current), arguments);
-	pages = PAGE_ALIGN(arguments[1]) >> PAGE_SHIFT;
-	if (!region || pages >= vma_pages(vma))
+	pages = min(PAGE_ALIGN(arguments[1]) >> PAGE_SHIFT, vma_pages(vma));
+	is_left = arguments[3] & MREMAP_DONTUNMAP;
+	if (!region || (pages == vma_pages(vma) && !is_left))
 		return 0;
 	own = image_region_part(region, vma, pages);
 	if (IS_ERR(own))
 		return PTR_ERR(own);
 	vma->vm_private_data = own;
+	if (is_left)
+		image_region_leave(region, vma->vm_pgoff, pages);
 	image_region_put(region);
 	return 0;
 }

@@ -64,7 +64,8 @@ static bool is_giving_back(void)
 	return arguments[call == __NR_madvise ? 2 : 3] != MADV_POPULATE_WRITE;
 }
 
-static void note_gone(struct image_region *region, u64 first_page, u64 end_page)
+/* How many were not noted yet. */
+static u64 mark_gone(struct image_region *region, u64 first_page, u64 end_page)
 {
 	struct image *image = region->image;
 	u64 index, end, fresh = 0;
@@ -72,11 +73,19 @@ static void note_gone(struct image_region *region, u64 first_page, u64 end_page)
 	first_page = max(first_page, region->first_page);
 	end_page = min(end_page, region->end_page);
 	if (first_page >= end_page)
-		return;
+		return 0;
 	index = image_stored_before(image, first_page) - region->first_index;
 	end = image_stored_before(image, end_page) - region->first_index;
 	for (; index < end; index++)
 		fresh += !__test_and_set_bit(index, region->gone);
+	return fresh;
+}
+
+static void note_gone(struct image_region *region, u64 first_page, u64 end_page)
+{
+	struct image *image = region->image;
+	u64 fresh = mark_gone(region, first_page, end_page);
+
 	if (!fresh)
 		return;
 	if (end_page - first_page > 1 || is_giving_back())
@@ -201,6 +210,13 @@ struct image_region *image_region_part(struct image_region *parent, struct vm_ar
 	for_each_set_bit_from(bit, parent->gone, end)
 		__set_bit(bit - offset, child->gone);
 	return child;
+}
+
+void image_region_leave(struct image_region *region, u64 first_page, u64 pages)
+{
+	down_write(&region->lock);
+	mark_gone(region, first_page, first_page + pages);
+	up_write(&region->lock);
 }
 
 void image_region_get(struct image_region *region)

@@ -1,7 +1,8 @@
 """Guests that tests share. Each boots when its first test comes, and runs only during its tests.
 
 Tests are put in the order of the guest they need, so that one pod runs at a time;
-tests that boot a pod of their own come last.
+tests that boot a pod of their own come last. Where several processes share the work
+(`pytest -n 2 --dist loadgroup`), all tests of a guest go to one of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest, Pod, boot, load_topology
 
-SHARED_GUESTS = ("guest", "guest_lts", "icount_guest", "dax_guest", "dax_guest_lts", "two_hosts")
+SHARED_GUESTS = (
+    *("guest", "guest_lts", "icount_guest", "dax_guest", "dax_guest_lts"),
+    *("two_hosts", "two_hosts_newest"),
+)
 BOOT_AND_TEST_S = 900
 
 running: dict[str, list[Guest]] = {}
@@ -59,9 +63,17 @@ def dax_guest_lts() -> Iterator[Guest]:
 
 @pytest.fixture(scope="session")
 def two_hosts() -> Iterator[Pod]:
-    """Two hosts, a and b, that share one CXL memory and a network."""
+    """Two hosts, a and b, that share one CXL memory and a network, on Debian's 6.12."""
     with boot(load_topology("two-hosts"), kernel="lts") as pod:
         running["two_hosts"] = list(pod.values())
+        yield pod
+
+
+@pytest.fixture(scope="session")
+def two_hosts_newest() -> Iterator[Pod]:
+    """The same on the newest kernel. A test marked `ends_a_host` comes last and alone."""
+    with boot(load_topology("two-hosts"), kernel="newest") as pod:
+        running["two_hosts_newest"] = list(pod.values())
         yield pod
 
 
@@ -80,12 +92,15 @@ def needed_guests(item: pytest.Item) -> set[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group by guest; a guest's boot counts as the test's time, so give it enough."""
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, bool]:
         needed = [SHARED_GUESTS.index(name) for name in needed_guests(item)]
-        return max(needed, default=len(SHARED_GUESTS))
+        ends_a_host = item.get_closest_marker("ends_a_host") is not None
+        return max(needed, default=len(SHARED_GUESTS)), ends_a_host
 
     items.sort(key=place)
     for item in items:
+        shared = SHARED_GUESTS[place(item) : place(item) + 1]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(BOOT_AND_TEST_S))
 

@@ -18,7 +18,7 @@ FAIL = Finding("kernel", Status.FAIL, "Linux 5.10", "too old", "upgrade")
 def _run(
     monkeypatch: pytest.MonkeyPatch, findings: list[Finding], *arguments: str
 ) -> tuple[int, str]:
-    monkeypatch.setattr(command, "read_facts", lambda: None)
+    monkeypatch.setattr(command, "look_at_host", lambda: None)
     monkeypatch.setattr(command, "examine", lambda _facts: findings)
     result = CliRunner().invoke(command.app, list(arguments))
     return result.exit_code, result.stdout

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tiermem.cxlfork.image import image_name
+from tiermem.cxlfork.restoring.cgroups import Cgroups
 from tiermem.errors import DamagedError, MissingError, TiermemError
 from tiermem.layer.pool import create_pool, open_pool
 from tiermem.layer.pool.local import process_identity
@@ -135,6 +136,42 @@ def test_a_daemon_that_is_killed_leaves_its_clones_to_the_next(
     until(lambda: client.get("/v1/clones") == [])
 
 
+def test_each_clone_has_a_cgroup_that_outlives_the_daemon_and_ends_with_the_clone(
+    start: Starter, counter: tuple[int, Path]
+) -> None:
+    """Those of ghosts that nobody came to use are swept by the next daemon."""
+    base = Cgroups.find().base
+    if base is None:
+        pytest.skip("no cgroups here")
+    daemon, client = start(lease_s=0.5, ghosts=3)
+    client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
+    clones = client.post("/v1/restore", {"name": "count", "count": 2})
+
+    def group_of(pid: int) -> Path:
+        (line,) = [
+            line
+            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+            if line.startswith("0::")
+        ]
+        return base / Path(line).name
+
+    groups = {clone["pid"]: group_of(clone["pid"]) for clone in clones}
+    assert len({*groups.values(), group_of(daemon.pid)}) == 3
+    until(lambda: client.get("/v1/status")["ghosts"] == 3)
+    stop(daemon, signal.SIGKILL)
+    made = list(base.glob(f"tiermem-{groups[clones[0]['pid']].name.split('-')[1]}-*"))
+    assert len(made) == 5
+    _, client = start(lease_s=0.5)
+    until(
+        lambda: (
+            [one for one in made if one.exists()] == [one for one in made if one in groups.values()]
+        )
+    )
+    for pid in groups:
+        client.post("/v1/end", {"pid": pid})
+    until(lambda: not any(one.exists() for one in made))
+
+
 @pytest.mark.parametrize("ends", [False, True], ids=["go on", "end"])
 def test_clones_go_on_when_it_stops_unless_they_are_to_end(
     start: Starter, counter: tuple[int, Path], ends: bool
@@ -180,6 +217,7 @@ def test_a_wrong_request_is_told_what_is_wrong(start: Starter) -> None:
         ("/v1/checkpoint", {"name": "x"}, "checkpoint: pid: is missing"),
         ("/v1/restore", {"name": "x", "policy": "mov"}, "restore: policy = "),
         ("/v1/restore", {"name": "x", "count": 0}, "must be at least 1"),
+        ("/v1/restore", {"name": "x", "memory_MiB": 0}, "restore: memory_MiB = 0"),
         ("/v1/end", {"pid": 1}, "process 1: was not restored by this daemon"),
     ):
         with pytest.raises(TiermemError, match=said):

@@ -36,6 +36,18 @@ def test_what_one_host_publishes_another_reads_without_a_copy(opened: Opener) ->
         del found
 
 
+def test_a_tensor_is_the_extents_own_memory(opened: Opener) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed here")
+    pool = opened()
+    pool.publish("numbers", np.arange(1000, dtype="f4"))
+    with pool.open("numbers") as extent:
+        tensor = extent.torch(torch.float32)
+        assert tensor.data_ptr() == extent.address
+        assert torch.equal(tensor, torch.arange(1000, dtype=torch.float32))
+        assert (extent.torch().dtype, len(extent.torch())) == (torch.uint8, 4000)
+        del tensor
+
+
 def test_a_view_cannot_be_written_through(opened: Opener) -> None:
     pool = opened()
     pool.publish("x", b"abc")

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tiermem.testbed import Guest, Pod
 
-from tests.vm.guest_python import ENVIRONMENT
-from tests.vm.kmod.guest_modules import load
+from tests.vm.cxlfork.fork_hosts import (
+    check_it_goes_on,
+    expected,
+    forget_lines,
+    lines_of,
+    start_daemons,
+    stop_daemon,
+    take_program,
+)
+from tests.vm.cxlfork.services import start_porter, tiermem
+from tests.vm.guest_python import ENVIRONMENT, run_json
 
-DEVICE = "/dev/dax0.0"
-NUMBERS = {"a": "0", "b": "1"}
-COUNT = "/run/count.txt"
-# numpy is loaded, and 24 MiB are its own; each number depends on all before it.
-PROGRAM = """
-import time
-import numpy as np
-numbers = np.random.default_rng(1).random(3 << 20)
-n, total = 0, 0.0
-while True:
-    n += 1
-    total += numbers[n * 4099 % len(numbers)]
-    print(n, repr(total), flush=True)
-    time.sleep(0.05)
-"""
 RESTORE_AND_END = """
 import sys
 from pathlib import Path
@@ -38,69 +31,23 @@ for _ in range(int(sys.argv[1])):
 """
 
 
-def expected(lines: int) -> list[str]:
-    """What the program prints."""
-    import numpy as np
-
-    numbers = np.random.default_rng(1).random(3 << 20)
-    total, said = 0.0, []
-    for n in range(1, lines + 1):
-        total += numbers[n * 4099 % len(numbers)]
-        said.append(f"{n} {total!r}")
-    return said
-
-
-def tiermem(guest: Guest, *words: str) -> Any:
-    """`tiermem fork …` in a guest; its JSON where it prints some."""
-    said = guest.check(["tiermem", "fork", *words], timeout_s=300).stdout
-    return json.loads(said) if "--json" in words else said
-
-
-def start(guest: Guest, unit: str, *command: str, output: str | None = None) -> None:
-    settings = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
-    if output is not None:
-        settings += [f"--property=StandardOutput=append:{output}", "--property=StandardError=null"]
-    guest.check(["systemd-run", "--quiet", f"--unit={unit}", *settings, *command], timeout_s=120)
-
-
-def lines_of(guest: Guest, at_least: int = 0) -> list[str]:
-    """What was printed there, once it is so much."""
-    script = f"until test $(wc -l < {COUNT}) -ge {at_least}; do sleep 0.2; done; cat {COUNT}"
-    return guest.check(["sh", "-c", script], timeout_s=300).stdout.splitlines()
-
-
-@pytest.fixture(scope="module")
-def pod(two_hosts: Pod) -> Iterator[Pod]:
+@pytest.fixture(scope="module", params=["two_hosts_newest", "two_hosts"], ids=["newest", "lts"])
+def pod(request: pytest.FixtureRequest) -> Iterator[Pod]:
     """Both hosts with the module, a pool, and cxlforkd."""
-    a = two_hosts["a"]
-    a.check(
-        ["tiermem", "pool", "create", DEVICE, "--hosts", "2", "--entries", "32", "--force"],
-        timeout_s=120,
-    )
-    for name, guest in two_hosts.items():
-        load(guest, "tiermem_image")
-        options = [f"--set=pool={DEVICE}", f"--set=host={NUMBERS[name]}", "--set=lease_s=60"]
-        start(guest, "fork", "tiermem", "fork", "run", *options)
-    for guest in two_hosts.values():
-        ready = "until tiermem fork status >/dev/null 2>&1; do sleep 0.5; done"
-        guest.check(["sh", "-c", ready], timeout_s=300)
-    yield two_hosts
-    for guest in two_hosts.values():
-        guest.check(["systemctl", "stop", "fork"], timeout_s=120)
-        guest.check(["rmmod", "tiermem_image"])
+    hosts: Pod = request.getfixturevalue(request.param)
+    start_daemons(hosts)
+    yield hosts
+    for guest in hosts.values():
+        stop_daemon(guest)
 
 
 @pytest.fixture(scope="module")
-def taken(pod: Pod) -> tuple[int, list[str]]:
+def taken(pod: Pod) -> Iterator[tuple[int, list[str]]]:
     """The program's image, "count", taken on a: its pid there, and what it had printed."""
-    a, b = pod["a"], pod["b"]
-    a.check(["sh", "-c", f"cat > /run/count.py <<'END'\n{PROGRAM}\nEND"])
-    start(a, "count", "python3", "/run/count.py", output=COUNT)
-    lines_of(a, at_least=3)
-    pid = int(a.check(["systemctl", "show", "-P", "MainPID", "count"]).stdout)
-    tiermem(a, "checkpoint", str(pid), "--name", "count")
-    b.check(["sh", "-c", f": > {COUNT}"])
-    return pid, lines_of(a)
+    pid = take_program(pod["a"])
+    forget_lines(pod["b"])
+    yield pid, lines_of(pod["a"])
+    pod["a"].check(["systemctl", "stop", "count"])
 
 
 def local_bytes(guest: Guest, pid: int) -> int:
@@ -114,11 +61,7 @@ def test_it_goes_on_there_as_it_would_have_here(pod: Pod, taken: tuple[int, list
     a, b = pod["a"], pod["b"]
     pid, before = taken
     (clone,) = tiermem(b, "restore", "count", "--json")
-    there = lines_of(b, at_least=10)
-    first = int(there[0].split()[0])
-    assert 1 < first <= len(before) + 1
-    wanted = expected(first + len(there))
-    assert there == wanted[first - 1 : first - 1 + len(there)]
+    assert 1 < check_it_goes_on(b) <= len(before) + 1
     # The parent is unharmed.
     here = lines_of(a, at_least=len(before) + 5)
     assert here == expected(len(here))
@@ -131,7 +74,7 @@ def test_policies_decide_whose_the_pages_are(pod: Pod, taken: tuple[int, list[st
     b = pod["b"]
     found = {}
     for policy in ("mow", "ht", "moa"):
-        b.check(["sh", "-c", f": > {COUNT}"])
+        forget_lines(b)
         (clone,) = tiermem(b, "restore", "count", "--policy", policy, "--json")
         lines_of(b, at_least=5)
         found[policy] = local_bytes(b, clone["pid"])
@@ -153,15 +96,33 @@ def test_a_hundred_in_a_row(pod: Pod, taken: tuple[int, list[str]], host: str) -
 
 def test_what_a_has_removed_goes_on_at_b(pod: Pod, taken: tuple[int, list[str]]) -> None:
     a, b = pod["a"], pod["b"]
-    b.check(["sh", "-c", f": > {COUNT}"])
+    forget_lines(b)
     (clone,) = tiermem(b, "restore", "count", "--json")
     tiermem(a, "rm", "count")
     b.check(
         ["sh", "-c", "while tiermem fork ls | grep -q count; do sleep 0.5; done"], timeout_s=120
     )
-    there = lines_of(b, at_least=10)
-    first = int(there[0].split()[0])
-    assert there == expected(first + len(there))[first - 1 : first - 1 + len(there)]
+    check_it_goes_on(b)
     refused = b.exec(["tiermem", "fork", "restore", "count"])
     assert (refused.status, "has no image 'count'" in refused.stderr) == (3, True)
     tiermem(b, "end", str(clone["pid"]))
+
+
+def test_a_full_host_has_its_calls_answered_by_the_other_from_the_image_that_it_took(
+    pod: Pod,
+) -> None:
+    """Host a has room for one instance only. Host b has never seen the function."""
+    a, b = pod["a"], pod["b"]
+    function = {"search": "graph_search"}
+    start_porter(b, function, "listen=0.0.0.0:8470")
+    start_porter(a, function, "memory_MiB=16", 'peers=["http://10.77.0.2:8470"]')
+    try:
+        script = "tests/vm/cxlfork/in_guest/porter_calls.py"
+        answers = run_json(a, script, "16", "3", "search")["search"]
+        there = json.loads(b.check(["tiermem", "porter", "ls", "--json"]).stdout)["search"]
+        assert (there["calls"] > 0, set(there["starts"])) == (True, {"mow"})
+        assert {"mow", "warm"} <= {one["how"] for one in answers[16:]} <= {"mow", "warm"}
+        assert all(one["result"] == answers[0]["result"] for one in answers)
+    finally:
+        for guest in (a, b):
+            guest.check(["systemctl", "stop", "porter"], timeout_s=120)

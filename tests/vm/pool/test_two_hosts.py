@@ -12,12 +12,20 @@ import signal
 import time
 from typing import Any
 
-from tiermem.testbed import Guest, Pod, boot, load_topology
+import pytest
+from tiermem.testbed import Guest, Pod
 
+from tests.vm.cxlfork.fork_hosts import (
+    check_it_goes_on,
+    forget_lines,
+    start_daemons,
+    stop_daemon,
+    take_program,
+)
+from tests.vm.cxlfork.services import DEVICE, tiermem
 from tests.vm.guest_python import ENVIRONMENT
 from tests.vm.testbed.qemu_processes import qemus_of
 
-DEVICE = "/dev/dax0.0"
 NUMBER = {"a": 0, "b": 1}
 HOLD = """
 import sys, time
@@ -41,6 +49,14 @@ def make_file(guest: Guest, path: str, size: int) -> str:
     """Random bytes; their checksum, as sha256sum prints it."""
     guest.check(["sh", "-c", f"head -c {size} /dev/urandom > {path}"])
     return guest.check(["sha256sum", path]).stdout.split()[0]
+
+
+def hold(guest: Guest) -> None:
+    """Have a process there hold an extent and fill another."""
+    guest.check(["sh", "-c", f"cat > /run/hold.py <<'END'\n{HOLD}\nEND"])
+    settings = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
+    guest.check(["systemd-run", "--quiet", *settings, "python3", "/run/hold.py", "0"])
+    guest.check(["sh", "-c", "until test -e /run/holding; do sleep 0.2; done"])
 
 
 def test_extents_go_from_host_to_host(two_hosts: Pod) -> None:
@@ -67,28 +83,33 @@ def test_extents_go_from_host_to_host(two_hosts: Pod) -> None:
     assert [one["name"] for one in json.loads(pool(b, "b", "ls", "--all", "--json"))] == ["from b"]
 
 
-def test_what_a_host_that_vanished_held_comes_back_and_what_it_published_stays() -> None:
-    with boot(load_topology("two-hosts"), kernel="newest") as pod:
-        a, b = pod["a"], pod["b"]
-        pool(a, "a", "create", "--hosts", "2", "--entries", "32")
-        wanted = make_file(a, "/run/a.bin", 3 << 20)
-        pool(a, "a", "put", "stays", "/run/a.bin")
-        pool(b, "b", "put", "held", "/etc/os-release")
-        a.check(["sh", "-c", f"cat > /run/hold.py <<'END'\n{HOLD}\nEND"])
-        settings = [f"--setenv={key}={value}" for key, value in ENVIRONMENT.items()]
-        a.check(["systemd-run", "--quiet", *settings, "python3", "/run/hold.py", "0"])
-        a.check(["sh", "-c", "until test -e /run/holding; do sleep 0.2; done"])
-        pool(b, "b", "rm", "held")
-        assert pool(b, "b", "gc", "--lease", "4").startswith("0 extents given back")
+@pytest.mark.ends_a_host
+def test_what_a_host_that_vanished_held_comes_back_and_what_it_published_stays(
+    two_hosts_newest: Pod,
+) -> None:
+    a, b = two_hosts_newest["a"], two_hosts_newest["b"]
+    start_daemons(two_hosts_newest)
+    wanted = make_file(a, "/run/a.bin", 3 << 20)
+    pool(a, "a", "put", "stays", "/run/a.bin")
+    pool(b, "b", "put", "held", "/etc/os-release")
+    take_program(a)
+    hold(a)
+    pool(b, "b", "rm", "held")
+    assert pool(b, "b", "gc", "--lease", "4").startswith("0 extents given back")
 
-        for process in qemus_of(a.serial_log):
-            os.kill(process, signal.SIGKILL)
-        deadline_s = time.monotonic() + 120
-        while _names(b, "--all") != {"stays"}:
-            assert time.monotonic() < deadline_s
-            pool(b, "b", "gc", "--lease", "2")
-        script = f"tiermem pool get {DEVICE} stays --host 1 | sha256sum"
-        assert b.check(["sh", "-c", script], timeout_s=300).stdout.split()[0] == wanted
+    for process in qemus_of(a.serial_log):
+        os.kill(process, signal.SIGKILL)
+    deadline_s = time.monotonic() + 120
+    while _names(b, "--all") != {"stays", "fork/count"}:
+        assert time.monotonic() < deadline_s
+        pool(b, "b", "gc", "--lease", "2")
+    script = f"tiermem pool get {DEVICE} stays --host 1 | sha256sum"
+    assert b.check(["sh", "-c", script], timeout_s=300).stdout.split()[0] == wanted
+    forget_lines(b)
+    (clone,) = tiermem(b, "restore", "count", "--json")
+    check_it_goes_on(b)
+    tiermem(b, "end", str(clone["pid"]))
+    stop_daemon(b)
 
 
 def _names(guest: Guest, *options: str) -> set[str]:

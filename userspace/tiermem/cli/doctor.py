@@ -1,4 +1,4 @@
-"""`tiermem doctor`: what this host lacks for tiering, and the command that changes it.
+"""`tiermem doctor`: what this host lacks for tiering and remote fork, and what changes it.
 
 Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tiermem.service.doctor import Finding, Status, examine, read_facts
+from tiermem.service.doctor import Facts, Finding, Status, examine, read_facts
+
+FORK_CONFIG = Path("/etc/tiermem/fork.toml")
 
 app = typer.Typer()
 
@@ -25,16 +28,27 @@ COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Explain what this host lacks for tiering and what to do about it.
+    """Explain what this host lacks for tiering and remote fork, and what to do about it.
 
     Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
     """
-    findings = examine(read_facts())
+    findings = examine(look_at_host())
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
         _print(findings)
     raise typer.Exit(max(EXIT_STATUS[finding.status] for finding in findings))
+
+
+def look_at_host() -> Facts:
+    """All that the checks judge."""
+    facts = read_facts()
+    if not facts.has_native:
+        return facts
+    # The pool is read by native code.
+    from tiermem.cxlfork.readiness import read_fork_facts
+
+    return dataclasses.replace(facts, fork=read_fork_facts(FORK_CONFIG))
 
 
 def _print(findings: list[Finding]) -> None:

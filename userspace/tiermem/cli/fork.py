@@ -123,6 +123,14 @@ def restore(
         typer.Option(help="mow, moa or ht; without it the daemon's own.", show_default=False),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    memory_mib: Annotated[
+        int | None,
+        typer.Option(min=1, help="The most memory that each may take.", show_default=False),
+    ] = None,
+    cpus: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="The most CPU time, e.g. 0.5.", show_default=False),
+    ] = None,
     attach: Annotated[
         bool, typer.Option("--attach", help="Wait for it, and end with its exit status.")
     ] = False,
@@ -144,8 +152,8 @@ def restore(
         raise ConfigError(f"--attach --count {count}: only one process can be waited for")
     client = LocalClient(_socket(socket), timeout_s=3600)
     body: dict[str, Any] = {"name": name, "count": count}
-    if policy is not None:
-        body["policy"] = policy
+    given = {"policy": policy, "memory_MiB": memory_mib, "cpus": cpus}
+    body |= {key: value for key, value in given.items() if value is not None}
     if attach:
         body["stdio_of"] = os.getpid()
     clones = client.post("/v1/restore", body)
@@ -197,13 +205,15 @@ def list_clones(*, socket: SocketOption = None, as_json: JsonOption = False) -> 
     if as_json:
         typer.echo(json.dumps(clones, indent=1))
         return
-    table = Table("pid", "image", "policy", "restored at", "in ms")
+    table = Table("pid", "image", "policy", "restored at", "in ms", "memory MiB")
     for one in clones:
         started = datetime.fromtimestamp(one["started_ns"] / 1e9, UTC)
         took = one["phases_ns"]
         took_ms = "" if took is None else f"{sum(took.values()) / 1e6:.2f}"
+        memory = one["memory_bytes"]
+        memory_mib = "" if memory is None else f"{memory / 2**20:.1f}"
         words = (str(one["pid"]), one["image"], one["policy"])
-        table.add_row(*words, f"{started:%Y-%m-%d %H:%M:%S}", took_ms)
+        table.add_row(*words, f"{started:%Y-%m-%d %H:%M:%S}", took_ms, memory_mib)
     Console().print(table if clones else "no restored processes")
 
 

@@ -2,7 +2,7 @@
 
 They are not lost when the daemon ends: each lives in a container of its own, whose
 first process holds the image in the pool for it. A daemon that starts again finds them
-by what it saved; how those end it can no longer be told.
+by what it saved, their cgroups included; how those end it can no longer be told.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
 from tiermem.cxlfork.restore import RestoredProcess
+from tiermem.cxlfork.restoring.cgroups import Cgroup, Cgroups
 from tiermem.errors import MissingError, TiermemError
 from tiermem.layer.pool.local import is_running, process_identity
 
@@ -32,6 +34,7 @@ class SavedClone(BaseModel):
     image: str
     policy: str
     started_ns: int
+    cgroup: str = ""
 
 
 class SavedClones(BaseModel):
@@ -49,6 +52,7 @@ class Clone:
     image: str
     policy: str
     started_ns: int
+    cgroup: Cgroup | None = None
     process: RestoredProcess | None = None
 
     @property
@@ -62,7 +66,11 @@ class Clone:
 
     def end(self) -> None:
         """Kill it and all that it started."""
-        if self.is_running():
+        if not self.is_running():
+            return
+        if self.cgroup is not None:
+            self.cgroup.kill()
+        with suppress(ProcessLookupError):
             os.kill(self.identity >> 40, signal.SIGKILL)
 
     def saved(self) -> SavedClone:
@@ -73,19 +81,21 @@ class Clone:
             image=self.image,
             policy=self.policy,
             started_ns=self.started_ns,
+            cgroup=self.cgroup.path.name if self.cgroup else "",
         )
 
 
 class Clones:
     """All restored processes of this host that have not ended. For several threads."""
 
-    def __init__(self, limit: int, saved: Iterable[SavedClone] = ()) -> None:
+    def __init__(self, limit: int, cgroups: Cgroups, saved: Iterable[SavedClone] = ()) -> None:
         self._limit = limit
         self._by_pid: dict[int, Clone] = {}
         self._ended: dict[int, int] = {}
         self._lock = threading.RLock()
         for one in saved:
-            clone = Clone(**one.model_dump())
+            cgroup = cgroups.find_group(one.cgroup)
+            clone = Clone(**one.model_dump(exclude={"cgroup"}), cgroup=cgroup)
             if clone.is_running():
                 self._by_pid[clone.pid] = clone
 
@@ -107,6 +117,7 @@ class Clones:
             image,
             policy,
             started_ns=time.time_ns(),
+            cgroup=process.cgroup,
             process=process,
         )
         with self._lock:

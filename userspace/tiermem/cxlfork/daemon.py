@@ -21,6 +21,7 @@ from tiermem.cxlfork.checkpoint import Checkpoint
 from tiermem.cxlfork.clones import Clone, Clones, SavedClones
 from tiermem.cxlfork.host import ForkHost
 from tiermem.cxlfork.policies import Policy
+from tiermem.cxlfork.restoring.cgroups import NO_LIMITS, Limits
 from tiermem.cxlfork.settings import ForkSettings
 from tiermem.errors import TiermemError
 from tiermem.service.state import StateFile
@@ -57,7 +58,7 @@ class ForkDaemon:
         )
         self._state = StateFile(settings.state_file, SavedClones)
         saved = self._state.load() or SavedClones()
-        self.clones = Clones(settings.clones_max, saved.clones)
+        self.clones = Clones(settings.clones_max, self.host.cgroups, saved.clones)
         self.under_way: dict[str, Progress] = {}
         self.totals = Totals()
         self.trouble = ""
@@ -67,6 +68,8 @@ class ForkDaemon:
 
     async def run(self) -> None:
         """Follow the pool for ever; what fails is told of and tried again."""
+        if self.host.cgroups.note:
+            _log.warning("%s", self.host.cgroups.note)
         while True:
             try:
                 await asyncio.to_thread(self._follow)
@@ -79,6 +82,7 @@ class ForkDaemon:
 
     def _follow(self) -> None:
         self.host.ghosts.refill()
+        self.host.cgroups.sweep()
         for held in self.host.store.scan():
             if self.settings.verify_ahead:
                 try:
@@ -121,14 +125,19 @@ class ForkDaemon:
         return taken
 
     async def restore(
-        self, name: str, policy: Policy, count: int, stdio: tuple[int, int, int]
+        self,
+        name: str,
+        policy: Policy,
+        count: int,
+        stdio: tuple[int, int, int],
+        limits: Limits = NO_LIMITS,
     ) -> list[Clone]:
         """So many new processes; all or none."""
         self.clones.check_room(count)
         made: list[Clone] = []
         try:
             for _ in range(count):
-                made.append(await self._restore_one(name, policy, stdio))
+                made.append(await self._restore_one(name, policy, stdio, limits))
         except TiermemError:
             self.totals.failures += 1
             for clone in made:
@@ -136,14 +145,17 @@ class ForkDaemon:
             raise
         return made
 
-    async def _restore_one(self, name: str, policy: Policy, stdio: tuple[int, int, int]) -> Clone:
+    async def _restore_one(
+        self, name: str, policy: Policy, stdio: tuple[int, int, int], limits: Limits
+    ) -> Clone:
         began_ns = time.monotonic_ns()
-        process = await asyncio.to_thread(self.host.restore, name, policy, stdio)
+        process = await asyncio.to_thread(self.host.restore, name, policy, stdio, limits)
         self.totals.restores += 1
         self.totals.restore_ns += time.monotonic_ns() - began_ns
         clone = self.clones.add(name, policy.value, process)
-        # At once: a daemon that dies now must find it again.
+        # The daemon after this one finds it, or there is none.
         self._save()
+        process.outlive()
         return clone
 
     async def wait(self, pid: int) -> int:
@@ -161,6 +173,7 @@ class ForkDaemon:
             "images": len(self.host.store.all()),
             "clones": len(self.clones.all()),
             "totals": vars(self.totals),
+            "cgroups": self.host.cgroups.note or str(self.host.cgroups.base),
             "trouble": self.trouble,
         }
 

@@ -10,14 +10,16 @@ import threading
 from collections import deque
 
 from tiermem.cxlfork.restore import Ghost
+from tiermem.cxlfork.restoring.cgroups import Cgroups
 from tiermem.layer.pool.local import process_identity
 
 
 class Ghosts:
     """At least `wanted` of them after each `refill`. May be used by several threads."""
 
-    def __init__(self, wanted: int) -> None:
+    def __init__(self, wanted: int, cgroups: Cgroups) -> None:
         self.wanted = wanted
+        self._cgroups = cgroups
         self._ready: deque[Ghost] = deque()
         self._lock = threading.Lock()
         self._is_open = True
@@ -35,12 +37,21 @@ class Ghosts:
                 if process_identity(ghost.pid) is not None:
                     return ghost
                 ghost.close()
-        return Ghost()
+        return self._make()
+
+    def _make(self) -> Ghost:
+        cgroup = self._cgroups.make()
+        try:
+            return Ghost(cgroup)
+        except BaseException:
+            if cgroup is not None:
+                cgroup.remove()
+            raise
 
     def refill(self) -> None:
         """Make those that are missing."""
         while self._is_open and self.ready < self.wanted:
-            ghost = Ghost()
+            ghost = self._make()
             with self._lock:
                 if self._is_open:
                     self._ready.append(ghost)

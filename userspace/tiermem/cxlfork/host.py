@@ -14,7 +14,9 @@ from tiermem.cxlfork.ghosts import Ghosts
 from tiermem.cxlfork.image import Image
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import RestoredProcess, Source, restore
+from tiermem.cxlfork.restoring.cgroups import NO_LIMITS, Cgroups, Limits
 from tiermem.cxlfork.store import HeldImage, ImageStore, check_name
+from tiermem.errors import DamagedError
 from tiermem.layer.pool import open_pool
 
 
@@ -25,7 +27,9 @@ class ForkHost:
         """Open the pool as that host. Everything that can be wrong with it is a TiermemError."""
         self.pool = open_pool(pool, host, lease_s=lease_s)
         self.store = ImageStore(self.pool)
-        self.ghosts = Ghosts(ghosts)
+        self.cgroups = Cgroups.find()
+        self.cgroups.sweep()
+        self.ghosts = Ghosts(ghosts, self.cgroups)
         self._sources: dict[HeldImage, Source] = {}
 
     def checkpoint(
@@ -38,16 +42,30 @@ class ForkHost:
         self.store.scan()
         return taken
 
-    def restore(self, name: str, policy: Policy, stdio: tuple[int, int, int]) -> RestoredProcess:
+    def restore(
+        self,
+        name: str,
+        policy: Policy,
+        stdio: tuple[int, int, int],
+        limits: Limits = NO_LIMITS,
+    ) -> RestoredProcess:
         """A new process from an image; stdio: descriptors for its 0, 1 and 2, where those
-        were not files. Nothing is left of it where this fails."""
+        were not files. Nothing is left of it where this fails, and where this process ends
+        before it was told to `outlive` it. MissingError for limits that this host cannot
+        keep."""
         held = self.store.find(name)
         ghost = self.ghosts.take()
         try:
+            if limits != NO_LIMITS:
+                ghost.limit(limits)
             with held.lock:
                 source = self._source(held, held.make_ready())
                 held.lend(ghost.pid)
-                return restore(source, ghost, policy, stdio)
+                return restore(source, ghost, policy, stdio, die_alone=True)
+        except DamagedError as error:
+            held.condemn(str(error))
+            ghost.close()
+            raise
         except BaseException:
             ghost.close()
             raise

@@ -62,7 +62,13 @@ class Image:
         self.name = name
         self._extent = extent
         self._data = data
-        self.header: Any = FrontCheck(data, name).check()
+        self._front = FrontCheck(data, name)
+        self.header: Any = self._front.check()
+        self._front_bytes = int(self.header.data_at)
+
+    def check_again(self) -> None:
+        """Whether its front still is what was checked; DamagedError. Cheap, and not of pages."""
+        self._front.check_sum(self._front_bytes)
 
     def array(self, part: str) -> Any:
         """A part of the header as a C array; its length is known to len()."""
@@ -213,7 +219,7 @@ class Image:
 
     def close(self) -> None:
         """Do not hold it any more."""
-        for name in ("runs", "header", "_data"):
+        for name in ("runs", "header", "_front", "_data"):
             self.__dict__.pop(name, None)
         if self._extent is not None:
             self._extent.release()

@@ -39,6 +39,8 @@ PARTS = {
 
 _XSTATE_ALIGN = 64
 _HEADER_BYTES = ffi.sizeof("struct image_header")
+_CHECKSUM_AT = ffi.offsetof("struct image_header", "checksum")
+_CHECKSUM_BYTES = 4
 _GAP_BYTES = 2 << 20
 _USER_PAGES = USER_SPACE_END // PAGE_BYTES
 _WITH_PATH = {FdKind.PATH, FdKind.MEMORY}
@@ -98,9 +100,14 @@ class FrontCheck:
             header.data_pages * PAGE_BYTES == size - header.data_at,
             f"it says {header.data_pages} pages of data",
         )
-        front = bytearray(self.data[: header.data_at])
-        ffi.from_buffer("struct image_header *", front).checksum = 0
-        self._require(crc32c(front) == header.checksum, "its header and parts do not sum up")
+        self.check_sum(header.data_at)
+
+    def check_sum(self, front_bytes: int) -> None:
+        """Whether the front is as it was written, whatever it says; DamagedError."""
+        rest_at = _CHECKSUM_AT + _CHECKSUM_BYTES
+        found = crc32c(bytes(_CHECKSUM_BYTES), crc32c(self.data[:_CHECKSUM_AT]))
+        found = crc32c(self.data[rest_at:front_bytes], found)
+        self._require(found == self.header.checksum, "its header and parts do not sum up")
 
     def _check_part(self, name: str) -> None:
         part = getattr(self.header, name)

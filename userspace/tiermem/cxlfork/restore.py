@@ -18,7 +18,7 @@ from tiermem.cxlfork.restoring.ghost import Ghost
 from tiermem.cxlfork.restoring.process import Note, RestoredProcess, is_readable, read_report
 from tiermem.cxlfork.restoring.source import Source
 from tiermem.errors import ProcessGoneError, TimeoutExpiredError
-from tiermem.native._fork import ffi, lib
+from tiermem.native._fork import lib
 
 __all__ = ["Ghost", "Note", "RestoredProcess", "Source", "restore"]
 
@@ -42,22 +42,23 @@ def restore(
     timeout_s: float = 60.0,
 ) -> RestoredProcess:
     """The process, running. stdio: descriptors for its 0, 1 and 2 where these were a
-    terminal's or otherwise not its own. die_alone: it is killed when this process ends.
+    terminal's or otherwise not its own. die_alone: it is killed when this process ends,
+    until `RestoredProcess.outlive`. In any case it is where this process ends before the
+    restored one runs.
 
-    MissingError for a file that is not there or not the same, before the ghost is used;
-    else KernelError, ProcessGoneError, and TimeoutExpiredError where a file system or a
-    loaded host takes too long.
+    Before the ghost is used: DamagedError for an image whose front has changed since it was
+    opened, MissingError for a file that is not there or not the same. Else KernelError,
+    ProcessGoneError, and TimeoutExpiredError where a file system or a loaded host takes too
+    long.
     """
+    source.image.check_again()
     check_files(source.image)
     pages = source.pages_fd(policy)
-    command = ffi.new("struct restore_command *")
-    command.version = lib.RESTORE_VERSION
-    command.image_at, command.image_bytes = source.at, source.bytes
-    command.flags = lib.RESTORE_DIE_ALONE if die_alone else 0
+    flags = lib.RESTORE_DIE_ALONE if die_alone else 0
     if policy is Policy.HT:
-        command.flags |= lib.RESTORE_COPY_AHEAD
+        flags |= lib.RESTORE_COPY_AHEAD
     fds = [source.pool_fd, *stdio, *([] if pages is None else [pages])]
-    ghost.send(bytes(ffi.buffer(command)), fds)
+    ghost.command(flags, (source.at, source.bytes), fds)
     try:
         report, pid = _wait_until_it_runs(source, ghost, timeout_s)
     except BaseException:

@@ -7,8 +7,9 @@ GET  /v1/clones                    restored processes that run
 GET  /v1/progress?name=N           of a checkpoint under way
 GET  /v1/wait?pid=N                answers when that clone has ended
 POST /v1/checkpoint {"pid", "name", "close_sockets"?, "relisten"?, "close_fds"?}
-POST /v1/restore {"name", "policy"?, "count"?, "stdio_of"?, "stdio_fds"?}
-                                   stdio_of: whose descriptors; [0, 1, 2] unless said
+POST /v1/restore {"name", "policy"?, "count"?, "stdio_of"?, "stdio_fds"?, "memory_MiB"?,
+                  "cpus"?}         stdio_of: whose descriptors; [0, 1, 2] unless said.
+                                   memory_MiB, cpus: the most that each may take
 POST /v1/remove {"name"}
 POST /v1/end {"pid"}
 GET  /metrics                      Prometheus text
@@ -25,6 +26,7 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from pydantic import Field
 
 from tiermem.cxlfork.capture.options import Options
 from tiermem.cxlfork.clones import Clone
@@ -33,6 +35,7 @@ from tiermem.cxlfork.host import null_stdio
 from tiermem.cxlfork.inspect import describe, summary
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.process_fds import fd_of_process
+from tiermem.cxlfork.restoring.cgroups import Limits
 from tiermem.errors import ConfigError
 from tiermem.service.api import LocalApi
 from tiermem.service.config import Settings, validate
@@ -64,6 +67,13 @@ class RestoreRequest(Settings):
     count: int = 1
     stdio_of: int | None = None
     stdio_fds: tuple[int, int, int] = (0, 1, 2)
+    memory_MiB: int | None = Field(default=None, ge=1)  # noqa: N815
+    cpus: float | None = Field(default=None, ge=0.01)
+
+    def limits(self) -> Limits:
+        """What each of them may take."""
+        memory_bytes = None if self.memory_MiB is None else self.memory_MiB << 20
+        return Limits(memory_bytes, self.cpus)
 
 
 class NameRequest(Settings):
@@ -93,7 +103,9 @@ def add_routes(api: LocalApi, daemon: ForkDaemon) -> None:
             raise ConfigError(f"restore: count = {request.count}: must be at least 1")
         policy = request.policy or Policy(daemon.settings.policy)
         with _stdio(request.stdio_of, request.stdio_fds) as stdio:
-            clones = await daemon.restore(request.name, policy, request.count, stdio)
+            clones = await daemon.restore(
+                request.name, policy, request.count, stdio, request.limits()
+            )
         return [_clone(one) for one in clones]
 
     async def post_remove(body: Mapping[str, Any]) -> Any:
@@ -194,6 +206,7 @@ def _clone(clone: Clone) -> dict[str, Any]:
         "policy": clone.policy,
         "started_ns": clone.started_ns,
         "phases_ns": clone.phases_ns,
+        "memory_bytes": clone.cgroup.memory_bytes() if clone.cgroup else None,
     }
 
 

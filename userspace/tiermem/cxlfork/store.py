@@ -74,6 +74,11 @@ class HeldImage:
             self.check = Check.GOOD
         self.checked_ns = time.monotonic_ns() - began_ns
 
+    def condemn(self, trouble: str) -> None:
+        """It has been damaged since it was checked."""
+        with self.lock:
+            self.check, self.trouble, self.image = Check.DAMAGED, trouble, None
+
     def lend(self, pid: int) -> None:
         """Have it held for a process of this host as well, until that ends. MissingError
         where it was removed meanwhile."""

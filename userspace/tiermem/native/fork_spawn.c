@@ -3,7 +3,7 @@
 #include "fork_spawn.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,9 +20,8 @@ struct start {
 	volatile int error;	/* the caller's memory is shared until the program begins */
 };
 
-static int begin(void *argument)
+_Noreturn static void begin(struct start *start)
 {
-	struct start *start = argument;
 	char *arguments[] = { (char *)"tiermem-restorer", NULL };
 	char *environment[] = { NULL };
 
@@ -41,26 +40,57 @@ static int begin(void *argument)
 	_exit(1);
 }
 
-int fork_spawn(const char *program, int control)
+/*
+ * clone() of the C library cannot name a cgroup, and it has no clone3(). The child has a
+ * stack of its own, on which there is nothing to return to.
+ */
+static long clone_to_begin(struct clone_args *arguments, struct start *start)
 {
-	const int flags = CLONE_VM | CLONE_VFORK | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD;
+	long result;
+
+	__asm__ volatile("	syscall\n"
+			 "	test %%eax, %%eax\n"
+			 "	jnz 1f\n"
+			 "	mov %[start], %%rdi\n"
+			 "	call *%[begin]\n"
+			 "1:\n"
+			 : "=a"(result)
+			 : "a"(SYS_clone3), "D"(arguments), "S"(sizeof(*arguments)),
+			   [start] "r"(start), [begin] "r"(begin)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+int fork_spawn(const char *program, int control, int cgroup)
+{
 	struct start start = { program, control, 0 };
-	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+	void *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	struct clone_args arguments = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_NEWPID | CLONE_NEWNS,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack,
+		.stack_size = STACK_BYTES,
+	};
 	sigset_t all, before;
-	int pid, error;
+	long pid;
+	int error;
 
 	if (stack == MAP_FAILED)
 		return -errno;
+	if (cgroup >= 0) {
+		arguments.flags |= CLONE_INTO_CGROUP;
+		arguments.cgroup = (uint64_t)cgroup;
+	}
 	/* No handler may run in memory that is shared. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	pid = clone(begin, stack + STACK_BYTES, flags, &start);
-	error = pid < 0 ? errno : start.error;
+	pid = clone_to_begin(&arguments, &start);
+	error = pid < 0 ? (int)-pid : start.error;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	munmap(stack, STACK_BYTES);
 	if (!error)
-		return pid;
+		return (int)pid;
 	if (pid >= 0)
 		syscall(SYS_wait4, pid, NULL, 0, NULL);
 	return -error;

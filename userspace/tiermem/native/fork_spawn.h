@@ -5,9 +5,10 @@
 
 /*
  * Starts `program` as process 1 of new PID and mount namespaces, with nothing open but
- * `control`, which becomes descriptor 3. Returns its pid here, or a negative errno. No
- * page tables are copied: the caller's thread waits until the program has begun.
+ * `control`, which becomes descriptor 3, in the cgroup whose folder is open as `cgroup`
+ * (-1: the caller's). Returns its pid here, or a negative errno. No page tables are
+ * copied: the caller's thread waits until the program has begun.
  */
-int fork_spawn(const char *program, int control);
+int fork_spawn(const char *program, int control, int cgroup);
 
 #endif

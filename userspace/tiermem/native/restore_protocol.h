@@ -6,6 +6,10 @@
  * descriptors come along with it (enum restore_descriptor), and reports at most twice:
  * that the process runs, or could not be made; and how it has ended. The report that it
  * runs carries the process's credentials, and so its pid as the receiver knows it.
+ *
+ * Nobody knows of a process that could not be reported: where the socket's other end is
+ * closed before that, nothing is left of it. A later command, of which only the flags count,
+ * has it go on without whoever asked for it once that one has noted it (RESTORE_DIE_ALONE).
  */
 #ifndef RESTORE_PROTOCOL_H
 #define RESTORE_PROTOCOL_H
@@ -31,7 +35,7 @@ enum restore_descriptor {
 
 enum restore_flags {
 	RESTORE_COPY_AHEAD = 1,		/* what was accessed before is copied at once */
-	RESTORE_DIE_ALONE = 2,		/* end with whoever holds the socket's other end */
+	RESTORE_DIE_ALONE = 2,		/* end with whoever holds the socket's other end, also later */
 };
 
 struct restore_command {

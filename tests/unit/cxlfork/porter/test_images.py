@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tiermem.cxlfork.porter.dispatcher import Answer, Dispatcher
 from tiermem.cxlfork.porter.functions import PorterSettings
-from tiermem.cxlfork.porter.starter import ForkStarter
+from tiermem.cxlfork.porter.starter import ImageStarter
 from tiermem.layer.pool import create_pool
 
 from tests.unit.cxlfork.fork_daemon import start_daemon, until
@@ -49,14 +49,14 @@ def test_instances_come_from_the_image_of_a_warm_one(tmp_path: Path) -> None:
         )
 
         async def main() -> list[Answer]:
-            starter = ForkStarter(settings)
+            starter = ImageStarter(settings)
             await starter.learn_images()
             dispatcher = Dispatcher(settings, starter)
             try:
                 first = [await dispatcher.call("f", None) for _ in range(4)]
                 together = await asyncio.gather(*(dispatcher.call("f", None) for _ in range(3)))
                 # Another porter, of this host or another, finds the image.
-                other = ForkStarter(settings)
+                other = ImageStarter(settings)
                 await other.learn_images()
                 second = Dispatcher(settings, other)
                 try:
@@ -88,7 +88,7 @@ def test_without_a_daemon_calls_are_answered_by_cold_starts(tmp_path: Path) -> N
     )
 
     async def main() -> list[str]:
-        dispatcher = Dispatcher(settings, ForkStarter(settings))
+        dispatcher = Dispatcher(settings, ImageStarter(settings))
         try:
             answers = [await dispatcher.call("f", None) for _ in range(2)]
         finally:

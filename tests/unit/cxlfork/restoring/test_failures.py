@@ -8,12 +8,21 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiermem.cxlfork import restore as restore_module
+from tiermem.cxlfork.image import Image
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import Ghost, Source, restore
 from tiermem.cxlfork.restoring import fitness
-from tiermem.errors import KernelError, MissingError, TiermemError, TimeoutExpiredError
+from tiermem.errors import (
+    DamagedError,
+    KernelError,
+    MissingError,
+    TiermemError,
+    TimeoutExpiredError,
+)
+from tiermem.native._fork import ffi
 
 from tests.unit.cxlfork.conftest import Starter
 from tests.unit.cxlfork.restoring.conftest import Cloner
@@ -45,8 +54,9 @@ def source(start: Starter, cloner: Cloner, tmp_path: Path) -> Source:
 
 @pytest.fixture
 def _unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if files changed right after they were looked at."""
+    """As if files, and the image, changed right after they were looked at."""
     monkeypatch.setattr(restore_module, "check_files", lambda _image: None)
+    monkeypatch.setattr(Image, "check_again", lambda _image: None)
 
 
 def failure_of(source: Source) -> TiermemError:
@@ -120,6 +130,7 @@ def test_what_takes_too_long_is_given_up(source: Source) -> None:
     assert not Path(f"/proc/{ghost.pid}").exists()
 
 
+@pytest.mark.usefixtures("_unchecked")
 def test_a_limit_that_may_not_be_had_is_named(source: Source) -> None:
     limits = _process(source).limits
     # The number of files, which nobody may have more of than fs.nr_open.
@@ -129,6 +140,17 @@ def test_a_limit_that_may_not_be_had_is_named(source: Source) -> None:
     assert "set the limit RLIMIT_NOFILE: Operation not permitted" in str(error)
 
 
+def test_damage_since_the_image_was_opened_is_seen_wherever_it_is(source: Source) -> None:
+    front = memoryview(ffi.buffer(_writable_front(source), source.image.header.data_at))
+    for at in np.linspace(0, len(front) - 1, 20).astype(int).tolist():
+        front[at] ^= 1
+        with Ghost() as ghost, pytest.raises(DamagedError, match="image 'it' is damaged"):
+            restore(source, ghost, Policy.MOW, (0, 1, 2))
+        front[at] ^= 1
+    source.image.check_again()
+
+
+@pytest.mark.usefixtures("_unchecked")
 def test_registers_that_cannot_be_are_named(source: Source) -> None:
     # A code segment of the kernel.
     _thread(source).registers[17] = 0x10
@@ -163,8 +185,6 @@ def test_numbers_that_this_host_does_not_have_are_refused(
 
 def _writable_front(source: Source) -> Any:
     """The image's first bytes, in the pool: as damage that was not seen."""
-    from tiermem.native._fork import ffi
-
     pool = source._pool
     return ffi.from_buffer(
         "struct image_header *",
@@ -178,8 +198,6 @@ def _process(source: Source) -> Any:
 
 
 def _part(source: Source, part: str, structure: str) -> Any:
-    from tiermem.native._fork import ffi
-
     header = _writable_front(source)
     at = int(ffi.cast("uintptr_t", header)) + getattr(header, part).at
     return ffi.cast(f"{structure} *", at)

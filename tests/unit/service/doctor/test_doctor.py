@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiermem.layer.topology import DamonState, Topology
-from tiermem.service.doctor import CHECKS, DaxDevice, Facts, Finding, Status, examine, read_facts
+from tiermem.service.doctor import (
+    CHECKS,
+    DaxDevice,
+    Facts,
+    Finding,
+    ForkFacts,
+    Status,
+    examine,
+    read_facts,
+)
 
 from tests.unit.layer.trees import machine, node, plant
 
 SYSTEM_RAM = DaxDevice("dax0.0", "kmem", 1, 1 << 30)
+FORK = ForkFacts(Path("/dev/dax1.0"), stat.S_IFCHR, pool_trouble="", daemon_trouble="")
 
 
 def _healthy_tree() -> dict[str, Any]:
@@ -34,6 +45,7 @@ def _healthy_tree() -> dict[str, Any]:
         "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds": "0\n",
         "/sys/module/tiermem_hpt/initstate": "live\n",
         "/sys/module/tiermem_promote/initstate": "live\n",
+        "/sys/module/tiermem_image/initstate": "live\n",
         "/sys/bus/pci/devices/0000:00:04.0/vendor": "0x1af4\n",
         "/sys/bus/pci/devices/0000:00:04.0/device": "0x1110\n",
         "/sys/bus/cxl/devices/mem0/serial": "0x1\n",
@@ -47,8 +59,8 @@ def _healthy_tree() -> dict[str, Any]:
 @pytest.fixture
 def healthy(tmp_path: Path) -> Facts:
     facts = read_facts(*plant(_healthy_tree(), tmp_path))
-    # These three are of this process and not of the tree.
-    return dataclasses.replace(facts, is_root=True, has_group=True, has_native=True)
+    # These are of this process and of daemons, and not of the tree.
+    return dataclasses.replace(facts, is_root=True, has_group=True, has_native=True, fork=FORK)
 
 
 def _with(facts: Facts, **changes: Any) -> Facts:
@@ -67,6 +79,10 @@ def _dram_only(topology: Topology) -> dict[str, Any]:
     return {"nodes": topology.nodes[:1], "tiers": topology.tiers[:1]}
 
 
+def _with_fork(facts: Facts, **changes: Any) -> Facts:
+    return _with(facts, fork=dataclasses.replace(FORK, **changes))
+
+
 def _find(name: str, facts: Facts) -> Finding:
     finding = CHECKS[name](facts)
     assert finding.name == name
@@ -74,7 +90,7 @@ def _find(name: str, facts: Facts) -> Finding:
 
 
 def test_facts_of_a_tree(healthy: Facts) -> None:
-    assert healthy.loaded_modules == {"tiermem_hpt", "tiermem_promote"}
+    assert healthy.loaded_modules == {"tiermem_hpt", "tiermem_promote", "tiermem_image"}
     assert healthy.tracker_devices == ("0000:00:04.0",)
     assert healthy.cxl_memory_devices == ("mem0",)
     assert healthy.dax_devices == (SYSTEM_RAM,)
@@ -108,14 +124,53 @@ CASES: list[tuple[str, Status, str, Any]] = [
     ),
     ("cgroup", Status.WARN, "unified", lambda f: _with(f, cgroup_controllers=None)),
     ("cgroup", Status.WARN, "unified", lambda f: _with(f, cgroup_controllers=frozenset({"cpu"}))),
+    (
+        "image-module",
+        Status.WARN,
+        "modprobe tiermem_image",
+        lambda f: _with(f, loaded_modules=frozenset()),
+    ),
+    (
+        "pool",
+        Status.WARN,
+        "daxctl reconfigure-device --mode=devdax dax1.0",
+        lambda f: _with_fork(f, pool_mode=None, pool_trouble="/dev/dax1.0: is not there"),
+    ),
+    (
+        "pool",
+        Status.WARN,
+        "tiermem pool create /var/pool --hosts 2 --size 1G",
+        lambda f: _with_fork(f, pool=Path("/var/pool"), pool_mode=None, pool_trouble="is not"),
+    ),
+    (
+        "pool",
+        Status.WARN,
+        "tiermem pool create /dev/dax1.0 --hosts 2",
+        lambda f: _with_fork(f, pool_trouble="/dev/dax1.0: is not a pool"),
+    ),
+    (
+        "fork-daemon",
+        Status.WARN,
+        "systemctl restart tiermem-fork",
+        lambda f: _with_fork(f, daemon_trouble="no fork daemon is listening"),
+    ),
+    (
+        "slow-memory",
+        Status.FAIL,
+        "M5 is not wanted here",
+        lambda f: _with(
+            _with_topology(f, **_dram_only(f.topology)),
+            dax_devices=(DaxDevice("dax1.0", "device_dax", 1, 1 << 30),),
+        ),
+    ),
     ("group", Status.WARN, "groupadd --system tiermem", lambda f: _with(f, has_group=False)),
     (
         "slow-memory",
         Status.FAIL,
-        "daxctl reconfigure-device --mode=system-ram dax1.0",
+        "daxctl reconfigure-device --mode=system-ram dax2.0",
         lambda f: _with(
             _with_topology(f, **_dram_only(f.topology)),
-            dax_devices=(DaxDevice("dax1.0", "device_dax", 1, 1 << 30),),
+            dax_devices=(DaxDevice("dax2.0", "device_dax", 1, 1 << 30),),
         ),
     ),
     (
@@ -277,6 +332,20 @@ def test_a_tracker_device_that_cannot_be_read_names_the_way_without(healthy: Fac
     assert "m5 does not start" in found.why
     assert "modprobe tiermem_hpt" in found.fix
     assert 'tracker.kind = "damon"' in found.fix
+
+
+@pytest.mark.parametrize("name", ["image-module", "pool", "fork-daemon"])
+def test_a_host_that_does_not_use_remote_fork_lacks_nothing_of_it(
+    healthy: Facts, name: str
+) -> None:
+    facts = _with(healthy, fork=None, loaded_modules=frozenset())
+    assert "not used here" in _find(name, facts).seen
+    assert _find(name, facts).status is Status.OK
+
+
+def test_a_pool_that_is_a_file_needs_no_image_module(healthy: Facts) -> None:
+    facts = _with(_with_fork(healthy, pool_mode=stat.S_IFREG), loaded_modules=frozenset())
+    assert _find("image-module", facts).status is Status.OK
 
 
 def test_a_host_without_a_tracker_device_needs_no_tracker_module(healthy: Facts) -> None:

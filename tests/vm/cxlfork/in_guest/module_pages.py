@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiermem.cxlfork.capture.refusals import RefusedError
 from tiermem.cxlfork.checkpoint import checkpoint
 from tiermem.cxlfork.image import open_image
 from tiermem.layer.pool import Pool, create_pool, open_pool
@@ -58,6 +59,11 @@ own = words(at, 64)
 own[5 * 512] = 555
 libc.madvise(at + 6 * 4096, 4096, 4)
 say("changed")
+"""
+KEYED = """
+at = libc.mmap(None, 4096, 3, 0x22, -1, 0)
+key = libc.pkey_alloc(0, 0)
+say(libc.pkey_mprotect(ctypes.c_void_p(at), ctypes.c_size_t(4096), 3, key))
 """
 
 
@@ -136,3 +142,12 @@ def test_a_process_that_maps_an_image_is_taken_with_it(pool: Pool) -> None:
     wanted = [page + 1 for page in range(PAGES)]
     wanted[5], wanted[6] = 555, 0
     assert found == wanted
+
+
+def test_memory_behind_a_protection_key_is_refused(pool: Pool) -> None:
+    if "ospke" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no memory protection keys")
+    with talking(KEYED) as keyed:
+        assert keyed.line() == "0"
+        with pytest.raises(RefusedError, match="guarded by a memory protection key"):
+            checkpoint(pool, keyed.pid, "it")

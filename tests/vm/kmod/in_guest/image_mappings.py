@@ -137,6 +137,45 @@ def test_a_mapping_that_grows_has_zeros_there_and_not_its_neighbours() -> None:
             assert grown.values()[29:32] == [0, 4, 0]
 
 
+@pytest.mark.parametrize("is_touched", [False, True], ids=["untouched", "touched"])
+def test_a_part_that_grows_has_zeros_there_and_not_what_the_image_has_behind_it(
+    is_touched: bool,
+) -> None:
+    with Image(SMALL) as image, image.map(BASE, 64) as mapping:
+        if is_touched:
+            mapping.values()
+        mapping.words()[10] = 5
+        mapping.advise(mmap.MADV_DONTNEED, 12, 1)
+        wanted = [0] * 3 + stored(BASE + 3, 17) + [0] * 44
+        wanted[10], wanted[12] = 5, 0
+        with Mapping((mapping.address, 20 * PAGE)).resize(64, to=BASE + 8192) as grown:
+            assert grown.values() == wanted
+            rest = Mapping((mapping.address + 20 * PAGE, 44 * PAGE))
+            assert rest.values()[:23] == stored(BASE + 20, 23)
+            # What the part gives back and is given does not reach the rest, nor its own growth.
+            grown.advise(mmap.MADV_DONTNEED)
+            assert set(grown.values()) == {0}
+            assert rest.values()[30:40] == stored(BASE + 50, 10)
+
+
+@pytest.mark.parametrize("is_touched", [False, True], ids=["untouched", "touched"])
+def test_a_mapping_that_moves_and_is_left_has_zeros_where_it_was(is_touched: bool) -> None:
+    with Image(SMALL) as image, image.map(BASE, 64) as mapping:
+        if is_touched:
+            mapping.values()
+        mapping.words()[20] = 1
+        part = Mapping((mapping.address + 10 * PAGE, 20 * PAGE))
+        with part.resize(20, to=BASE + 8192, is_left=True) as moved:
+            wanted = stored(BASE + 10, 20)
+            wanted[10] = 1
+            assert moved.values() == wanted
+            assert set(part.values()) == {0}
+            part.words()[0] = 9
+            assert moved.values() == wanted
+        around = [0] * 3 + stored(BASE + 3, 7) + [9] + [0] * 19 + stored(BASE + 30, 13)
+        assert mapping.values()[:43] == around
+
+
 def test_a_mapping_grows_by_moving_only() -> None:
     """The kernel joins no special mappings; malloc copies then."""
     with Image(SMALL) as image, image.map(BASE, 20) as mapping:

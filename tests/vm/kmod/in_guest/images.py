@@ -186,9 +186,12 @@ class Mapping:
         """mprotect(2)."""
         checked(libc.mprotect(*self.range(page, pages), protection))
 
-    def resize(self, pages: int, *, may_move: bool = True, to: int | None = None) -> Mapping:
-        """mremap(2); this mapping is no more."""
+    def resize(
+        self, pages: int, *, may_move: bool = True, to: int | None = None, is_left: bool = False
+    ) -> Mapping:
+        """mremap(2); this mapping is no more, unless it is left (MREMAP_DONTUNMAP)."""
         flags = (1 if may_move or to is not None else 0) | (0 if to is None else 2)
+        flags |= 4 if is_left else 0
         got = libc.mremap(
             ctypes.c_void_p(self.address),
             ctypes.c_size_t(self.length),

@@ -42,6 +42,7 @@ _REFUSED_FLAGS = {
     "ui": "registered with userfaultfd",
     "ss": "a shadow stack",
     "sl": "sealed by mseal",
+    "key": "guarded by a memory protection key",
 }
 _DROPPABLE = "dp"
 """What the kernel may forget at any time (MAP_DROPPABLE), as states of random generators: a
@@ -176,18 +177,23 @@ def _vma(entry: _Entry, kind: VmaKind, file: File | None = None) -> Vma:
 
 
 def _parse(text: str) -> Iterator[_Entry]:
-    """A header line as in maps, then `Name: value` lines, VmFlags the last."""
+    """A header line as in maps, then `Name: value` lines, VmFlags the last. A letter more than
+    the kernel has: `key`."""
     header: list[str] = []
-    kilobytes = 0
+    kilobytes, keys = 0, frozenset[str]()
     for line in text.splitlines():
         first, *rest = line.split(maxsplit=1)
         if not first.endswith(":"):
             header = line.split(maxsplit=5)
-            kilobytes = 0
+            kilobytes, keys = 0, frozenset()
         elif first in ("Rss:", "Swap:"):
             kilobytes += int(rest[0].split()[0])
+        elif first == "ProtectionKey:" and int(rest[0]) and not header[1].startswith("--x"):
+            # What may only be executed has one by itself, and again when it is mapped anew.
+            keys = frozenset({"key"})
         elif first == "VmFlags:":
-            yield _entry(header, frozenset(rest[0].split() if rest else ()), kilobytes > 0)
+            letters = keys.union(rest[0].split() if rest else ())
+            yield _entry(header, letters, kilobytes > 0)
 
 
 def _entry(header: list[str], letters: frozenset[str], has_pages: bool) -> _Entry:

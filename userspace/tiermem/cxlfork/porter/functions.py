@@ -32,7 +32,8 @@ class PorterSettings(Settings):
     listen: str = "127.0.0.1:8470"
     fork_socket: Path = Path("/run/tiermem/fork.sock")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    start: Literal["restore", "cold"] = "restore"
+    start: Literal["restore", "cold", "criu"] = "restore"
+    criu_folder: Path = Path("/var/lib/tiermem/criu")
     checkpoint_after: int = Field(default=CHECKPOINT_AFTER, ge=1, le=1_000_000)
     relearn_s: float = Field(default=600.0, ge=1)
     memory_MiB: int = Field(default=1024, ge=16)  # noqa: N815

@@ -135,7 +135,10 @@ async def start_cold(function: Path, timeout_s: float) -> Instance:
     pipes, given = open_pipes()
     command = [sys.executable, "-m", "tiermem.cxlfork.porter.worker", str(function)]
     try:
-        process = subprocess.Popen(command, stdin=given[0], stdout=given[1], stderr=given[2])
+        # With a session of its own, it depends on nothing that an image would lack.
+        process = subprocess.Popen(
+            command, stdin=given[0], stdout=given[1], stderr=given[2], start_new_session=True
+        )
     finally:
         for fd in given:
             os.close(fd)

@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from tiermem.cxlfork.porter.dispatcher import Answer, BusyError, Dispatcher, Function
 from tiermem.cxlfork.porter.functions import PorterSettings
-from tiermem.cxlfork.porter.starter import ForkStarter
+from tiermem.cxlfork.porter.starter import ImageStarter
 from tiermem.errors import ConfigError, TiermemError, TimeoutExpiredError
 from tiermem.service.metrics import Metrics
 
@@ -36,7 +36,7 @@ class Porter:
 
     def __init__(self, settings: PorterSettings) -> None:
         self.settings = settings
-        self.starter = ForkStarter(settings)
+        self.starter = ImageStarter(settings)
         self.dispatcher = Dispatcher(settings, self.starter)
         self.metrics = Metrics("porter")
         self.metrics.registry.register(_Collector(self.dispatcher))

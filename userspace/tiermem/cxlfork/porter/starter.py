@@ -1,4 +1,4 @@
-"""Where a function's instances come from: its image, through cxlforkd, or a cold start.
+"""Where a function's instances come from: its image, or a cold start.
 
 After `checkpoint_after` calls of an instance, when its code is warm, its image is taken;
 A bits are cleared halfway there, so that those that are set then tell what calls use, not
@@ -8,33 +8,40 @@ what initialisation used. From time to time that is done anew (`relearn_s`).
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from tiermem.cxlfork.policies import Policy
+from tiermem.cxlfork.porter.criu import CriuImages
 from tiermem.cxlfork.porter.dispatcher import Callee
 from tiermem.cxlfork.porter.functions import PorterSettings
-from tiermem.cxlfork.porter.instance import Instance, open_pipes, start_cold
+from tiermem.cxlfork.porter.images import ForkImages, Images
+from tiermem.cxlfork.porter.instance import Instance, start_cold
 from tiermem.errors import TiermemError
 from tiermem.layer.nodes import PAGE_BYTES
-from tiermem.service.client import LocalClient
 
-IMAGE_PREFIX = "porter/"
 _FIRST_GUESS_BYTES = 32 << 20
 _RETRY_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-class ForkStarter:
+def images_of(settings: PorterSettings) -> Images | None:
+    """Those that the settings name; None: instances are always started cold."""
+    if settings.start == "cold":
+        return None
+    if settings.start == "criu":
+        return CriuImages(settings.criu_folder)
+    return ForkImages(settings.fork_socket)
+
+
+class ImageStarter:
     """See the module; `Starter` of dispatcher.py."""
 
     def __init__(self, settings: PorterSettings, proc: Path = Path("/proc")) -> None:
         self._settings = settings
         self._proc = proc
-        self._client = LocalClient(settings.fork_socket, timeout_s=600)
+        self._images = images_of(settings)
         self._taken_s: dict[str, float] = {}
         self._not_before_s: dict[str, float] = {}
         self._bytes: dict[tuple[str, str], int] = {}
@@ -42,19 +49,20 @@ class ForkStarter:
 
     async def learn_images(self) -> None:
         """Which functions have an image already, whoever took it. MissingError without a daemon."""
-        if self._settings.start == "cold":
-            return
-        for one in await self._client.request("GET", "/v1/images"):
-            name = one["name"].removeprefix(IMAGE_PREFIX)
-            if one["name"].startswith(IMAGE_PREFIX) and one["state"] != "damaged":
+        if self._images is not None:
+            for name in await self._images.known():
                 self._taken_s.setdefault(name, time.monotonic())
 
     async def start(self, name: str, policy: Policy) -> Instance:
         """Restored where there is an image that can be, else cold. TiermemError."""
         instance: Instance | None = None
-        if name in self._taken_s:
+        if name not in self._taken_s:
+            with suppress(TiermemError):
+                # Another host's porter may have taken one; to ask is cheaper than to start cold.
+                await self.learn_images()
+        if self._images is not None and name in self._taken_s:
             try:
-                instance = await self._restore(name, policy)
+                instance = await self._images.restore(name, policy)
             except TiermemError as error:
                 _log.warning("function %s: %s; it is started cold", name, error)
                 self._taken_s.pop(name, None)
@@ -62,32 +70,6 @@ class ForkStarter:
             function = self._settings.functions[name]
             instance = await start_cold(function.file, function.timeout_s)
         self._how[instance.pid] = (name, instance.how)
-        return instance
-
-    async def _restore(self, name: str, policy: Policy) -> Instance:
-        pipes, given = open_pipes()
-        body = {
-            "name": IMAGE_PREFIX + name,
-            "policy": policy.value,
-            "stdio_of": os.getpid(),
-            "stdio_fds": given,
-        }
-        try:
-            clones = await self._client.request("POST", "/v1/restore", body=body)
-        except BaseException:
-            for fd in (pipes.requests, pipes.answers, pipes.printed):
-                os.close(fd)
-            raise
-        finally:
-            for fd in given:
-                os.close(fd)
-        pid = int(clones[0]["pid"])
-
-        def end() -> None:
-            _kill(int(clones[0]["init_pid"]))
-
-        instance = Instance(pid, policy.value, end)
-        await instance.connect(pipes)
         return instance
 
     def local_bytes(self, pid: int) -> int:
@@ -109,12 +91,12 @@ class ForkStarter:
     async def warmed_up(self, name: str, instance: Callee) -> None:
         """After each call: clear A bits, or take the image, when it is time for it."""
         after = self._settings.checkpoint_after
-        if self._settings.start == "cold" or not self._wants_image(name):
+        if self._images is None or not self._wants_image(name):
             return
         if instance.calls == after // 2:
             self._clear_accessed(instance.pid)
         elif instance.calls >= after:
-            await self._take(name, instance)
+            await self._take(self._images, name, instance)
 
     def _wants_image(self, name: str) -> bool:
         now_s = time.monotonic()
@@ -129,24 +111,13 @@ class ForkStarter:
         except OSError as error:
             _log.warning("process %d: A bits cannot be cleared: %s", pid, error.strerror)
 
-    async def _take(self, name: str, instance: Callee) -> None:
-        image = IMAGE_PREFIX + name
+    async def _take(self, images: Images, name: str, instance: Callee) -> None:
         try:
             if name in self._taken_s:
-                await self._client.request("POST", "/v1/remove", body={"name": image})
-            await self._client.request(
-                "POST", "/v1/checkpoint", body={"pid": instance.pid, "name": image}
-            )
+                await images.remove(name)
+            await images.take(name, instance.pid)
         except TiermemError as error:
             self._not_before_s[name] = time.monotonic() + _RETRY_S
             _log.warning("function %s: no image could be taken: %s", name, error)
-            with suppress(TiermemError):
-                # Another host's porter may have been faster.
-                await self.learn_images()
             return
         self._taken_s[name] = time.monotonic()
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

@@ -21,7 +21,8 @@ def failure(image: Image, report: Any) -> TiermemError:
     step, item, code = int(report.step), int(report.item), int(report.code)
     action = f"restore image {image.name!r}: {_describe(image, step, item)}"
     if step == lib.RESTORE_STEP_DIED:
-        return TiermemError(f"{action}, killed by {_signal_name(code)}")
+        short = " (was memory short? the kernel's log says)" if code == signal.SIGKILL else ""
+        return TiermemError(f"{action}, killed by {_signal_name(code)}{short}")
     if step == lib.RESTORE_STEP_CHANGED_FILE:
         return MissingError(f"{action}: was modified since")
     if step in (lib.RESTORE_STEP_FILE, lib.RESTORE_STEP_DESCRIPTOR, lib.RESTORE_STEP_FOLDER):

@@ -30,12 +30,14 @@ class RestoredProcess:
     """See the module.
 
     pid: its own, as it is known here. init_pid: of process 1 of its namespaces, which
-    ends with it. phases: nanoseconds, in their order.
+    ends with it. phases: nanoseconds, in their order. cgroup: of all its processes, where
+    it has one of its own.
     """
 
     def __init__(self, ghost: Ghost, pid: int, phases: dict[str, int], notes: Note) -> None:
         self.pid, self.init_pid = pid, ghost.pid
         self.phases, self.notes = phases, notes
+        self.cgroup = ghost.cgroup
         self._ghost = ghost
         self._exit_status: int | None = None
 
@@ -64,6 +66,10 @@ class RestoredProcess:
         status = int(report.code) if ended else int(signal.SIGKILL)
         self._exit_status = os.waitstatus_to_exitcode(status)
         self._ghost.close()
+
+    def outlive(self) -> None:
+        """From here on it goes on when this process ends, also where it was to die alone."""
+        self._ghost.command(flags=0)
 
     def signal(self, number: int) -> None:
         """Send it a signal. ProcessGoneError."""

@@ -26,6 +26,17 @@ int receive_command(struct restorer *r)
 	return 0;
 }
 
+int hear_command(struct restorer *r)
+{
+	struct restore_command command;
+	int count;
+
+	if (receive_message(r->control, &command, sizeof(command), NULL, 0, &count) <= 0)
+		return -EPIPE;
+	r->command.flags = command.flags;
+	return 0;
+}
+
 static int move_up(int *fd, long lowest)
 {
 	long moved;
@@ -57,10 +68,10 @@ int move_descriptors_up(struct restorer *r)
 	return result < 0 ? failed(r, RESTORE_STEP_POOL, 0, result) : 0;
 }
 
-void report_running(struct restorer *r, int pid)
+int report_running(struct restorer *r, int pid)
 {
 	r->report.outcome = RESTORE_RUNS;
-	send_message_as(r->control, &r->report, sizeof(r->report), pid);
+	return (int)send_message_as(r->control, &r->report, sizeof(r->report), pid);
 }
 
 void report_failure(struct restorer *r)

@@ -57,7 +57,7 @@ static struct served *make_served(struct restorer *r, int pid)
 	if (at < 0 || fd < 0)
 		fail(r, RESTORE_STEP_PROCESS, at < 0 ? at : fd);
 	served->pid = pid;
-	served->polled[POLL_CONTROL].fd = r->control;
+	served->polled[POLL_CONTROL] = (struct polled){ r->control, POLLIN, 0 };
 	served->polled[POLL_CHANNEL] = (struct polled){ r->channel, POLLIN, 0 };
 	served->polled[POLL_CHILDREN] = (struct polled){ (int)fd, POLLIN, 0 };
 	return served;
@@ -105,7 +105,18 @@ static void begin_to_run(struct restorer *r, struct served *served)
 		fail(r, RESTORE_STEP_REGISTERS, 0);
 	phase_ends(r, RESTORE_PHASE_REGISTERS);
 	served->runs = 1;
-	report_running(r, served->pid);
+	if (report_running(r, served->pid) < 0)
+		leave(1);
+}
+
+/* Whoever asked for the process has more to say, or is gone. */
+static void hear_control(struct restorer *r, struct served *served)
+{
+	if (hear_command(r) == 0)
+		return;
+	if (!served->runs || r->command.flags & RESTORE_DIE_ALONE)
+		leave(1);
+	served->polled[POLL_CONTROL].fd = -1;
 }
 
 /* It came to its end before it was made. */
@@ -177,14 +188,11 @@ _Noreturn void serve(struct restorer *r, int pid)
 		call(ppoll, polled, POLL_LAZY + served->nr_lazy, is_more ? &at_once : NULL, NULL,
 		     SYSTEM_SIGNAL_SET_BYTES);
 		is_more = serve_lazy(r, served);
+		if (polled[POLL_CONTROL].happened)
+			hear_control(r, served);
 		if (polled[POLL_CHANNEL].happened)
 			hear_channel(r, served);
 		if (polled[POLL_CHILDREN].happened)
 			reap(r, served);
-		if (polled[POLL_CONTROL].happened & POLLHUP) {
-			if (r->command.flags & RESTORE_DIE_ALONE)
-				leave(1);
-			polled[POLL_CONTROL].fd = -1;
-		}
 	}
 }

@@ -4,11 +4,11 @@
 one of the `check_…` modules; `examine` runs them all.
 """
 
-from tiermem.service.doctor import check_host, check_memory, check_switches
-from tiermem.service.doctor.facts import DaxDevice, Facts, read_facts
+from tiermem.service.doctor import check_fork, check_host, check_memory, check_switches
+from tiermem.service.doctor.facts import DaxDevice, Facts, ForkFacts, read_facts
 from tiermem.service.doctor.registry import CHECKS, Check, Finding, Status, examine
 
-CHECK_MODULES = (check_host, check_memory, check_switches)
+CHECK_MODULES = (check_host, check_memory, check_switches, check_fork)
 """Importing them registers their checks."""
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "DaxDevice",
     "Facts",
     "Finding",
+    "ForkFacts",
     "Status",
     "examine",
     "read_facts",

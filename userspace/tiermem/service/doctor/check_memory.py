@@ -22,6 +22,8 @@ def _slow_memory(facts: Facts) -> Finding:
     if slow:
         return Finding("slow-memory", Status.OK, "; ".join(_describe(node) for node in slow))
     idle = [device for device in facts.dax_devices if device.driver != "kmem"]
+    if facts.fork is not None and not facts.fork.pool_trouble:
+        idle = [device for device in idle if device.name != facts.fork.pool.name]
     if idle:
         device = idle[0]
         return Finding(
@@ -32,14 +34,23 @@ def _slow_memory(facts: Facts) -> Finding:
             "echo online_movable > /sys/devices/system/memory/auto_online_blocks; "
             f"daxctl reconfigure-device --mode=system-ram {device.name}",
         )
-    if facts.dax_devices:
-        device = facts.dax_devices[0]
+    if offline := [device for device in facts.dax_devices if device.driver == "kmem"]:
+        device = offline[0]
         return Finding(
             "slow-memory",
             Status.FAIL,
             f"{device.name} ({_gib(device.size_bytes)}) is system memory, and none of it is online",
             "offline memory is used by nobody",
             f"daxctl online-memory {device.name}",
+        )
+    if facts.dax_devices:
+        device = facts.dax_devices[0]
+        return Finding(
+            "slow-memory",
+            Status.FAIL,
+            f"{device.name} ({_gib(device.size_bytes)}) is the pool of CXLfork",
+            "only memory that is a node of its own can be a tier, and there is no other",
+            "nothing, where M5 is not wanted here",
         )
     if facts.cxl_memory_devices:
         device_name = facts.cxl_memory_devices[0]

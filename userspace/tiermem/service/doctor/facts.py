@@ -11,7 +11,7 @@ from tiermem.layer.sysfs import Tree, read_int, read_text
 from tiermem.layer.topology import Topology, read_topology
 from tiermem.service.socket_file import GROUP, group_id
 
-MODULES = ("tiermem_hpt", "tiermem_promote")
+MODULES = ("tiermem_hpt", "tiermem_promote", "tiermem_image")
 _TRACKER_PCI_ID = ("0x1af4", "0x1110")  # TIERMEM_PCI_VENDOR, TIERMEM_PCI_DEVICE of the uapi
 
 
@@ -23,6 +23,20 @@ class DaxDevice:
     driver: str | None
     target_node: int | None
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class ForkFacts:
+    """CXLfork on a host that uses it.
+
+    pool_mode: st_mode of what is there by the pool's name, if there is anything.
+    pool_trouble, daemon_trouble: one line; empty where it opens, and where it answers.
+    """
+
+    pool: Path
+    pool_mode: int | None
+    pool_trouble: str
+    daemon_trouble: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,8 @@ class Facts:
     """Of the cgroup v2 hierarchy; None where none is mounted at /sys/fs/cgroup."""
     has_group: bool
     has_native: bool
+    fork: ForkFacts | None = None
+    """None where CXLfork is not used."""
 
 
 def read_facts(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Facts:

@@ -1,0 +1,222 @@
+"""The porter under load, in the guest: `python3 -m bench.guest.porter SPEC.json RESULT.json`.
+
+Of each function one instance is started cold and called until it is warm; CXLfork and CRIU
+both take their image of it. Then the same load goes to one porter after the other, each
+without any instance at first. Daemon and porters are forked from this process, which has
+imported what they need: start-up is in no figure.
+
+Clock and memory are the guest's: modelled time, and DRAM that is not free any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tiermem.cxlfork.porter.criu import CriuImages
+from tiermem.cxlfork.porter.functions import FunctionSettings, PorterSettings
+from tiermem.cxlfork.porter.images import ForkImages, Images
+from tiermem.cxlfork.porter.instance import start_cold
+from tiermem.cxlfork.porter.service import Porter
+from tiermem.cxlfork.serve import serve
+from tiermem.cxlfork.settings import ForkSettings
+from tiermem.errors import TiermemError
+from tiermem.layer.pool import create_pool, open_pool
+from tiermem.service.lifecycle import run_until_signalled
+
+from bench.guest import kernel
+from bench.guest.modelled_clock import ModelledClock
+from bench.guest.open_loop import OpenLoop
+from bench.guest.porter_spec import AMPLE, PorterResult, PorterRun, PorterSpec
+from bench.guest.processes import RunError
+from bench.guest.run import cxl_range
+
+FOLDER = Path("/run/porter-bench")
+POOL = Path("/dev/dax0.0")
+SOCKET = FOLDER / "fork.sock"
+PORT = 8470
+GHOSTS = 8
+CALL_TIMEOUT_S = 600.0
+"""Of the guest's clock, which leaps; nothing should fail by it."""
+AMPLE_MIB = 1 << 14
+LOCAL_NODE = Path("/sys/devices/system/node/node0/meminfo")
+
+
+def functions(spec: PorterSpec) -> dict[str, FunctionSettings]:
+    """As the porter's config has them."""
+    return {
+        name: FunctionSettings(file=FOLDER / "bench/functions" / one.file, timeout_s=CALL_TIMEOUT_S)
+        for name, one in spec.functions.items()
+    }
+
+
+@contextmanager
+def forked(body: Callable[[], None], log: str) -> Iterator[int]:
+    """A child that runs `body`, told to end after the block."""
+    child = os.fork()
+    if child == 0:
+        sink = os.open(FOLDER / log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        try:
+            body()
+        except TiermemError as error:
+            os.write(2, f"{error}\n".encode())
+        finally:
+            os._exit(0)
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+
+
+def wait_for(is_so: Callable[[], bool], child: int, log: str) -> None:
+    """Until it is so. RunError where the child ends before."""
+    while not is_so():
+        if os.waitpid(child, os.WNOHANG)[0]:
+            text = (FOLDER / log).read_text(errors="replace")
+            raise RunError(f"{log}: ended: {text[-1000:]}")
+        time.sleep(0.05)
+
+
+def listens(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    """Whether somebody does, there."""
+    with socket.socket(family) as one:
+        return one.connect_ex(address) == 0
+
+
+@contextmanager
+def fork_daemon() -> Iterator[None]:
+    """cxlforkd over an empty pool."""
+    create_pool(POOL, hosts=1, force=True)
+    settings = ForkSettings(
+        socket=SOCKET,
+        state_file=FOLDER / "fork.json",
+        pool=POOL,
+        ghosts=GHOSTS,
+        lease_s=600,
+        scan_s=0.25,
+        end_clones_at_exit=True,
+    )
+    with forked(lambda: serve(settings), "fork.log") as child:
+        wait_for(lambda: listens(socket.AF_UNIX, str(SOCKET)), child, "fork.log")
+        yield
+
+
+async def prepare(spec: PorterSpec, images: list[Images]) -> None:
+    """Take every function's image in every way, of one warm instance."""
+    for name, settings in functions(spec).items():
+        event = spec.functions[name].parsed_event
+        instance = await start_cold(settings.file, CALL_TIMEOUT_S)
+        try:
+            for number in range(1, spec.warm_calls + 1):
+                await instance.call(event, CALL_TIMEOUT_S)
+                if number == spec.warm_calls // 2:
+                    Path(f"/proc/{instance.pid}/clear_refs").write_text("1")
+            for one in images:
+                await one.take(name, instance.pid)
+        finally:
+            instance.close()
+
+
+def local_free_bytes() -> int:
+    """Free memory of the node of local memory."""
+    for line in LOCAL_NODE.read_text().splitlines():
+        if "MemFree:" in line:
+            return int(line.split()[3]) << 10
+    raise RunError(f"{LOCAL_NODE} says nothing of free memory")
+
+
+class Bench:
+    """The runs, one after the other."""
+
+    def __init__(self, spec: PorterSpec, clock: ModelledClock) -> None:
+        self.spec = spec
+        self._clock = clock
+
+    def settings(self, start: str, memory_mib: int) -> PorterSettings:
+        """A porter's: images are there, and no new ones are taken."""
+        return PorterSettings.model_validate(
+            {
+                "listen": f"127.0.0.1:{PORT}",
+                "fork_socket": SOCKET,
+                "start": start,
+                "criu_folder": self.spec.criu_folder,
+                "checkpoint_after": 1_000_000,
+                "relearn_s": 1e9,
+                "memory_MiB": memory_mib,
+                "functions": functions(self.spec),
+            }
+        )
+
+    def run(self, start: str, memory: str, memory_mib: int) -> PorterRun:
+        """The load under one porter."""
+        settings = self.settings(start, memory_mib)
+        log = f"{start}-{memory}.log"
+        least_free = before_free = local_free_bytes()
+
+        def now_ns() -> int:
+            nonlocal least_free
+            least_free = min(least_free, local_free_bytes())
+            return self._clock.now().modelled_ns
+
+        with forked(lambda: run_until_signalled(Porter(settings).run()), log) as child:
+            wait_for(lambda: listens(socket.AF_INET, ("127.0.0.1", PORT)), child, log)
+            events = {name: one.event for name, one in self.spec.functions.items()}
+            before_free = least_free = local_free_bytes()
+            loop = OpenLoop(PORT, events, now_ns)
+            with self._clock.armed(*cxl_range()):
+                began = self._clock.now()
+                calls = asyncio.run(loop.run(self.spec.arrivals))
+                took = self._clock.now().since(began)
+        peak_bytes = before_free - least_free
+        return PorterRun(
+            start, memory, memory_mib, calls, took.modelled_ns, took.guest_ns, peak_bytes
+        )
+
+
+def measure(spec: PorterSpec) -> PorterResult:
+    """All runs; those of CRIU come first, since theirs says how much memory a quarter is."""
+    kernel.write(kernel.HUGE_PAGES, "never")
+    criu_folder = Path(spec.criu_folder)
+    with fork_daemon(), ModelledClock() as clock:
+        asyncio.run(prepare(spec, [ForkImages(SOCKET), CriuImages(criu_folder)]))
+        gc.collect()
+        gc.freeze()
+        bench = Bench(spec, clock)
+        runs: list[PorterRun] = []
+        for memory in spec.memories:
+            for start in sorted(spec.starts, key=lambda one: one != "criu"):
+                mib = AMPLE_MIB
+                if memory != AMPLE:
+                    mib = max(16, runs[0].peak_local_bytes // 4 >> 20)
+                runs.append(bench.run(start, memory, mib))
+        with open_pool(POOL) as pool:
+            in_pool = sum(entry.bytes for entry in pool.entries())
+    in_files = sum(file.stat().st_size for file in criu_folder.rglob("*") if file.is_file())
+    return PorterResult(platform.release(), runs, {"restore": in_pool, "criu": in_files})
+
+
+def main() -> None:
+    """Read the spec, run, write the result; one line on stderr and status 1 on failure."""
+    spec = PorterSpec.from_json(Path(sys.argv[1]).read_text())
+    try:
+        result = measure(spec)
+    except (RunError, TiermemError) as error:
+        sys.exit(f"porter: {error}")
+    Path(sys.argv[2]).write_text(result.to_json())
+
+
+if __name__ == "__main__":
+    main()
