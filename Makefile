@@ -68,6 +68,10 @@ bench-m5: setup ## the page-tiering table (QUICK=1: at most 10 minutes)
 bench-plugin: setup ## what the hardware model costs over plain emulation
 	$(BIN)/python -m bench.plugin
 
+.PHONY: bench-channel
+bench-channel: setup ## channels between hosts, on this machine's processors (QUICK=1)
+	$(BIN)/python -m bench.channel
+
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
 	$(MAKE) -C kmod KDIR=$(KDIR) O=$(abspath $(BUILD))/kmod
