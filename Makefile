@@ -64,6 +64,10 @@ lint: setup ## ruff, mypy on the package, C with warnings as errors
 bench-m5: setup ## the page-tiering table (QUICK=1: at most 10 minutes)
 	$(BIN)/python -m bench.m5
 
+.PHONY: bench-fork
+bench-fork: setup ## CXLfork against cold starts, fork and CRIU (QUICK=1: at most 10 minutes)
+	$(BIN)/python -m bench.fork
+
 .PHONY: bench-plugin
 bench-plugin: setup ## what the hardware model costs over plain emulation
 	$(BIN)/python -m bench.plugin

@@ -191,7 +191,8 @@ def measure(spec: PorterSpec) -> PorterResult:
     kernel.write(kernel.HUGE_PAGES, "never")
     criu_folder = Path(spec.criu_folder)
     with fork_daemon(), ModelledClock() as clock:
-        asyncio.run(prepare(spec, [ForkImages(SOCKET), CriuImages(criu_folder)]))
+        ways: dict[str, Images] = {"restore": ForkImages(SOCKET), "criu": CriuImages(criu_folder)}
+        asyncio.run(prepare(spec, [ways[one] for one in spec.starts if one in ways]))
         gc.collect()
         gc.freeze()
         bench = Bench(spec, clock)

@@ -92,12 +92,14 @@ def needed_guests(item: pytest.Item) -> set[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group by guest; a guest's boot counts as the test's time, so give it enough."""
 
-    def place(item: pytest.Item) -> tuple[int, bool]:
+    def place(item: pytest.Item) -> int:
         needed = [SHARED_GUESTS.index(name) for name in needed_guests(item)]
-        ends_a_host = item.get_closest_marker("ends_a_host") is not None
-        return max(needed, default=len(SHARED_GUESTS)), ends_a_host
+        return max(needed, default=len(SHARED_GUESTS))
 
-    items.sort(key=place)
+    def ends_a_host(item: pytest.Item) -> bool:
+        return item.get_closest_marker("ends_a_host") is not None
+
+    items.sort(key=lambda item: (place(item), ends_a_host(item)))
     for item in items:
         shared = SHARED_GUESTS[place(item) : place(item) + 1]
         item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))

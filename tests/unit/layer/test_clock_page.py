@@ -43,6 +43,13 @@ def test_busy_time_follows_the_device_at_once(writer: Writer, page: ClockPage) -
         assert page.busy_ns() == busy_ns
 
 
+def test_a_vcpus_times_are_its_own(writer: Writer, page: ClockPage) -> None:
+    writer.clock.vcpus[1].instructions, writer.clock.vcpus[1].busy_ns = 8, 2
+    assert (page.vcpu_times(0), page.vcpu_times(1)) == ((0, 0), (8, 2))
+    with pytest.raises(ValueError, match="vCPU 64: 0 to 63 is allowed"):
+        page.vcpu_times(64)
+
+
 def test_armed_is_seen(writer: Writer, page: ClockPage) -> None:
     assert not page.is_armed()
     writer.clock.armed = 1

@@ -41,6 +41,9 @@ def answers(porter_guest: Guest) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = run_json(
         porter_guest, script, str(WARM_AFTER), "3", *FUNCTIONS
     )
+    # What a failure is about.
+    journal = ["journalctl", "-o", "cat", "-n", "40", "-u", "porter", "-u", "fork"]
+    print(porter_guest.check(journal).stdout)
     return found
 
 

@@ -11,7 +11,6 @@ from collections import deque
 
 from tiermem.cxlfork.restore import Ghost
 from tiermem.cxlfork.restoring.cgroups import Cgroups
-from tiermem.layer.pool.local import process_identity
 
 
 class Ghosts:
@@ -34,7 +33,7 @@ class Ghosts:
         with self._lock:
             while self._ready:
                 ghost = self._ready.popleft()
-                if process_identity(ghost.pid) is not None:
+                if ghost.is_alive():
                     return ghost
                 ghost.close()
         return self._make()

@@ -6,6 +6,7 @@ What the daemon is made of; it blocks, and may be called from several threads.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tiermem.cxlfork.capture.options import Options
@@ -16,7 +17,7 @@ from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restore import RestoredProcess, Source, restore
 from tiermem.cxlfork.restoring.cgroups import NO_LIMITS, Cgroups, Limits
 from tiermem.cxlfork.store import HeldImage, ImageStore, check_name
-from tiermem.errors import DamagedError
+from tiermem.errors import DamagedError, ProcessGoneError
 from tiermem.layer.pool import open_pool
 
 
@@ -60,8 +61,12 @@ class ForkHost:
                 ghost.limit(limits)
             with held.lock:
                 source = self._source(held, held.make_ready())
-                held.lend(ghost.pid)
-                return restore(source, ghost, policy, stdio, die_alone=True)
+                process = restore(source, ghost, policy, stdio, die_alone=True)
+                # Not before it runs, which need not wait for this; while it would end with
+                # this process, that this process holds the image is enough.
+                with suppress(ProcessGoneError):
+                    held.lend(ghost.pid)
+                return process
         except DamagedError as error:
             held.condemn(str(error))
             ghost.close()

@@ -34,6 +34,11 @@ _READ_BYTES, _READS, _STALL_NS = (
     ffi.offsetof("struct tiermem_clock_tier", name) // _WORD
     for name in ("read_bytes", "reads", "stall_ns")
 )
+_VCPU_WORD = ffi.offsetof("struct tiermem_clock_page", "vcpus") // _WORD
+_VCPU_WORDS = ffi.sizeof("struct tiermem_clock_vcpu") // _WORD
+_INSTRUCTIONS, _VCPU_BUSY_NS = (
+    ffi.offsetof("struct tiermem_clock_vcpu", name) // _WORD for name in ("instructions", "busy_ns")
+)
 _BUSY_WORD = ffi.offsetof("struct tiermem_clock_page", "busy_ns") // _WORD
 _ARMED_WORD = ffi.offsetof("struct tiermem_clock_page", "armed") // _WORD
 
@@ -78,6 +83,13 @@ class ClockPage:
             raise ValueError(f"tier {tier}: 0 to {lib.TIERMEM_TIERS_MAX - 1} is allowed")
         words, first = self._words, _TIER_WORD + tier * _TIER_WORDS
         return words[first + _READ_BYTES], words[first + _READS], words[first + _STALL_NS]
+
+    def vcpu_times(self, vcpu: int) -> tuple[int, int]:
+        """Instructions that a vCPU has executed, and its modelled busy time in ns."""
+        if not 0 <= vcpu < lib.TIERMEM_VCPUS_MAX:
+            raise ValueError(f"vCPU {vcpu}: 0 to {lib.TIERMEM_VCPUS_MAX - 1} is allowed")
+        words, first = self._words, _VCPU_WORD + vcpu * _VCPU_WORDS
+        return words[first + _INSTRUCTIONS], words[first + _VCPU_BUSY_NS]
 
     def read(self) -> ClockReading:
         """A copy of all there is."""

@@ -42,7 +42,8 @@ _Noreturn static void begin(struct start *start)
 
 /*
  * clone() of the C library cannot name a cgroup, and it has no clone3(). The child has a
- * stack of its own, on which there is nothing to return to.
+ * stack of its own, on which there is nothing to return to; so `start` may be in any
+ * register but the stack pointer, which a mere "r" allows.
  */
 static long clone_to_begin(struct clone_args *arguments, struct start *start)
 {
@@ -51,12 +52,12 @@ static long clone_to_begin(struct clone_args *arguments, struct start *start)
 	__asm__ volatile("	syscall\n"
 			 "	test %%eax, %%eax\n"
 			 "	jnz 1f\n"
-			 "	mov %[start], %%rdi\n"
+			 "	mov %%rdx, %%rdi\n"
 			 "	call *%[begin]\n"
 			 "1:\n"
 			 : "=a"(result)
 			 : "a"(SYS_clone3), "D"(arguments), "S"(sizeof(*arguments)),
-			   [start] "r"(start), [begin] "r"(begin)
+			   "d"(start), [begin] "r"(begin)
 			 : "rcx", "r11", "memory");
 	return result;
 }

@@ -10,6 +10,7 @@ only, and no cgroups.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Sequence
@@ -43,6 +44,12 @@ class Ghost:
             self.control.close()
             raise KernelError("start a restorer in namespaces of its own", -result)
         self.pid: int = result
+
+    def is_alive(self) -> bool:
+        """Whether somebody is there to be sent a command."""
+        poller = select.poll()
+        poller.register(self.control, 0)
+        return not poller.poll(0)
 
     def command(self, flags: int, image: tuple[int, int] = (0, 0), fds: Sequence[int] = ()) -> None:
         """Send it a struct restore_command; image: where it lies in the pool, and its size.
