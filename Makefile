@@ -23,7 +23,7 @@ demo: setup ## M5 on a real Redis in the testbed, against the kernel's own tieri
 	$(BIN)/python -m bench.demo
 
 .PHONY: test
-test: setup lint unit vm ## lint, unit tests, then the tests inside the testbed
+test: setup lint unit model vm ## lint, unit tests, then the tests inside the testbed
 
 .PHONY: setup
 setup: $(VENV)/.installed native ## host packages, .venv, native extensions
@@ -39,6 +39,13 @@ native: $(VENV)/.installed
 .PHONY: unit
 unit: setup ## tests/unit: host only, seconds
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit
+
+.PHONY: model
+model: setup ## spin checks the channel's protocol in every interleaving (half a minute)
+	mkdir -p $(BUILD)/model
+	cd $(BUILD)/model && spin -a -DWEATHER $(abspath userspace/tiermem/native/channel.pml) \
+		&& $(CC) -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m300000 -q > report
+	grep -q 'errors: 0' $(BUILD)/model/report
 
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed
@@ -64,6 +71,10 @@ bench-fork: setup ## CXLfork against cold starts, fork and CRIU (QUICK=1: at mos
 .PHONY: bench-plugin
 bench-plugin: setup ## what the hardware model costs over plain emulation
 	$(BIN)/python -m bench.plugin
+
+.PHONY: bench-channel
+bench-channel: setup ## channels between hosts, on this machine's processors (QUICK=1)
+	$(BIN)/python -m bench.channel
 
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)

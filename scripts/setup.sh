@@ -18,6 +18,7 @@ need gcc command -v gcc
 need libc6-dev test -e /usr/include/stdio.h
 need linux-libc-dev test -e /usr/include/linux/types.h
 need mmdebstrap command -v mmdebstrap
+need spin command -v spin
 need liblinear-dev test -e /usr/include/linear.h
 need e2fsprogs env PATH="$PATH:/sbin:/usr/sbin" mke2fs -V
 need python3-venv "$python" -c 'import ensurepip, venv'

@@ -218,17 +218,19 @@ static void see_own_streams(struct ic_system *system, struct ic_host *host, uint
 
 static void unasked(struct ic_system *system, struct ic_host *host, uint64_t line)
 {
-	if (host->nr_lines && by_chance(system, system->chances.evict))
-		evict(system, host,
-		      host->lines[ic_draw(system, (uint32_t)host->nr_lines)]);
+	/* Time passes for all hosts. */
+	struct ic_host *any = &system->hosts[ic_draw(system, system->nr_hosts)];
+
+	if (any->nr_lines && by_chance(system, system->chances.evict))
+		evict(system, any, any->lines[ic_draw(system, (uint32_t)any->nr_lines)]);
 	if (by_chance(system, system->chances.prefetch)) {
 		const uint64_t beside = line + ic_draw(system, 9);
 
 		if (beside >= 4 && beside - 4 < system->lines)
 			fetch(system, host, beside - 4);
 	}
-	if (host->nr_pending && by_chance(system, system->chances.settle))
-		settle_one(system, host);
+	if (any->nr_pending && by_chance(system, system->chances.settle))
+		settle_one(system, any);
 }
 
 typedef void (*on_line)(struct ic_system *, struct ic_host *, uint64_t line, uint32_t first,

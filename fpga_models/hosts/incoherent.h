@@ -28,7 +28,8 @@ enum ic_limits {
 
 struct ic_system;
 
-/* How often things happen unasked, in 1/1000 of a host's accesses. */
+/* How often things happen unasked, in 1/1000 of the accesses; a line leaves, and what was
+ * asked for happens, on any of the hosts. */
 struct ic_chances {
 	uint32_t evict;		/* a cached line leaves */
 	uint32_t prefetch;	/* a line beside the one accessed comes in */

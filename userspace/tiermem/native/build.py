@@ -34,7 +34,17 @@ from tiermem.errors import TiermemError  # noqa: E402
 from tiermem.native.compiler import compile_c, compiler_version  # noqa: E402
 from tiermem.native.restorer_build import restorer  # noqa: E402
 
-EXTENSIONS = ("uapi", "syscalls", "models", "heat", "pool", "pool_model", "fork")
+EXTENSIONS = (
+    "uapi",
+    "syscalls",
+    "models",
+    "heat",
+    "pool",
+    "pool_model",
+    "fork",
+    "channel_model",
+    "channel_ladder",
+)
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
 

@@ -1,0 +1,1 @@
+"""Channels between hosts, and the devices that are reached through them."""
