@@ -23,7 +23,7 @@ demo: setup ## M5 on a real Redis in the testbed, against the kernel's own tieri
 	$(BIN)/python -m bench.demo
 
 .PHONY: test
-test: setup lint unit model vm ## lint, unit tests, then the tests inside the testbed
+test: setup lint unit vm ## lint, unit tests, then the tests inside the testbed
 
 .PHONY: setup
 setup: $(VENV)/.installed native ## host packages, .venv, native extensions
