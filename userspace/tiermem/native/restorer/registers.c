@@ -46,15 +46,23 @@ static long set_part(int tid, int what, const void *from, size_t bytes)
 	return call(ptrace, PTRACE_SETREGSET, tid, what, &part);
 }
 
-/* Until the thread stops; -ESRCH if it ends instead. */
+/*
+ * Until the thread stops; -ESRCH if it or another of the process ends instead. The first
+ * thread's end is not told before those of all others were heard, so all are listened to.
+ */
 static long wait_for_stop(int tid)
 {
 	int status = 0;
-	long result = call(wait4, tid, &status, SYSTEM_WAIT_ALL, NULL);
+	long result;
 
-	if (result < 0)
-		return result;
-	return (status & 0xff) == 0x7f ? 0 : -ESRCH;
+	do {
+		result = call(wait4, -1, &status, SYSTEM_WAIT_ALL, NULL);
+		if (result < 0)
+			return result;
+		if ((status & 0xff) != 0x7f)
+			return -ESRCH;
+	} while (result != tid);
+	return 0;
 }
 
 /* To the begin, then to the end of the call. */
