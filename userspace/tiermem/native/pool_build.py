@@ -10,7 +10,8 @@ from tiermem.native.cdef import declarations
 
 FOLDER = "userspace/tiermem/native"
 HEADERS = ("pool_layout.h", "pool.h", "pool_copy.h", "pool_mapping.h")
-PROTOCOL = ("pool.c", "pool_entries.c", "pool_references.c", "pool_copy.c")
+COPIES = ("pool_copy.c", "line_instructions.c")
+PROTOCOL = ("pool.c", "pool_entries.c", "pool_references.c")
 COMPILE_ARGS = ("-std=gnu99", "-O2", "-flto", "-Wall", "-Wextra")
 
 
@@ -21,7 +22,7 @@ def ffi(root: Path) -> cffi.FFI:
     builder.set_source(
         "_pool",
         "\n".join(f'#include "{name}"' for name in HEADERS),
-        sources=[str(root / FOLDER / name) for name in (*PROTOCOL, "pool_mapping.c")],
+        sources=[str(root / FOLDER / name) for name in (*PROTOCOL, *COPIES, "pool_mapping.c")],
         include_dirs=[str(root / FOLDER)],
         extra_compile_args=list(COMPILE_ARGS),
     )

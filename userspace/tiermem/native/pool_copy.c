@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "line_instructions.h"
+
 enum {
 	LINE = 64,
 	VECTOR = 16,
@@ -14,48 +16,23 @@ enum {
 
 /* --- cache lines --- */
 
-enum line_instruction { LINE_CLFLUSH, LINE_CLFLUSHOPT, LINE_CLWB };
-
-static enum line_instruction write_back_by, invalidate_by;
-static int can_fold;		/* the processor multiplies without carries */
-static uint32_t bytewise[256];
-static uint64_t past_line[2], past_vector[2];
-static pthread_once_t ready = PTHREAD_ONCE_INIT;
-
-__attribute__((target("clwb"))) static void write_back_clwb(const uint8_t *at, const uint8_t *end)
-{
-	for (; at < end; at += LINE)
-		_mm_clwb((void *)(uintptr_t)at);
-}
-
-__attribute__((target("clflushopt"))) static void flush_opt(const uint8_t *at, const uint8_t *end)
-{
-	for (; at < end; at += LINE)
-		_mm_clflushopt((void *)(uintptr_t)at);
-}
-
-static void flush_plain(const uint8_t *at, const uint8_t *end)
-{
-	for (; at < end; at += LINE)
-		_mm_clflush(at);
-}
-
 static void each_line(enum line_instruction by, const void *from, uint64_t bytes)
 {
-	const uint8_t *at = (const uint8_t *)((uintptr_t)from & ~(uintptr_t)(LINE - 1));
+	uint8_t *at = (uint8_t *)((uintptr_t)from & ~(uintptr_t)(LINE - 1));
 	const uint8_t *end = (const uint8_t *)from + bytes;
 
 	if (!bytes)
 		return;
-	if (by == LINE_CLWB)
-		write_back_clwb(at, end);
-	else if (by == LINE_CLFLUSHOPT)
-		flush_opt(at, end);
-	else
-		flush_plain(at, end);
+	for (; at < end; at += LINE)
+		line_do(by, at);
 }
 
 /* --- CRC-32C --- */
+
+static int can_fold;		/* the processor multiplies without carries */
+static uint32_t bytewise[256];
+static uint64_t past_line[2], past_vector[2];
+static pthread_once_t ready = PTHREAD_ONCE_INIT;
 
 /* The Castagnoli polynomial, reflected. */
 #define POLYNOMIAL 0x82f63b78u
@@ -103,10 +80,6 @@ static void find_out(void)
 	make_tables();
 	if (__get_cpuid(1, &a, &b, &c, &d))
 		can_fold = (c & bit_SSE4_2) && (c & bit_PCLMUL);
-	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-		invalidate_by = b & bit_CLFLUSHOPT ? LINE_CLFLUSHOPT : LINE_CLFLUSH;
-		write_back_by = b & bit_CLWB ? LINE_CLWB : invalidate_by;
-	}
 }
 
 static uint32_t sum_bytes(uint32_t sum, const uint8_t *at, uint64_t bytes)
@@ -250,14 +223,12 @@ uint32_t pool_copy_checked(uint32_t checksum, void *to, const void *from, uint64
 
 void pool_copy_write_back(const void *at, uint64_t bytes)
 {
-	pthread_once(&ready, find_out);
-	each_line(write_back_by, at, bytes);
+	each_line(line_write_back_by, at, bytes);
 }
 
 void pool_copy_invalidate(const void *at, uint64_t bytes)
 {
-	pthread_once(&ready, find_out);
-	each_line(invalidate_by, at, bytes);
+	each_line(line_invalidate_by, at, bytes);
 }
 
 void pool_copy_fence(void)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cffi
 
 from tiermem.native.cdef import declarations
-from tiermem.native.pool_build import COMPILE_ARGS, FOLDER, PROTOCOL
+from tiermem.native.pool_build import COMPILE_ARGS, COPIES, FOLDER, PROTOCOL
 
 MODELS = "fpga_models/hosts"
 
@@ -22,7 +22,7 @@ def ffi(root: Path) -> cffi.FFI:
         "_pool_model",
         "\n".join(f'#include "{header.name}"' for header in headers),
         sources=[
-            *(str(root / FOLDER / name) for name in (*PROTOCOL, "pool_model.c")),
+            *(str(root / FOLDER / name) for name in (*PROTOCOL, *COPIES, "pool_model.c")),
             str(root / MODELS / "incoherent.c"),
         ],
         include_dirs=[str(root / FOLDER), str(root / MODELS)],
