@@ -57,7 +57,6 @@ def trial(
 
 def sites(slot_bytes: int) -> list[tuple[int, str]]:
     """Every write-back, invalidation and fence that such a channel comes by."""
-    lib.channel_model_stream(trial(slot_bytes, STORMY))
     count = lib.channel_model_prompt(trial(slot_bytes, QUIET)).sites
     number, does = ffi.new("int32_t *"), ffi.new("char const **")
     found = []

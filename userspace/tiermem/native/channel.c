@@ -61,50 +61,34 @@ static int read_header(struct channel_memory *memory, uint64_t bytes, uint64_t g
 
 /* Reads the header, and forgets whatever was cached of a channel that was here before. */
 static int open_end(struct channel_memory *memory, uint64_t bytes, uint64_t generation,
-		    struct channel_header *header)
+		    uint32_t *slots, uint32_t *slot_bytes)
 {
-	const int result = read_header(memory, bytes, generation, header);
+	struct channel_header header;
+	const int result = read_header(memory, bytes, generation, &header);
 
 	if (result != CHANNEL_OK)
 		return result;
-	bytes = channel_bytes(header->slots, header->slot_bytes);
+	bytes = channel_bytes(header.slots, header.slot_bytes);
 	for (uint64_t at = CHANNEL_LINE_BYTES; at < bytes; at += CHANNEL_LINE_BYTES)
 		channel_invalidate(memory, at);
 	channel_fence(memory);
+	*slots = header.slots;
+	*slot_bytes = header.slot_bytes;
 	return CHANNEL_OK;
 }
 
 int channel_open_sender(struct channel_sender *sender, struct channel_memory *memory,
 			uint64_t bytes, uint64_t generation)
 {
-	struct channel_header header;
-	const int result = open_end(memory, bytes, generation, &header);
-
-	if (result != CHANNEL_OK)
-		return result;
-	*sender = (struct channel_sender){
-		.memory = memory,
-		.slots = header.slots,
-		.slot_bytes = header.slot_bytes,
-	};
-	return CHANNEL_OK;
+	*sender = (struct channel_sender){ .memory = memory };
+	return open_end(memory, bytes, generation, &sender->slots, &sender->slot_bytes);
 }
 
 int channel_open_receiver(struct channel_receiver *receiver, struct channel_memory *memory,
 			  uint64_t bytes, uint64_t generation)
 {
-	struct channel_header header;
-	const int result = open_end(memory, bytes, generation, &header);
-
-	if (result != CHANNEL_OK)
-		return result;
-	*receiver = (struct channel_receiver){
-		.memory = memory,
-		.slots = header.slots,
-		.slot_bytes = header.slot_bytes,
-		.ahead_lines = 1,
-	};
-	return CHANNEL_OK;
+	*receiver = (struct channel_receiver){ .memory = memory, .ahead_lines = 1 };
+	return open_end(memory, bytes, generation, &receiver->slots, &receiver->slot_bytes);
 }
 
 /* --- sending --- */

@@ -5,7 +5,6 @@
 void *memcpy(void *to, const void *from, size_t bytes)
 {
 	void *begin = to;
-
 	size_t words = bytes / sizeof(uint64_t);
 
 	/* By words: not every processor moves bytes as fast. */
