@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from tiermem.cxlfork.policies import Policy
-from tiermem.cxlfork.porter.images import close_pipes
-from tiermem.cxlfork.porter.instance import Instance, open_pipes
+from tiermem.cxlfork.porter.instance import Instance, new_pipes
 from tiermem.errors import MissingError, NameTakenError, TiermemError
 
 FACTS_FILE = "tiermem.json"
@@ -63,31 +61,23 @@ class CriuImages:
         """See Images. Policies are CXLfork's; here all pages are copied."""
         folder = self._folder / name
         facts = json.loads((folder / FACTS_FILE).read_text())
-        pipes, given = open_pipes()
         # It is its process's parent, and process 1 of the namespace: it stays.
         command = ["unshare", "--mount-proc", "--pid", "--fork", "--kill-child=KILL"]
         command += ["criu", "restore", "--images-dir", str(folder), "--log-file", "/dev/null"]
-        for fd, pipe in zip(given, facts["pipes"], strict=True):
-            command += ["--inherit-fd", f"fd[{fd}]:{pipe}"]
-        try:
+        with new_pipes() as (pipes, given):
+            for fd, pipe in zip(given, facts["pipes"], strict=True):
+                command += ["--inherit-fd", f"fd[{fd}]:{pipe}"]
             criu = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=given)
-        except BaseException:
-            close_pipes(pipes)
-            raise
-        finally:
-            for fd in given:
-                os.close(fd)
 
-        def end() -> None:
-            criu.kill()
-            criu.wait()
+            def end() -> None:
+                criu.kill()
+                criu.wait()
 
-        try:
-            pid = await _wait_for_process(criu, int(facts["pid"]))
-        except BaseException:
-            close_pipes(pipes)
-            end()
-            raise
+            try:
+                pid = await _wait_for_process(criu, int(facts["pid"]))
+            except BaseException:
+                end()
+                raise
         instance = Instance(pid, "criu", end)
         await instance.connect(pipes)
         return instance

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tiermem.cxlfork.policies import Policy
-from tiermem.cxlfork.porter.instance import Instance, Pipes, open_pipes
+from tiermem.cxlfork.porter.instance import Instance, new_pipes
 from tiermem.service.client import LocalClient
 
 IMAGE_PREFIX = "porter/"
@@ -60,21 +60,14 @@ class ForkImages:
 
     async def restore(self, name: str, policy: Policy) -> Instance:
         """See Images."""
-        pipes, given = open_pipes()
-        body = {
-            "name": IMAGE_PREFIX + name,
-            "policy": policy.value,
-            "stdio_of": os.getpid(),
-            "stdio_fds": given,
-        }
-        try:
+        with new_pipes() as (pipes, given):
+            body = {
+                "name": IMAGE_PREFIX + name,
+                "policy": policy.value,
+                "stdio_of": os.getpid(),
+                "stdio_fds": given,
+            }
             clones = await self._client.request("POST", "/v1/restore", body=body)
-        except BaseException:
-            close_pipes(pipes)
-            raise
-        finally:
-            for fd in given:
-                os.close(fd)
 
         def end() -> None:
             with suppress(ProcessLookupError):
@@ -83,9 +76,3 @@ class ForkImages:
         instance = Instance(int(clones[0]["pid"]), policy.value, end)
         await instance.connect(pipes)
         return instance
-
-
-def close_pipes(pipes: Pipes) -> None:
-    """The porter's ends, where no instance came of it."""
-    for fd in (pipes.requests, pipes.answers, pipes.printed):
-        os.close(fd)

@@ -12,7 +12,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,26 @@ class Pipes:
     printed: int
 
 
-def open_pipes() -> tuple[Pipes, list[int]]:
-    """The porter's ends, and what the worker gets as 0, 1 and 2; to be closed."""
+@contextmanager
+def new_pipes() -> Iterator[tuple[Pipes, tuple[int, int, int]]]:
+    """The porter's ends, and what the worker gets as 0, 1 and 2, which are closed after the
+    block; the porter's too where it fails."""
     worker_in, requests = os.pipe()
     answers, worker_out = os.pipe()
     printed, worker_err = os.pipe()
-    return Pipes(requests, answers, printed), [worker_in, worker_out, worker_err]
+    given = (worker_in, worker_out, worker_err)
+    try:
+        yield Pipes(requests, answers, printed), given
+    except BaseException:
+        _close(requests, answers, printed)
+        raise
+    finally:
+        _close(*given)
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class Instance:
@@ -132,16 +147,12 @@ class Instance:
 
 async def start_cold(function: Path, timeout_s: float) -> Instance:
     """A new interpreter that loads the function. TiermemError where that fails."""
-    pipes, given = open_pipes()
     command = [sys.executable, "-m", "tiermem.cxlfork.porter.worker", str(function)]
-    try:
+    with new_pipes() as (pipes, given):
         # With a session of its own, it depends on nothing that an image would lack.
         process = subprocess.Popen(
             command, stdin=given[0], stdout=given[1], stderr=given[2], start_new_session=True
         )
-    finally:
-        for fd in given:
-            os.close(fd)
 
     def end() -> None:
         process.kill()
