@@ -67,7 +67,7 @@ def _measure_one(session: ForkSession, spec: ForkSpec | PorterSpec, found: Found
         if isinstance(spec, ForkSpec):
             found.measured.append(session.run(spec))
         else:
-            found.porter = porter.measure(session.guest, WORK, spec)
+            found.porter = porter.measure(session, spec)
     except TiermemError as error:
         found.failures.append(f"{name}: {error}")
         return False

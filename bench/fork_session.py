@@ -8,19 +8,18 @@ writing them is charged by the hardware model as the pool is.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiermem.errors import TiermemError
 from tiermem.testbed import Guest, boot, load_topology
 
 from bench.guest.fork_spec import ForkResult, ForkSpec
+from bench.session import ask
 
 DRAM, CXL = "2G", "2G"
 POOL = "/dev/dax0.0"
-GUEST_OUT = "/opt/tiermem/out"
 SPEC_TIMEOUT_S = 3600.0
 # The daemon looks at the pool, and makes ghosts, so seldom that it does so while nothing
 # is measured: `bench.guest.fork_ways` waits for it to have looked just now.
@@ -62,10 +61,6 @@ tiermem pool create {POOL} --hosts 1 --entries 32 --force
 """
 
 
-class ForkBenchError(TiermemError):
-    """Something could not be measured; the text says what."""
-
-
 @dataclass(frozen=True)
 class Measured:
     """What was found for one spec, and the host's seconds that it took."""
@@ -96,21 +91,17 @@ class ForkSession:
         )
         self.guest.check(["bash", "-c", ready], timeout_s=600)
 
-    def run(self, spec: ForkSpec) -> Measured:
-        """Measure one spec. ForkBenchError naming it where that fails."""
-        answer = self._folder / f"fork-{spec.name}.result.json"
-        answer.unlink(missing_ok=True)
-        (self._folder / f"fork-{spec.name}.spec.json").write_text(spec.to_json())
-        files = [f"{GUEST_OUT}/fork-{spec.name}.{kind}.json" for kind in ("spec", "result")]
-        begin = time.monotonic()
-        done = self.guest.exec(
-            ["python3", "-m", "bench.guest.fork", *files],
-            timeout_s=SPEC_TIMEOUT_S,
-            env=ENVIRONMENT,
+    def ask(self, module: str, spec: str, *, name: str, env: Mapping[str, str]) -> str:
+        """See bench.session."""
+        return ask(
+            self.guest, self._folder, module, spec, name=name, env=env, timeout_s=SPEC_TIMEOUT_S
         )
-        if done.status != 0:
-            raise ForkBenchError((done.stderr or done.stdout).strip()[-2000:])
-        return Measured(ForkResult.from_json(answer.read_text()), time.monotonic() - begin)
+
+    def run(self, spec: ForkSpec) -> Measured:
+        """Measure one spec. BenchError."""
+        begin = time.monotonic()
+        found = self.ask("fork", spec.to_json(), name=f"fork-{spec.name}", env=ENVIRONMENT)
+        return Measured(ForkResult.from_json(found), time.monotonic() - begin)
 
 
 @contextmanager

@@ -19,46 +19,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 from tiermem.errors import TiermemError
-from tiermem.testbed import Guest
 
-from bench.fork_session import GUEST_OUT, fork_session
+from bench.fork_session import ENVIRONMENT, ForkSession, fork_session
 from bench.guest.porter_spec import PorterResult, PorterSpec
 from bench.porter_figures import PorterRow, figures, rows
 from bench.porter_plan import STARTS, Mode, plan
 from bench.report import OUT, environment, write_json
-from bench.session import BenchError
 
-TIMEOUT_S = 3600.0
-FOLDER = "/run/porter-bench"
-_NAME = "porter"
-# The guest's own copies: while it waits for the host's files its clock leaps.
-_COPY = f"""
-set -e
-systemctl stop fork 2> /dev/null || true
-rm -rf {FOLDER}
-mkdir -p {FOLDER}
-cp -r /opt/tiermem/src/userspace/tiermem {FOLDER}/
-cd /opt/tiermem/src
-cp -r --parents bench/*.py bench/guest bench/functions {FOLDER}/
-cp -r /opt/tiermem/artifacts/native {FOLDER}/native
-"""
-# Nor anything of Python's compiled code: Debian's is beside its modules.
-_ENVIRONMENT = {"PYTHONPATH": FOLDER, "TIERMEM_NATIVE_PATH": f"{FOLDER}/native"}
+# Python's own compiled code is beside its modules; cold starts are to find it there.
+_ENVIRONMENT = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPYCACHEPREFIX"}
 
 
-def measure(guest: Guest, folder: Path, spec: PorterSpec) -> PorterResult:
-    """The spec's runs, in a guest of `bench.fork_session` that shares `folder`. Its pool is
-    made anew, and its cxlforkd stopped. BenchError."""
-    answer = folder / f"{_NAME}.result.json"
-    answer.unlink(missing_ok=True)
-    (folder / f"{_NAME}.spec.json").write_text(spec.to_json())
-    guest.check(["bash", "-c", _COPY], timeout_s=600)
-    files = [f"{GUEST_OUT}/{_NAME}.{kind}.json" for kind in ("spec", "result")]
-    command = ["python3", "-m", "bench.guest.porter", *files]
-    done = guest.exec(command, timeout_s=TIMEOUT_S, env=_ENVIRONMENT, cwd=FOLDER)
-    if done.status != 0:
-        raise BenchError((done.stderr or done.stdout).strip()[-2000:])
-    return PorterResult.from_json(answer.read_text())
+def measure(session: ForkSession, spec: PorterSpec) -> PorterResult:
+    """The spec's runs. The session's pool is made anew, and its cxlforkd stopped. BenchError."""
+    session.guest.exec(["systemctl", "stop", "fork"], timeout_s=600)
+    found = session.ask("porter", spec.to_json(), name="porter", env=_ENVIRONMENT)
+    return PorterResult.from_json(found)
 
 
 def table(found: Sequence[PorterRow]) -> Table:
@@ -98,7 +74,7 @@ def main() -> None:
     try:
         spec = plan(mode, options.trace)
         with fork_session(work) as session:
-            result = measure(session.guest, work, spec)
+            result = measure(session, spec)
     except TiermemError as error:
         sys.exit(f"bench.porter: {error}")
     found = rows(result.runs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,31 @@ COMPILED = "/var/tmp/bench-pycache"
 
 class BenchError(TiermemError):
     """Something could not be measured; the text says what."""
+
+
+def ask(
+    guest: Guest,
+    folder: Path,
+    module: str,
+    spec: str,
+    *,
+    name: str,
+    env: Mapping[str, str],
+    timeout_s: float,
+) -> str:
+    """What a module of bench.guest answers to a spec, both JSON text; they go by way of
+    `folder`, which the guest shares, in files of that name. BenchError with what it said
+    where it fails."""
+    answer = folder / f"{name}.result.json"
+    answer.unlink(missing_ok=True)
+    (folder / f"{name}.spec.json").write_text(spec)
+    files = [f"{GUEST_OUT}/{name}.{kind}.json" for kind in ("spec", "result")]
+    command = ["python3", "-m", f"bench.guest.{module}", *files]
+    done = guest.exec(command, timeout_s=timeout_s, env=env)
+    if done.status != 0:
+        said = (done.stderr or done.stdout).strip()[-2000:]
+        raise BenchError(said or f"{module} ended with status {done.status} and said nothing")
+    return answer.read_text()
 
 
 @dataclass(frozen=True)
@@ -94,23 +119,24 @@ class Session:
             self._preloaded = True
         # Guests share the folder; within a campaign no two runs have the same name.
         name = f"{spec.workload}-{spec.policy}-{spec.seed}-{spec.purpose}"
-        answer = self.folder / f"{name}.result.json"
-        answer.unlink(missing_ok=True)
-        (self.folder / f"{name}.spec.json").write_text(spec.to_json())
         before = self._pac() if with_pac else None
         begin = time.monotonic()
-        files = [f"{GUEST_OUT}/{name}.{kind}.json" for kind in ("spec", "result")]
-        done = self.guest.exec(
-            ["python3", "-m", "bench.guest.run", *files],
-            timeout_s=RUN_TIMEOUT_S,
-            env={"PYTHONPATH": "/opt/tiermem/src", "PYTHONPYCACHEPREFIX": COMPILED},
-        )
-        if done.status != 0:
-            said = (done.stderr or done.stdout).strip()[-2000:]
-            raise BenchError(f"{spec.workload} under {spec.policy} (seed {spec.seed}): {said}")
-        result = RunResult.from_json(answer.read_text())
+        env = {"PYTHONPATH": "/opt/tiermem/src", "PYTHONPYCACHEPREFIX": COMPILED}
+        try:
+            result = ask(
+                self.guest,
+                self.folder,
+                "run",
+                spec.to_json(),
+                name=name,
+                env=env,
+                timeout_s=RUN_TIMEOUT_S,
+            )
+        except BenchError as error:
+            what = f"{spec.workload} under {spec.policy} (seed {spec.seed})"
+            raise BenchError(f"{what}: {error}") from None
         counted = None if before is None else self._pac() - before
-        return Measured(result, time.monotonic() - begin, counted)
+        return Measured(RunResult.from_json(result), time.monotonic() - begin, counted)
 
     def _pac(self) -> npt.NDArray[np.uint64]:
         return np.fromfile(self.guest.pac_path, dtype="<u8", offset=PAC_HEADER_BYTES)

@@ -41,7 +41,9 @@ from bench.guest.porter_spec import AMPLE, PorterResult, PorterRun, PorterSpec
 from bench.guest.processes import RunError
 from bench.guest.run import cxl_range
 
+FUNCTIONS = Path(__file__).parents[1] / "functions"
 FOLDER = Path("/run/porter-bench")
+"""Sockets, state and logs; made anew."""
 POOL = Path("/dev/dax0.0")
 SOCKET = FOLDER / "fork.sock"
 PORT = 8470
@@ -56,7 +58,7 @@ def functions(spec: PorterSpec) -> dict[str, FunctionSettings]:
     """As the porter's config has them."""
     return {
         name: FunctionSettings(
-            file=FOLDER / "bench/functions" / one.file,
+            file=FUNCTIONS / one.file,
             timeout_s=CALL_TIMEOUT_S,
             instances_max=spec.instances_max,
         )
@@ -195,6 +197,8 @@ class Bench:
 def measure(spec: PorterSpec) -> PorterResult:
     """All runs. The first one, CRIU's, says how much memory a quarter is."""
     kernel.write(kernel.HUGE_PAGES, "never")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
     criu_folder = Path(spec.criu_folder)
     shutil.rmtree(criu_folder, ignore_errors=True)
     with fork_daemon(), ModelledClock() as clock:
