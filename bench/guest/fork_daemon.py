@@ -1,86 +1,58 @@
-"""cxlforkd as its clients use it: its local API, a connection for each request."""
+"""cxlforkd as its clients use it: restores by its express socket, all else by its API."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
+from tiermem.cxlfork.express_client import AskedRestore
+from tiermem.cxlfork.policies import Policy
 from tiermem.layer.pool import open_pool
+from tiermem.service.client import LocalClient
 
 from bench.guest.fork_instances import Instance, Pipes, kill_and_wait
-from bench.guest.processes import RunError
 
 SOCKET = Path("/run/tiermem/fork.sock")
 POOL = Path("/dev/dax0.0")
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(SOCKET))
+TIMEOUT_S = 3600.0
+"""Of the guest's clock, which leaps."""
 
 
 class ForkDaemon:
     """See the module."""
 
     def __init__(self) -> None:
-        self._connection = _Connection("localhost")
-
-    def fileno(self) -> int:
-        """Readable when an answer is there; for select."""
-        return self._connection.sock.fileno()
-
-    def ask(self, method: str, route: str, body: dict[str, Any] | None = None) -> None:
-        """Send a request; `answer` has what comes back."""
-        text = None if body is None else json.dumps(body)
-        self._connection.request(method, route, text, {"Content-Type": "application/json"})
-
-    def answer(self) -> Any:
-        """The daemon's answer to what was asked last. RunError where it refused."""
-        answer = self._connection.getresponse()
-        content = json.loads(answer.read())
-        self._connection.close()
-        if answer.status >= 400:
-            raise RunError(f"cxlforkd: {content}")
-        return content
+        self._client = LocalClient(SOCKET, timeout_s=TIMEOUT_S)
 
     def checkpoint(self, pid: int, name: str) -> dict[str, Any]:
         """Take an image; what the daemon says of it."""
-        self.ask("POST", "/v1/checkpoint", {"pid": pid, "name": name})
-        taken: dict[str, Any] = self.answer()
+        taken: dict[str, Any] = self._client.post("/v1/checkpoint", {"pid": pid, "name": name})
         return taken
 
     def remove(self, name: str) -> None:
         """Take an image out of the pool."""
-        self.ask("POST", "/v1/remove", {"name": name})
-        self.answer()
+        self._client.post("/v1/remove", {"name": name})
 
     def ghosts(self) -> int:
         """How many are ready."""
-        self.ask("GET", "/v1/status")
-        return int(self.answer()["ghosts"])
+        return int(self._client.get("/v1/status")["ghosts"])
 
     def wait_for_ghost(self) -> None:
         """Until one is ready, as it is when the daemon has just looked."""
         while self.ghosts() == 0:
             time.sleep(0.1)
 
-    def ask_restore(self, name: str, policy: str, pipes: Pipes) -> None:
+    @staticmethod
+    def ask_restore(name: str, policy: str, pipes: Pipes) -> AskedRestore:
         """Demand a clone; `restored` has it."""
-        fds = (*pipes.given, pipes.given[1])
-        body = {"name": name, "policy": policy, "stdio_of": os.getpid(), "stdio_fds": fds}
-        self.ask("POST", "/v1/restore", body)
+        stdio = (*pipes.given, pipes.given[1])
+        return AskedRestore(SOCKET, name, Policy(policy), stdio)
 
-    def restored(self, pipes: Pipes) -> tuple[Instance, dict[str, int]]:
+    @staticmethod
+    def restored(asked: AskedRestore, pipes: Pipes) -> tuple[Instance, dict[str, int]]:
         """The clone that was demanded, and how long the phases of its restore took, ns."""
-        (clone,) = self.answer()
+        clone = asked.answer()
 
         def end() -> None:
             kill_and_wait(int(clone["init_pid"]))

@@ -118,12 +118,12 @@ class Ways:
         return Started(child, {})
 
     def _restore(self, policy: str, pipes: Pipes, awake: Awake) -> Started:
-        self._daemon.ask_restore(IMAGE, policy, pipes)
+        asked = self._daemon.ask_restore(IMAGE, policy, pipes)
         # The daemon answers first where it refuses.
-        first, _, _ = select.select([pipes.answers, self._daemon], [], [])
+        first, _, _ = select.select([pipes.answers, asked], [], [])
         if pipes.answers in first:
             awake()
-        instance, phases_ns = self._daemon.restored(pipes)
+        instance, phases_ns = self._daemon.restored(asked, pipes)
         pipes.close_given()
         instance.wait_awake()
         if pipes.answers not in first:

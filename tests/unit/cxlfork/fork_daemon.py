@@ -31,7 +31,7 @@ def start_daemon(
 ) -> tuple[Daemon, LocalClient]:
     """Host 0's daemon, answering; it and all that it restored are ended by the stack."""
     socket = folder / "fork.sock"
-    values = {"pool": pool, "socket": socket, "state_file": folder / "fork.json"}
+    values = {"pool": pool, "socket": socket, "state_file": folder / "fork.jsonl"}
     options = [f"--set={key}={value}" for key, value in {**values, **changes}.items()]
     command = [sys.executable, "-m", "tiermem.cli", "fork", "run", *options]
     daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -23,13 +23,12 @@ from typing import Any
 
 from tiermem.cxlfork.capture.facts import read_children
 from tiermem.cxlfork.capture.options import Options
-from tiermem.cxlfork.clones import SavedClones
+from tiermem.cxlfork.clone_journal import CloneJournal
 from tiermem.cxlfork.daemon import ForkDaemon
 from tiermem.cxlfork.host import null_stdio
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restoring.cgroups import Cgroups
 from tiermem.cxlfork.settings import ForkSettings
-from tiermem.service.state import StateFile
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PATIENCE_S = 10.0
@@ -67,9 +66,9 @@ def _run_daemon(what: str, at: int, settings: ForkSettings, pid: int) -> int:
     return killer.calls
 
 
-def _left(state: StateFile[SavedClones]) -> tuple[int, int]:
-    """How many children there are that the state file knows, and others that do not end."""
-    known = {one.identity >> 40 for one in (state.load() or SavedClones()).clones}
+def _left(journal: CloneJournal) -> tuple[int, int]:
+    """How many children there are that the journal knows, and others that do not end."""
+    known = {one.identity >> 40 for one in journal.load()}
     deadline_s = time.monotonic() + _PATIENCE_S
     while True:
         with suppress(ChildProcessError):
@@ -103,7 +102,7 @@ def main() -> None:
         _, status = os.waitpid(child, 0)
         with os.fdopen(reading) as pipe:
             calls = pipe.read() or at
-        known, unknown = _left(StateFile(state_file, SavedClones))
+        known, unknown = _left(CloneJournal(state_file))
         # As the next daemon does.
         Cgroups.find().sweep()
         print("killed" if os.WIFSIGNALED(status) else "whole", calls, known, unknown, flush=True)

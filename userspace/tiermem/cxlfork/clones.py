@@ -15,8 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field
-
+from tiermem.cxlfork.clone_journal import SavedClone
 from tiermem.cxlfork.restore import RestoredProcess
 from tiermem.cxlfork.restoring.cgroups import Cgroup, Cgroups
 from tiermem.errors import MissingError, TiermemError
@@ -24,23 +23,6 @@ from tiermem.layer.pool.local import is_running, process_identity
 
 # Whoever started a clone may ask how it ended a while later.
 _ENDED_REMEMBERED = 1024
-
-
-class SavedClone(BaseModel):
-    """A clone as the state file has it."""
-
-    identity: int
-    pid: int
-    image: str
-    policy: str
-    started_ns: int
-    cgroup: str = ""
-
-
-class SavedClones(BaseModel):
-    """The state file."""
-
-    clones: list[SavedClone] = Field(default_factory=list)
 
 
 @dataclass
@@ -54,6 +36,11 @@ class Clone:
     started_ns: int
     cgroup: Cgroup | None = None
     process: RestoredProcess | None = None
+
+    @property
+    def init_pid(self) -> int:
+        """Of its container's first process, which ends with it."""
+        return self.identity >> 40
 
     @property
     def phases_ns(self) -> dict[str, int] | None:
@@ -71,10 +58,10 @@ class Clone:
         if self.cgroup is not None:
             self.cgroup.kill()
         with suppress(ProcessLookupError):
-            os.kill(self.identity >> 40, signal.SIGKILL)
+            os.kill(self.init_pid, signal.SIGKILL)
 
     def saved(self) -> SavedClone:
-        """What the state file keeps."""
+        """What the journal has of it."""
         return SavedClone(
             identity=self.identity,
             pid=self.pid,
@@ -101,7 +88,10 @@ class Clones:
 
     def check_room(self, count: int) -> None:
         """TiermemError where so many more would be too many."""
-        running = len(self.all())
+        with self._lock:
+            if len(self._by_pid) + count <= self._limit:
+                return
+            running = len(self.all())
         if running + count > self._limit:
             raise TiermemError(
                 f"{running} restored processes are running, and {count} more are wanted; "
@@ -169,6 +159,6 @@ class Clones:
         for clone in self.all():
             clone.end()
 
-    def saved(self) -> SavedClones:
-        """For the state file."""
-        return SavedClones(clones=[clone.saved() for clone in self.all()])
+    def saved(self) -> list[SavedClone]:
+        """For the journal."""
+        return [clone.saved() for clone in self.all()]

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 from tiermem.cxlfork.capture.options import Options
 from tiermem.cxlfork.checkpoint import Checkpoint
-from tiermem.cxlfork.clones import Clone, Clones, SavedClones
+from tiermem.cxlfork.clone_journal import CloneJournal
+from tiermem.cxlfork.clones import Clone, Clones
 from tiermem.cxlfork.host import ForkHost
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restoring.cgroups import NO_LIMITS, Limits
 from tiermem.cxlfork.settings import ForkSettings
 from tiermem.errors import TiermemError
-from tiermem.service.state import StateFile
 
 _LOOK_S = 0.02
 _log = logging.getLogger(__name__)
@@ -56,15 +56,13 @@ class ForkDaemon:
         self.host = ForkHost(
             settings.pool, settings.host, lease_s=settings.lease_s, ghosts=settings.ghosts
         )
-        self._state = StateFile(settings.state_file, SavedClones)
-        saved = self._state.load() or SavedClones()
-        self.clones = Clones(settings.clones_max, self.host.cgroups, saved.clones)
+        self._journal = CloneJournal(settings.state_file)
+        self.clones = Clones(settings.clones_max, self.host.cgroups, self._journal.load())
         self.under_way: dict[str, Progress] = {}
         self.totals = Totals()
         self.trouble = ""
         self._tracer = ThreadPoolExecutor(1, "checkpoint")
-        self._saving = threading.Lock()
-        self._saved = self.clones.saved()
+        self._noting = threading.Lock()
 
     async def run(self) -> None:
         """Follow the pool for ever; what fails is told of and tried again."""
@@ -90,16 +88,13 @@ class ForkDaemon:
                     _log.info("image %s: checked in %.1f ms", held.name, held.checked_ns / 1e6)
                 except TiermemError as error:
                     _log.error("image %s: %s", held.name, error)
-        self._save()
+        self._forget_ended()
         # What other hosts wish away is gone when this one has collected.
         self.host.pool.collect()
 
-    def _save(self) -> None:
-        with self._saving:
-            now = self.clones.saved()
-            if now != self._saved:
-                self._state.save(now)
-                self._saved = now
+    def _forget_ended(self) -> None:
+        with self._noting:
+            self._journal.keep(self.clones.saved())
 
     async def checkpoint(self, pid: int, name: str, options: Options) -> Checkpoint:
         """See ForkHost.checkpoint; one at a time."""
@@ -137,24 +132,42 @@ class ForkDaemon:
         made: list[Clone] = []
         try:
             for _ in range(count):
-                made.append(await self._restore_one(name, policy, stdio, limits))
+                one = await asyncio.to_thread(self.restore_one, name, policy, stdio, limits)
+                made.append(one)
         except TiermemError:
-            self.totals.failures += 1
             for clone in made:
                 clone.end()
             raise
         return made
 
-    async def _restore_one(
-        self, name: str, policy: Policy, stdio: tuple[int, int, int], limits: Limits
+    def restore_one(
+        self,
+        name: str,
+        policy: Policy,
+        stdio: tuple[int, int, int],
+        limits: Limits = NO_LIMITS,
     ) -> Clone:
+        """One new process. It blocks, and may be called by several threads."""
         began_ns = time.monotonic_ns()
-        process = await asyncio.to_thread(self.host.restore, name, policy, stdio, limits)
-        self.totals.restores += 1
-        self.totals.restore_ns += time.monotonic_ns() - began_ns
-        clone = self.clones.add(name, policy.value, process)
-        # The daemon after this one finds it, or there is none.
-        self._save()
+        try:
+            self.clones.check_room(1)
+            process = self.host.restore(name, policy, stdio, limits)
+        except TiermemError:
+            with self._noting:
+                self.totals.failures += 1
+            raise
+        took_ns = time.monotonic_ns() - began_ns
+        with self._noting:
+            clone = self.clones.add(name, policy.value, process)
+            try:
+                # The daemon after this one finds it, or there is none.
+                self._journal.add(clone.saved())
+            except TiermemError:
+                self.totals.failures += 1
+                clone.end()
+                raise
+            self.totals.restores += 1
+            self.totals.restore_ns += took_ns
         process.outlive()
         return clone
 
@@ -181,6 +194,6 @@ class ForkDaemon:
         """Let go of everything; the clones go on, unless the settings say otherwise."""
         if self.settings.end_clones_at_exit:
             self.clones.end_all()
-        self._save()
+        self._forget_ended()
         self._tracer.shutdown()
         self.host.close()

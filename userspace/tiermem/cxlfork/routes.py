@@ -26,16 +26,15 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from pydantic import Field
 
 from tiermem.cxlfork.capture.options import Options
 from tiermem.cxlfork.clones import Clone
 from tiermem.cxlfork.daemon import ForkDaemon
+from tiermem.cxlfork.express import OneRestore
 from tiermem.cxlfork.host import null_stdio
 from tiermem.cxlfork.inspect import describe, summary
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.process_fds import fd_of_process
-from tiermem.cxlfork.restoring.cgroups import Limits
 from tiermem.errors import ConfigError
 from tiermem.service.api import LocalApi
 from tiermem.service.config import Settings, validate
@@ -59,21 +58,12 @@ class CheckpointRequest(Settings):
         return Options(frozenset(self.close_fds), self.close_sockets, self.relisten)
 
 
-class RestoreRequest(Settings):
+class RestoreRequest(OneRestore):
     """POST /v1/restore."""
 
-    name: str
-    policy: Policy | None = None
     count: int = 1
     stdio_of: int | None = None
     stdio_fds: tuple[int, int, int] = (0, 1, 2)
-    memory_MiB: int | None = Field(default=None, ge=1)  # noqa: N815
-    cpus: float | None = Field(default=None, ge=0.01)
-
-    def limits(self) -> Limits:
-        """What each of them may take."""
-        memory_bytes = None if self.memory_MiB is None else self.memory_MiB << 20
-        return Limits(memory_bytes, self.cpus)
 
 
 class NameRequest(Settings):
@@ -201,7 +191,7 @@ def _stdio(pid: int | None, numbers: tuple[int, int, int]) -> Iterator[tuple[int
 def _clone(clone: Clone) -> dict[str, Any]:
     return {
         "pid": clone.pid,
-        "init_pid": clone.identity >> 40,
+        "init_pid": clone.init_pid,
         "image": clone.image,
         "policy": clone.policy,
         "started_ns": clone.started_ns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tiermem.cxlfork.daemon import ForkDaemon
+from tiermem.cxlfork.express import Express
 from tiermem.cxlfork.routes import ANSWER_LIMIT_S, add_metrics, add_routes
 from tiermem.cxlfork.settings import ForkSettings
 from tiermem.service.api import LocalApi
@@ -26,7 +27,9 @@ async def _main(settings: ForkSettings, notifier: Notifier) -> None:
         add_routes(api, daemon)
         add_metrics(metrics, daemon)
         await api.start()
+        express = Express(daemon)
         try:
+            express.start()
             notifier.ready(f"host {settings.host} of {settings.pool}")
             watchdog = asyncio.create_task(notifier.feed_watchdog())
             try:
@@ -35,6 +38,7 @@ async def _main(settings: ForkSettings, notifier: Notifier) -> None:
                 watchdog.cancel()
                 notifier.stopping("letting go of the images")
         finally:
+            await asyncio.to_thread(express.stop)
             await api.stop()
     finally:
         daemon.stop()

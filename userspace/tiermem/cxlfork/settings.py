@@ -21,7 +21,7 @@ class ForkSettings(Settings):
     """The whole of fork.toml."""
 
     socket: Path = Path("/run/tiermem/fork.sock")
-    state_file: Path = STATE_DIR / "fork.json"
+    state_file: Path = STATE_DIR / "fork.jsonl"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pool: Path = Path("/dev/dax0.0")
     host: int = Field(default=0, ge=0, le=63)

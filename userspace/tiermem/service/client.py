@@ -70,7 +70,7 @@ class LocalClient:
                 _raise_for(answer.status, content)
                 return content
         except aiohttp.ClientConnectorError as error:
-            raise self._no_connection(error.os_error) from error
+            raise no_connection(self.path, error.os_error) from error
         except TimeoutError as error:
             raise TimeoutExpiredError(
                 f"{self.path}: no answer within {self._timeout_s:g} s"
@@ -78,22 +78,27 @@ class LocalClient:
         except (aiohttp.ClientError, ValueError) as error:
             raise TiermemError(f"{self.path}: the answer is not understood: {error}") from error
 
-    def _no_connection(self, error: OSError) -> MissingError:
-        if isinstance(error, PermissionError):
-            return MissingError(
-                f"{self.path}: needs root or membership of group {GROUP} "
-                f"(usermod -a -G {GROUP} USER)"
-            )
-        daemon = self.path.stem
+
+def no_connection(path: Path, error: OSError) -> MissingError:
+    """Why the daemon whose API listens at `path` cannot be connected to."""
+    if isinstance(error, PermissionError):
         return MissingError(
-            f"{self.path}: no {daemon} daemon is listening "
-            f"(systemctl start tiermem-{daemon}, or tiermem {daemon} run)"
+            f"{path}: needs root or membership of group {GROUP} (usermod -a -G {GROUP} USER)"
         )
+    daemon = path.stem
+    return MissingError(
+        f"{path}: no {daemon} daemon is listening "
+        f"(systemctl start tiermem-{daemon}, or tiermem {daemon} run)"
+    )
+
+
+def error_of(answer: Mapping[str, Any], default: str = "the daemon gave no reason") -> TiermemError:
+    """What a daemon refused with: its "error", of the kind that its "exit_code" tells."""
+    message = str(answer.get("error") or default)
+    return _ERRORS.get(answer.get("exit_code", 1), TiermemError)(message)
 
 
 def _raise_for(status: int, content: Any) -> None:
-    if status < 400:
-        return
-    answer = content if isinstance(content, dict) else {}
-    message = str(answer.get("error") or f"the daemon answered with status {status}")
-    raise _ERRORS.get(answer.get("exit_code", 1), TiermemError)(message)
+    if status >= 400:
+        answer = content if isinstance(content, dict) else {}
+        raise error_of(answer, f"the daemon answered with status {status}")

@@ -59,8 +59,13 @@ def claim(path: Path, group: str = GROUP) -> int:
     return lock_fd
 
 
-def listen(path: Path, group: str) -> socket.socket:
-    """A bound socket at `path`, 0660 to the group or 0600; replaces a stale one."""
+def listen(
+    path: Path, group: str | None, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> socket.socket:
+    """A bound socket at `path`, 0660 to the group or 0600; replaces a stale one.
+
+    group: None where it is its owner's alone.
+    """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -69,7 +74,7 @@ def listen(path: Path, group: str) -> socket.socket:
         if not stat.S_ISSOCK(mode):
             raise TiermemError(f"{path}: is there and is not a socket; remove it or name another")
         path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_UNIX, kind)
     try:
         # Linux takes the mode of a socket file from the descriptor's, so it is never wider.
         os.fchmod(listener.fileno(), 0o600)
@@ -78,6 +83,8 @@ def listen(path: Path, group: str) -> socket.socket:
         listener.close()
         reason = error.strerror or str(error)
         raise TiermemError(f"{path}: cannot listen there: {reason}") from error
+    if group is None:
+        return listener
     gid = group_id(group)
     if gid is None:
         _log.warning("there is no group %s: only root can use %s", group, path)

@@ -44,7 +44,7 @@ class CriuImages:
             raise NameTakenError(f"{folder}: is an image already") from None
         pipes = [str(Path(f"/proc/{pid}/fd/{fd}").readlink()) for fd in (0, 1, 2)]
         command = ["criu", "dump", "--tree", str(pid), "--images-dir", str(folder)]
-        command += ["--leave-running", "--log-file", "dump.log"]
+        command += ["--leave-running", "--manage-cgroups=ignore", "--log-file", "dump.log"]
         process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL)
         if await process.wait() != 0:
             log = (folder / "dump.log").read_text(errors="replace").splitlines()
@@ -64,6 +64,7 @@ class CriuImages:
         # It is its process's parent, and process 1 of the namespace: it stays.
         command = ["unshare", "--mount-proc", "--pid", "--fork", "--kill-child=KILL"]
         command += ["criu", "restore", "--images-dir", str(folder), "--log-file", "/dev/null"]
+        command += ["--manage-cgroups=ignore"]  # it belongs where the porter is
         with new_pipes() as (pipes, given):
             for fd, pipe in zip(given, facts["pipes"], strict=True):
                 command += ["--inherit-fd", f"fd[{fd}]:{pipe}"]

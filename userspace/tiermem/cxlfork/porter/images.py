@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from tiermem.cxlfork.express_client import AskedRestore
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.porter.instance import Instance, new_pipes
 from tiermem.service.client import LocalClient
@@ -61,18 +62,13 @@ class ForkImages:
     async def restore(self, name: str, policy: Policy) -> Instance:
         """See Images."""
         with new_pipes() as (pipes, given):
-            body = {
-                "name": IMAGE_PREFIX + name,
-                "policy": policy.value,
-                "stdio_of": os.getpid(),
-                "stdio_fds": given,
-            }
-            clones = await self._client.request("POST", "/v1/restore", body=body)
+            asked = AskedRestore(self._client.path, IMAGE_PREFIX + name, policy, given)
+            clone = await asked.answered()
 
         def end() -> None:
             with suppress(ProcessLookupError):
-                os.kill(int(clones[0]["init_pid"]), signal.SIGKILL)
+                os.kill(int(clone["init_pid"]), signal.SIGKILL)
 
-        instance = Instance(int(clones[0]["pid"]), policy.value, end)
+        instance = Instance(int(clone["pid"]), policy.value, end)
         await instance.connect(pipes)
         return instance
