@@ -18,7 +18,7 @@ from tiermem.testbed import Guest, boot, load_topology
 from bench.guest.fork_spec import ForkResult, ForkSpec
 from bench.session import ask
 
-DRAM, CXL = "2G", "2G"
+DRAM, CXL = "4G", "2G"
 POOL = "/dev/dax0.0"
 SPEC_TIMEOUT_S = 3600.0
 # The daemon looks at the pool, and makes ghosts, so seldom that it does so while nothing

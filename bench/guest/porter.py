@@ -5,7 +5,9 @@ both take their image of it. Then the same load goes to one porter after the oth
 without any instance at first. Daemon and porters are forked from this process, which has
 imported what they need: start-up is in no figure.
 
-Clock and memory are the guest's: modelled time, and DRAM that is not free any more.
+Times are modelled time. Memory is what the kernel charges to one cgroup that holds
+everything a porter works with: itself, its instances, cxlforkd, clones and ghosts. Memory
+of the pool is not charged to anybody.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from tiermem.cxlfork.porter.functions import FunctionSettings, PorterSettings
 from tiermem.cxlfork.porter.images import ForkImages, Images
 from tiermem.cxlfork.porter.instance import start_cold
 from tiermem.cxlfork.porter.service import Porter
+from tiermem.cxlfork.restoring.cgroups import DAEMON_GROUP
 from tiermem.cxlfork.serve import serve
 from tiermem.cxlfork.settings import ForkSettings
 from tiermem.errors import TiermemError
@@ -51,7 +54,8 @@ GHOSTS = 8
 CALL_TIMEOUT_S = 600.0
 """Of the guest's clock, which leaps; nothing should fail by it."""
 AMPLE_MIB = 1 << 14
-LOCAL_NODE = Path("/sys/devices/system/node/node0/meminfo")
+GROUP = Path("/sys/fs/cgroup/porter-bench")
+"""What the parts take is counted here; each is in one below it."""
 
 
 def functions(spec: PorterSpec) -> dict[str, FunctionSettings]:
@@ -66,11 +70,21 @@ def functions(spec: PorterSpec) -> dict[str, FunctionSettings]:
     }
 
 
+def make_group() -> None:
+    """The cgroup of all parts, with memory counted in those below it."""
+    GROUP.mkdir(exist_ok=True)
+    for folder in (GROUP.parent, GROUP):
+        (folder / "cgroup.subtree_control").write_text("+memory")
+
+
 @contextmanager
-def forked(body: Callable[[], None], log: str) -> Iterator[int]:
-    """A child that runs `body`, told to end after the block."""
+def forked(body: Callable[[], None], part: str, log: str) -> Iterator[int]:
+    """A child that runs `body` in the cgroup of that part, told to end after the block."""
+    group = GROUP / part
+    group.mkdir(exist_ok=True)
     child = os.fork()
     if child == 0:
+        (group / "cgroup.procs").write_text("0")
         sink = os.open(FOLDER / log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(sink, 1)
         os.dup2(sink, 2)
@@ -109,14 +123,14 @@ def fork_daemon() -> Iterator[None]:
     create_pool(POOL, hosts=1, force=True)
     settings = ForkSettings(
         socket=SOCKET,
-        state_file=FOLDER / "fork.json",
+        state_file=FOLDER / "fork.jsonl",
         pool=POOL,
         ghosts=GHOSTS,
         lease_s=600,
         scan_s=0.25,
         end_clones_at_exit=True,
     )
-    with forked(lambda: serve(settings), "fork.log") as child:
+    with forked(lambda: serve(settings), DAEMON_GROUP, "fork.log") as child:
         wait_for(lambda: listens(socket.AF_UNIX, str(SOCKET)), child, "fork.log")
         yield
 
@@ -137,12 +151,21 @@ async def prepare(spec: PorterSpec, images: list[Images]) -> None:
             instance.close()
 
 
-def local_free_bytes() -> int:
-    """Free memory of the node of local memory."""
-    for line in LOCAL_NODE.read_text().splitlines():
-        if "MemFree:" in line:
-            return int(line.split()[3]) << 10
-    raise RunError(f"{LOCAL_NODE} says nothing of free memory")
+class Peak:
+    """The most that the parts had at once since this was made, over what they had then."""
+
+    def __init__(self) -> None:
+        # What is written to memory.peak resets it for this descriptor (cgroup-v2.rst).
+        self._file = (GROUP / "memory.peak").open("r+")
+        self._file.write("reset\n")
+        self._file.flush()
+        self._before_bytes = int((GROUP / "memory.current").read_text())
+
+    def close(self) -> int:
+        """So many bytes."""
+        with self._file:
+            self._file.seek(0)
+            return int(self._file.read()) - self._before_bytes
 
 
 class Bench:
@@ -172,23 +195,23 @@ class Bench:
         print(f"{start}, {memory} memory ...", file=sys.stderr, flush=True)
         settings = self.settings(start, memory_mib)
         log = f"{start}-{memory}.log"
-        least_free = before_free = local_free_bytes()
 
         def now_ns() -> int:
-            nonlocal least_free
-            least_free = min(least_free, local_free_bytes())
             return self._clock.now().modelled_ns
 
-        with forked(lambda: run_until_signalled(Porter(settings).run()), log) as child:
+        def serve_calls() -> None:
+            run_until_signalled(Porter(settings).run())
+
+        with forked(serve_calls, "porter", log) as child:
             wait_for(lambda: listens(socket.AF_INET, ("127.0.0.1", PORT)), child, log)
             events = {name: one.event for name, one in self.spec.functions.items()}
-            before_free = least_free = local_free_bytes()
+            peak = Peak()
             loop = OpenLoop(PORT, events, now_ns)
             with self._clock.armed(*cxl_range()):
                 began = self._clock.now()
                 calls = asyncio.run(loop.run(self.spec.arrivals))
                 took = self._clock.now().since(began)
-        peak_bytes = before_free - least_free
+            peak_bytes = peak.close()
         return PorterRun(
             start, memory, memory_mib, calls, took.modelled_ns, took.guest_ns, peak_bytes
         )
@@ -197,6 +220,7 @@ class Bench:
 def measure(spec: PorterSpec) -> PorterResult:
     """All runs. The first one, CRIU's, says how much memory a quarter is."""
     kernel.write(kernel.HUGE_PAGES, "never")
+    make_group()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     criu_folder = Path(spec.criu_folder)

@@ -71,7 +71,8 @@ class PorterRun:
     """The load under one porter.
 
     elapsed_ns: from the first call's time to the last answer, modelled time.
-    peak_local_bytes: the most that instances had of local memory, as the porter counts it.
+    peak_local_bytes: the most local memory that was charged at once to the porter, its
+    instances, cxlforkd and what it started, over what it was before the load.
     """
 
     start: str

@@ -57,4 +57,4 @@ def test_the_json_has_figures_runs_and_failures(monkeypatch: pytest.MonkeyPatch)
     assert tree["figures"]["restore_speedup_over_criu"] == pytest.approx(20.0)
     assert [run["spec"]["footprint_mib"] for run in tree["runs"]] == [24, 256]
     assert tree["failures"] == ["arithmetic-64: no"]
-    assert tree["environment"]["guest"]["dram"] == "2G"
+    assert tree["environment"]["guest"]["dram"] == "4G"
