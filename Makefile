@@ -50,7 +50,7 @@ model: setup ## spin checks the channel's protocol in every interleaving (half a
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed
 	$(BIN)/tiermem testbed build
-	$(BIN)/pytest tests/vm
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/vm
 
 .PHONY: lint
 lint: setup ## ruff, mypy on the package, C with warnings as errors

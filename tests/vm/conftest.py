@@ -1,79 +1,79 @@
-"""Guests that tests share. Each boots when its first test comes, and runs only during its tests.
+"""Guests that tests share. Each boots when its first test comes, and ends after its last.
 
-Tests are put in the order of the guest they need, so that one pod runs at a time;
-tests that boot a pod of their own come last.
+Tests are put in the order of the guest they need, so that one pod runs at a time in each
+process; where several share the work (`pytest -n 2 --dist loadgroup`), all tests of a
+guest go to one of them. Tests that boot a pod of their own come last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from tiermem.testbed import Guest, Pod, boot, load_topology
 
 SHARED_GUESTS = (
-    *("guest", "guest_lts", "icount_guest", "dax_guest", "dax_guest_lts"),
-    *("two_hosts", "two_hosts_newest"),
+    *("guest", "dax_guest", "dax_guest_lts", "two_hosts", "two_hosts_newest"),
+    *("guest_lts", "icount_guest"),
 )
+"""Those whose tests take longest first, so that two processes end at about the same time."""
 BOOT_AND_TEST_S = 900
 
-running: dict[str, list[Guest]] = {}
+running: dict[str, ExitStack] = {}
+"""The shared pods that run, each with what ends it."""
+
+
+def run(name: str, topology: str, *, changes: dict[str, Any] | None = None, **how: Any) -> Pod:
+    """Boot the shared pod of that name."""
+    stack = ExitStack()
+    pod: Pod = stack.enter_context(boot(load_topology(topology, **(changes or {})), **how))
+    running[name] = stack
+    return pod
 
 
 @pytest.fixture(scope="session")
-def guest() -> Iterator[Guest]:
+def guest() -> Guest:
     """One host on the newest kernel in wall time; hardware model idle, modules not loaded."""
-    with boot(load_topology("one-host"), kernel="newest", plugin=True) as pod:
-        running["guest"] = list(pod.values())
-        yield pod["a"]
+    return run("guest", "one-host", kernel="newest", plugin=True)["a"]
 
 
 @pytest.fixture(scope="session")
-def guest_lts() -> Iterator[Guest]:
+def guest_lts() -> Guest:
     """The same on Debian's 6.12."""
-    with boot(load_topology("one-host"), kernel="lts", plugin=True) as pod:
-        running["guest_lts"] = list(pod.values())
-        yield pod["a"]
+    return run("guest_lts", "one-host", kernel="lts", plugin=True)["a"]
 
 
 @pytest.fixture(scope="session")
-def icount_guest() -> Iterator[Guest]:
+def icount_guest() -> Guest:
     """One host with one CPU whose clock counts instructions; hardware model idle."""
-    with boot(load_topology("one-host", cpus=1), time="icount", plugin=True) as pod:
-        running["icount_guest"] = list(pod.values())
-        yield pod["a"]
+    one_cpu = {"cpus": 1}
+    return run("icount_guest", "one-host", changes=one_cpu, time="icount", plugin=True)["a"]
 
 
 @pytest.fixture(scope="session")
-def dax_guest() -> Iterator[Guest]:
+def dax_guest() -> Guest:
     """One host whose CXL memory is /dev/dax0.0, on the newest kernel."""
-    with boot(load_topology("one-host", cxl_use="devdax"), kernel="newest") as pod:
-        running["dax_guest"] = list(pod.values())
-        yield pod["a"]
+    return run("dax_guest", "one-host", changes={"cxl_use": "devdax"}, kernel="newest")["a"]
 
 
 @pytest.fixture(scope="session")
-def dax_guest_lts() -> Iterator[Guest]:
+def dax_guest_lts() -> Guest:
     """The same on Debian's 6.12."""
-    with boot(load_topology("one-host", cxl_use="devdax"), kernel="lts") as pod:
-        running["dax_guest_lts"] = list(pod.values())
-        yield pod["a"]
+    return run("dax_guest_lts", "one-host", changes={"cxl_use": "devdax"}, kernel="lts")["a"]
 
 
 @pytest.fixture(scope="session")
-def two_hosts() -> Iterator[Pod]:
+def two_hosts() -> Pod:
     """Two hosts, a and b, that share one CXL memory and a network, on Debian's 6.12."""
-    with boot(load_topology("two-hosts"), kernel="lts") as pod:
-        running["two_hosts"] = list(pod.values())
-        yield pod
+    return run("two_hosts", "two-hosts", kernel="lts")
 
 
 @pytest.fixture(scope="session")
-def two_hosts_newest() -> Iterator[Pod]:
+def two_hosts_newest() -> Pod:
     """The same on the newest kernel. A test marked `ends_a_host` comes last and alone."""
-    with boot(load_topology("two-hosts"), kernel="newest") as pod:
-        running["two_hosts_newest"] = list(pod.values())
-        yield pod
+    return run("two_hosts_newest", "two-hosts", kernel="newest")
 
 
 def needed_guests(item: pytest.Item) -> set[str]:
@@ -88,6 +88,7 @@ def needed_guests(item: pytest.Item) -> set[str]:
     return names & set(SHARED_GUESTS)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group by guest; a guest's boot counts as the test's time, so give it enough."""
 
@@ -100,32 +101,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=lambda item: (place(item), ends_a_host(item)))
     for item in items:
+        shared = SHARED_GUESTS[place(item) : place(item) + 1]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(BOOT_AND_TEST_S))
 
 
-def resume_all() -> None:
-    """Let every guest run, so that fixtures of any of them may be set up or taken down."""
-    for guests in running.values():
-        for guest in guests:
-            if guest.crashed() is None:
-                guest.resume()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the guests that no test needs any more."""
+    yield
+    needed = needed_guests(nextitem) if nextitem is not None else set()
+    for name in set(running) - needed:
+        running.pop(name).close()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    resume_all()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Pause the guests that this test does not need, since they would take its CPU time."""
-    for name in set(running) - needed_guests(item):
-        for guest in running[name]:
-            if guest.crashed() is None:
-                guest.pause()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown() -> None:
-    resume_all()
+def pytest_sessionfinish() -> None:
+    """Where the tests were stopped on the way."""
+    while running:
+        running.popitem()[1].close()

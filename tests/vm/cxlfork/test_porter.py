@@ -15,7 +15,7 @@ from tests.vm.kmod.guest_modules import load
 
 MIB = 1 << 20
 WARM_AFTER, AT_ONCE = 16, 3
-FUNCTIONS = {"json": "json_documents", "algebra": "linear_algebra", "images": "image_resize"}
+FUNCTIONS = {"json": "json_documents", "algebra": "linear_algebra"}
 IN_GUEST = "tests/vm/cxlfork/in_guest"
 
 
