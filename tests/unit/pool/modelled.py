@@ -12,6 +12,7 @@ from tiermem.native._pool_model import ffi, lib
 ENTRIES = 4
 # No scenario needs so many accesses: a host that makes them waits for ever.
 TOO_MANY = 60_000
+LINE_BYTES, AREA_LINES = 64, 4
 FREE, RESERVED, INTENT, PUBLISHED, CONDEMNED = range(5)
 
 
@@ -92,6 +93,8 @@ class History:
     """By the mark that each content begins with."""
     live: dict[str, bytes] = field(default_factory=dict)
     """Name to content, from publication's return to removal's begin."""
+    stored: dict[tuple[tuple[int, int, int], int], int] = field(default_factory=dict)
+    """The last word that was stored to an area's line, by the area's life and the line."""
     removals: int = 0
     removed: set[tuple[int, int, int]] = field(default_factory=set)
     """Lives of extents whose removal has begun, perhaps before their publication returned."""
@@ -153,6 +156,11 @@ class Host:
         )
         return (extent, offset[0]) if result == lib.POOL_OK else None
 
+    def _settle(self, extent: object) -> int:
+        while (result := self._call(lib.pool_model_settle, extent)) == lib.POOL_CONTENDED:
+            pass
+        return int(result)
+
     def publish(self, name: str, content: bytes) -> bool:
         """Whether it was published; not where the name is taken or the directory full."""
         reserved = self.reserve(len(content))
@@ -165,8 +173,7 @@ class Host:
         self._call(
             lib.pool_model_claim, extent, name.encode(), checksum, 7, 8, expect=(lib.POOL_OK,)
         )
-        while (result := self._call(lib.pool_model_settle, extent)) == lib.POOL_CONTENDED:
-            pass
+        result = self._settle(extent)
         if result == lib.POOL_OK:
             if life_of(extent) not in self.history.removed:
                 if name in self.history.live:
@@ -250,6 +257,61 @@ class Host:
             )
             found.append(entry.commit & 0xFF)
         return found
+
+    def create_area(self, name: str) -> bool:
+        """Whether it was made; not where the directory is full."""
+        reserved = self.reserve(AREA_LINES * LINE_BYTES)
+        if reserved is None:
+            return False
+        extent, _ = reserved
+        self._call(lib.pool_model_clear, extent, expect=(lib.POOL_OK,))
+        claim = (extent, name.encode(), 0, lib.POOL_KIND_AREA, 8)
+        self._call(lib.pool_model_claim, *claim, expect=(lib.POOL_OK,))
+        if self._settle(extent) != lib.POOL_OK:
+            raise WrongError(f"area {name} cannot be made")
+        return True
+
+    def visit_area(self, name: str, *, leaves: bool = True) -> None:
+        """Read all lines of an area, and store to this host's own: line `number`.
+
+        Nobody writes to the last lines. `leaves`: then lets it go, as one should.
+        """
+        found = self.find(name)
+        if found is None:
+            return
+        extent, entry = found
+        held = self._call(lib.pool_model_hold, extent, expect=(lib.POOL_OK, lib.POOL_ABSENT))
+        if held == lib.POOL_ABSENT:
+            return
+        self._forget(entry)
+        for line in range(AREA_LINES):
+            self._check_line(extent, entry, line)
+        ours = (life_of(extent), self.number)
+        stored = self.history.stored.get(ours, line_word(extent, self.number)) + 1
+        self._call(lib.pool_model_store_word, entry.offset + self.number * LINE_BYTES, stored)
+        self.history.stored[ours] = stored
+        if leaves:
+            self._forget(entry)
+            self._call(lib.pool_model_let_go, extent)
+
+    def _forget(self, entry: object) -> None:
+        self._call(lib.pool_model_forget, entry.offset, entry.bytes)  # type: ignore[attr-defined]
+
+    def _check_line(self, extent: object, entry: object, line: int) -> None:
+        found = ffi.new("uint64_t *")
+        self._call(lib.pool_model_load_word, entry.offset + line * LINE_BYTES, found)  # type: ignore[attr-defined]
+        last = self.history.stored.get((life_of(extent), line), 0)
+        if line == self.number and found[0] != last:
+            raise WrongError(
+                f"host {self.number} stored {last:x} in an area and reads {found[0]:x}"
+            )
+        if found[0] and not line_word(extent, line) < found[0] <= last:
+            raise WrongError(f"line {line} of an area says {found[0]:x}, as it never did")
+
+
+def line_word(extent: object, line: int) -> int:
+    """What the words that are stored to a line of an area count from: in no two lives the same."""
+    return extent.generation << 24 | line << 16  # type: ignore[attr-defined]
 
 
 def life_of(extent: object) -> tuple[int, int, int]:

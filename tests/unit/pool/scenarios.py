@@ -12,7 +12,9 @@ from functools import partial
 from tiermem.native._pool_model import ffi, lib
 
 from tests.unit.pool.modelled import (
+    AREA_LINES,
     FREE,
+    LINE_BYTES,
     Chances,
     History,
     Host,
@@ -246,6 +248,55 @@ def naming(seed: int, left_out: int = 0) -> Model:
     return model
 
 
+def writing_to_areas(seed: int, left_out: int = 0) -> Model:
+    """Two hosts write to areas, whose space is then an extent's, and an area's again."""
+    rng = random.Random(seed)
+    chances = Chances(evict=rng.choice((0, 60)), settle=rng.choice((2, 100)), turn=200)
+    model = Model(seed=seed, left_out=left_out, chances=chances, entries=1)
+    hosts = _open(model)
+
+    def use_the_space_again() -> None:
+        for _ in range(8):
+            if hosts[0].create_area("a"):
+                hosts[0].visit_area("a")
+            hosts[0].remove("a")
+            hosts[0].collect()
+            if hosts[0].publish("b", content_of(rng)):
+                hosts[0].read("b", pause=lambda: hosts[0].states(1))
+            hosts[0].remove("b")
+            hosts[0].collect()
+
+    def come_and_go() -> None:
+        for _ in range(20):
+            hosts[1].visit_area("a")
+            hosts[1].read("b")
+
+    run_side_by_side(model, (hosts[0], use_the_space_again), (hosts[1], come_and_go))
+    _all_comes_back(hosts, "ab")
+    return model
+
+
+def writing_to_an_area_when_killed(seed: int, left_out: int = 0) -> Model:
+    """What a killed process stored to an area is nobody else's when its host comes back."""
+    rng = random.Random(seed)
+    model = Model(
+        seed=seed, left_out=left_out, chances=Chances(evict=rng.choice((0, 20))), entries=1
+    )
+    hosts = _open(model)
+    hosts[0].create_area("a")
+    hosts[1].visit_area("a", leaves=False)
+    hosts[0].remove("a")
+    hosts[0].collect()
+    hosts[1] = Host(model, 1, hosts[0].history)
+    hosts[1].begin()
+    hosts[0].collect()
+    if not hosts[0].publish("b", content_of(rng) + bytes(AREA_LINES * LINE_BYTES)):
+        raise WrongError("an area's space does not come back")
+    _all_see(hosts[::-1])
+    _all_comes_back(hosts, "b")
+    return model
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     working,
     rebooting,
@@ -254,6 +305,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     adopted_while_cached,
     formatting,
     naming,
+    writing_to_areas,
+    writing_to_an_area_when_killed,
 )
 
 
