@@ -35,15 +35,18 @@ def test_it_begins_as_zeros_whatever_was_there(opened: Opener, size: int) -> Non
         assert bytes(area.view) == bytes(size)
 
 
-def test_its_generation_is_another_each_time(opened: Opener) -> None:
-    pool = opened()
-    seen = set()
+def test_its_generation_is_another_each_time_and_everywhere(opened: Opener) -> None:
+    pools = opened(0), opened(1)
+    seen = []
     for _ in range(3):
-        with pool.create_area("x", 64) as area:
-            seen.add((area.address, area.generation))
-        pool.remove("x")
-        assert pool.collect() == 1
-    assert len(seen) == 3
+        for pool in pools:
+            with pool.create_area("x", 64) as first, pool.create_area("y", 64) as second:
+                seen += [first.generation, second.generation]
+            pool.remove("x")
+            pool.remove("y")
+            assert pool.collect() == 2
+    assert len(set(seen)) == len(seen) == 12
+    assert max(seen) < 1 << 64
 
 
 def test_it_outlives_its_maker_until_it_is_removed(opened: Opener) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from tiermem.layer.pool.directory import Entry
+from tiermem.layer.pool.directory import ENTRIES_MAX, HOSTS_MAX, Entry
 
 if TYPE_CHECKING:
     from tiermem.layer.pool.pool import Pool
@@ -37,8 +37,9 @@ class Area:
 
     @property
     def generation(self) -> int:
-        """Another in each life of its directory entry, so of what lies at this address."""
-        return self.entry.extent.generation
+        """A number that no other area of the pool has or had, and that fits 64 bits."""
+        extent = self.entry.extent
+        return (extent.generation * HOSTS_MAX + extent.host) * ENTRIES_MAX + extent.entry
 
     @property
     def view(self) -> memoryview:
