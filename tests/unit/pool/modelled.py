@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +11,6 @@ from tiermem.native._pool_model import ffi, lib
 ENTRIES = 4
 # No scenario needs so many accesses: a host that makes them waits for ever.
 TOO_MANY = 60_000
-LINE_BYTES, AREA_LINES = 64, 4
 FREE, RESERVED, INTENT, PUBLISHED, CONDEMNED = range(5)
 
 
@@ -93,8 +91,6 @@ class History:
     """By the mark that each content begins with."""
     live: dict[str, bytes] = field(default_factory=dict)
     """Name to content, from publication's return to removal's begin."""
-    stored: dict[tuple[tuple[int, int, int], int], int] = field(default_factory=dict)
-    """The last word that was stored to an area's line, by the area's life and the line."""
     removals: int = 0
     removed: set[tuple[int, int, int]] = field(default_factory=set)
     """Lives of extents whose removal has begun, perhaps before their publication returned."""
@@ -108,9 +104,9 @@ class Host:
         self.history = history or History()
         self.memory = lib.pool_model_memory(model.raw, number)
         self.pool = ffi.new("struct pool *")
-        self._call(lib.pool_model_attach, self.memory, number, expect=(lib.POOL_OK,))
+        self.call(lib.pool_model_attach, self.memory, number, expect=(lib.POOL_OK,))
 
-    def _call(self, function: Callable[..., int], *arguments: object, expect: tuple[int, ...] = ()):  # type: ignore[no-untyped-def]
+    def call(self, function: Callable[..., int], *arguments: object, expect: tuple[int, ...] = ()):  # type: ignore[no-untyped-def]
         result = function(self.pool, *arguments)
         if result == lib.POOL_KILLED:
             raise KilledError
@@ -125,28 +121,28 @@ class Host:
     def begin(self) -> None:
         """Its first call; waits while another host cleans up after it."""
         expect = (lib.POOL_OK, lib.POOL_HELD)
-        while self._call(lib.pool_model_begin, self.name, expect=expect) == lib.POOL_HELD:
+        while self.call(lib.pool_model_begin, self.name, expect=expect) == lib.POOL_HELD:
             pass
 
     def beat(self, heartbeat: int) -> None:
-        self._call(lib.pool_model_beat, heartbeat)
+        self.call(lib.pool_model_beat, heartbeat)
 
     def looks_at(self, host: Host) -> tuple[int, bytes]:
         """Another's heartbeat and name."""
         found = ffi.new("struct pool_host *")
-        self._call(lib.pool_model_read_host, host.number, found)
+        self.call(lib.pool_model_read_host, host.number, found)
         return found.heartbeat, ffi.string(found.name)
 
     def takes_for_dead(self, host: int) -> None:
         self.pool.dead_hosts |= 1 << host
 
     def adopt(self, host: int) -> None:
-        self._call(lib.pool_model_adopt, host, ffi.new("uint32_t *"))
+        self.call(lib.pool_model_adopt, host, ffi.new("uint32_t *"))
 
     def reserve(self, size: int) -> tuple[object, int] | None:
         """None where there is no space or no entry."""
         extent, offset = ffi.new("struct pool_extent *"), ffi.new("uint64_t *")
-        result = self._call(
+        result = self.call(
             lib.pool_model_reserve,
             size,
             self.number + 1,
@@ -156,8 +152,8 @@ class Host:
         )
         return (extent, offset[0]) if result == lib.POOL_OK else None
 
-    def _settle(self, extent: object) -> int:
-        while (result := self._call(lib.pool_model_settle, extent)) == lib.POOL_CONTENDED:
+    def settle(self, extent: object) -> int:
+        while (result := self.call(lib.pool_model_settle, extent)) == lib.POOL_CONTENDED:
             pass
         return int(result)
 
@@ -168,12 +164,12 @@ class Host:
             return False
         extent, offset = reserved
         self.history.contents[content[:8]] = content
-        self._call(lib.pool_model_fill, offset, content, len(content))
+        self.call(lib.pool_model_fill, offset, content, len(content))
         checksum = lib.pool_checksum(0, content, len(content))
-        self._call(
+        self.call(
             lib.pool_model_claim, extent, name.encode(), checksum, 7, 8, expect=(lib.POOL_OK,)
         )
-        result = self._settle(extent)
+        result = self.settle(extent)
         if result == lib.POOL_OK:
             if life_of(extent) not in self.history.removed:
                 if name in self.history.live:
@@ -182,13 +178,13 @@ class Host:
             return True
         if result != lib.POOL_EXISTS:
             raise WrongError(f"settling {name}: {result}")
-        self._call(lib.pool_model_withdraw, extent, expect=(lib.POOL_OK,))
+        self.call(lib.pool_model_withdraw, extent, expect=(lib.POOL_OK,))
         return False
 
     def find(self, name: str) -> tuple[object, object] | None:
         extent, entry = ffi.new("struct pool_extent *"), ffi.new("struct pool_entry *")
         before, removals = name in self.history.live, self.history.removals
-        result = self._call(
+        result = self.call(
             lib.pool_model_find,
             name.encode(),
             extent,
@@ -207,19 +203,19 @@ class Host:
         if found is None:
             return None
         extent, entry = found
-        held = self._call(lib.pool_model_hold, extent, expect=(lib.POOL_OK, lib.POOL_ABSENT))
+        held = self.call(lib.pool_model_hold, extent, expect=(lib.POOL_OK, lib.POOL_ABSENT))
         if held == lib.POOL_ABSENT:
             return None
         first = self._look(entry)
         pause()
         if self._look(entry) != first:
             raise WrongError(f"{name} changed while it was held")
-        self._call(lib.pool_model_let_go, extent)
+        self.call(lib.pool_model_let_go, extent)
         return first
 
     def _look(self, entry: object) -> bytes:
         into = ffi.new("char[]", entry.bytes)  # type: ignore[attr-defined]
-        self._call(lib.pool_model_look, entry.offset, into, entry.bytes)  # type: ignore[attr-defined]
+        self.call(lib.pool_model_look, entry.offset, into, entry.bytes)  # type: ignore[attr-defined]
         content = bytes(ffi.buffer(into))
         if content != self.history.contents.get(content[:8]):
             raise WrongError("what was read was never written")
@@ -235,12 +231,12 @@ class Host:
         if life_of(found[0]) not in self.history.removed:
             self.history.removed.add(life_of(found[0]))
             self.history.live.pop(name, None)
-        self._call(lib.pool_model_remove, found[0], expect=(lib.POOL_OK, lib.POOL_ABSENT))
+        self.call(lib.pool_model_remove, found[0], expect=(lib.POOL_OK, lib.POOL_ABSENT))
         self.history.removals += 1
 
     def collect(self) -> int:
         freed = ffi.new("uint32_t *")
-        self._call(lib.pool_model_collect, freed)
+        self.call(lib.pool_model_collect, freed)
         return int(freed[0])
 
     def states(self, host: int) -> list[int]:
@@ -248,7 +244,7 @@ class Host:
         entry = ffi.new("struct pool_entry *")
         found = []
         for number in range(self.pool.super.entries):
-            self._call(
+            self.call(
                 lib.pool_model_read_entry,
                 host,
                 number,
@@ -258,61 +254,6 @@ class Host:
             found.append(entry.commit & 0xFF)
         return found
 
-    def create_area(self, name: str) -> bool:
-        """Whether it was made; not where the directory is full."""
-        reserved = self.reserve(AREA_LINES * LINE_BYTES)
-        if reserved is None:
-            return False
-        extent, _ = reserved
-        self._call(lib.pool_model_clear, extent, expect=(lib.POOL_OK,))
-        claim = (extent, name.encode(), 0, lib.POOL_KIND_AREA, 8)
-        self._call(lib.pool_model_claim, *claim, expect=(lib.POOL_OK,))
-        if self._settle(extent) != lib.POOL_OK:
-            raise WrongError(f"area {name} cannot be made")
-        return True
-
-    def visit_area(self, name: str, *, leaves: bool = True) -> None:
-        """Read all lines of an area, and store to this host's own: line `number`.
-
-        Nobody writes to the last lines. `leaves`: then lets it go, as one should.
-        """
-        found = self.find(name)
-        if found is None:
-            return
-        extent, entry = found
-        held = self._call(lib.pool_model_hold, extent, expect=(lib.POOL_OK, lib.POOL_ABSENT))
-        if held == lib.POOL_ABSENT:
-            return
-        self._forget(entry)
-        for line in range(AREA_LINES):
-            self._check_line(extent, entry, line)
-        ours = (life_of(extent), self.number)
-        stored = self.history.stored.get(ours, line_word(extent, self.number)) + 1
-        self._call(lib.pool_model_store_word, entry.offset + self.number * LINE_BYTES, stored)
-        self.history.stored[ours] = stored
-        if leaves:
-            self._forget(entry)
-            self._call(lib.pool_model_let_go, extent)
-
-    def _forget(self, entry: object) -> None:
-        self._call(lib.pool_model_forget, entry.offset, entry.bytes)  # type: ignore[attr-defined]
-
-    def _check_line(self, extent: object, entry: object, line: int) -> None:
-        found = ffi.new("uint64_t *")
-        self._call(lib.pool_model_load_word, entry.offset + line * LINE_BYTES, found)  # type: ignore[attr-defined]
-        last = self.history.stored.get((life_of(extent), line), 0)
-        if line == self.number and found[0] != last:
-            raise WrongError(
-                f"host {self.number} stored {last:x} in an area and reads {found[0]:x}"
-            )
-        if found[0] and not line_word(extent, line) < found[0] <= last:
-            raise WrongError(f"line {line} of an area says {found[0]:x}, as it never did")
-
-
-def line_word(extent: object, line: int) -> int:
-    """What the words that are stored to a line of an area count from: in no two lives the same."""
-    return extent.generation << 24 | line << 16  # type: ignore[attr-defined]
-
 
 def life_of(extent: object) -> tuple[int, int, int]:
     return extent.host, extent.entry, extent.generation  # type: ignore[attr-defined]
@@ -321,50 +262,3 @@ def life_of(extent: object) -> tuple[int, int, int]:
 def content_of(rng: random.Random) -> bytes:
     """Something that was never written before, of one to four lines or so."""
     return rng.randbytes(rng.choice((8, 40, 64, 130, 200)))
-
-
-def work(host: Host, rng: random.Random, steps: int, names: str = "abc") -> None:
-    """Random calls."""
-    for _ in range(steps):
-        name = rng.choice(names)
-        act = rng.random()
-        if act < 0.35:
-            host.publish(name, content_of(rng))
-        elif act < 0.7:
-            host.read(name, pause=host.collect if rng.random() < 0.5 else lambda: None)
-        elif act < 0.8:
-            host.remove(name)
-        elif act < 0.9:
-            host.states(rng.randrange(host.model.hosts))
-        else:
-            host.collect()
-
-
-def run_side_by_side(model: Model, *jobs: tuple[Host, Callable[[], None]]) -> None:
-    """Each host's job in a thread of its own; raises what one of them raised.
-
-    Once something went wrong, the others' jobs are stopped too.
-    """
-    errors: list[BaseException] = []
-
-    def run(host: Host, job: Callable[[], None]) -> None:
-        lib.pool_model_enter(model.raw, host.number)
-        try:
-            job()
-        except KilledError:
-            pass
-        except BaseException as error:
-            errors.append(error)
-            for other in range(model.hosts):
-                model.kill_after(other, 0, with_cache=False)
-        finally:
-            lib.pool_model_leave(model.raw, host.number)
-
-    lib.pool_model_expect(model.raw, len(jobs))
-    threads = [threading.Thread(target=run, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
