@@ -58,7 +58,7 @@ def test_a_full_channel_takes_no_more_until_something_was_taken(areas: Areas) ->
         assert sender.send(messages_from(16, 4, 16)) == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     message_bytes=st.sampled_from(SIZES),
     steps=st.lists(st.tuples(st.booleans(), st.integers(1, 40)), max_size=60),
