@@ -46,7 +46,7 @@ def booted(
     @contextlib.contextmanager
     def boot_one(mood: str) -> Iterator[Pod]:
         qemu = Qemu((sys.executable, str(FAKE), mood), {}, (11, 0))
-        testbed = build.Testbed(qemu, IMAGE, Path("/src"), Artifacts(None, {}, None))
+        testbed = build.Testbed(qemu, IMAGE, Path("/src"), Artifacts(None, None, {}, None))
         monkeypatch.setattr(pod, "build", lambda *_, **__: testbed)
         with boot(load_topology("one-host"), boot_timeout_s=1) as running:
             yield running

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from tiermem.testbed import Guest, Pod
 
-from tests.vm.cxlfork.services import DEVICE, start, tiermem, wait_until
+from tests.vm.cxlfork.services import (
+    DEVICE,
+    start,
+    start_fork_daemon,
+    tiermem,
+    wait_for_fork_daemon,
+)
 from tests.vm.kmod.guest_modules import load
 
 NUMBERS = {"a": "0", "b": "1"}
@@ -43,10 +49,9 @@ def start_daemons(pod: Pod) -> None:
     )
     for name, guest in pod.items():
         load(guest, "tiermem_image")
-        options = [f"--set=pool={DEVICE}", f"--set=host={NUMBERS[name]}", "--set=lease_s=60"]
-        start(guest, "fork", "tiermem", "fork", "run", *options)
+        start_fork_daemon(guest, f"pool={DEVICE}", f"host={NUMBERS[name]}", "lease_s=60")
     for guest in pod.values():
-        wait_until(guest, "tiermem fork status")
+        wait_for_fork_daemon(guest)
 
 
 def stop_daemon(guest: Guest) -> None:

@@ -12,12 +12,15 @@ from tests.vm.guest_python import ENVIRONMENT, SOURCE
 
 DEVICE = "/dev/dax0.0"
 FUNCTIONS = f"{SOURCE}/bench/functions"
+PORTER_CONFIG = "/run/porter.toml"
+PATIENCE_S = 300
+"""An emulated guest on a busy host is slow."""
 _DELEGATED = ("--property=Delegate=yes", "--property=DelegateSubgroup=daemon")
 
 
 def tiermem(guest: Guest, *words: str) -> Any:
     """`tiermem fork …` in a guest; its JSON where it prints some."""
-    said = guest.check(["tiermem", "fork", *words], timeout_s=300).stdout
+    said = guest.check(["tiermem", "fork", *words], timeout_s=PATIENCE_S).stdout
     return json.loads(said) if "--json" in words else said
 
 
@@ -36,9 +39,32 @@ def wait_until(guest: Guest, command: str, timeout_s: float = 300) -> None:
     guest.check(["sh", "-c", script], timeout_s=timeout_s)
 
 
+def wait_for_service(guest: Guest, unit: str, test: str) -> None:
+    """Until the shell command succeeds; what the unit has said where it ends before. (The
+    command line would ask more nicely, and start Python each time, beside a daemon that does.)"""
+    ended = f"{{ journalctl -n 50 -o cat -u {unit} >&2; exit 1; }}"
+    script = f"until {test}; do systemctl is-active --quiet {unit} || {ended}; sleep 0.3; done"
+    guest.check(["bash", "-c", script], timeout_s=PATIENCE_S)
+
+
+def start_fork_daemon(guest: Guest, *settings: str) -> None:
+    """cxlforkd; `wait_for_fork_daemon` waits until it answers."""
+    start(guest, "fork", "tiermem", "fork", "run", *(f"--set={one}" for one in settings))
+
+
+def wait_for_fork_daemon(guest: Guest) -> None:
+    """See above."""
+    wait_for_service(guest, "fork", "test -S /run/tiermem/fork-express.sock")
+
+
 def start_porter(guest: Guest, functions: Mapping[str, str], *settings: str) -> None:
     """The porter, with functions of bench/functions: name to file's stem."""
-    files = [f"--function={name}={FUNCTIONS}/{stem}.py" for name, stem in functions.items()]
+    tables = [
+        f'[functions.{name}]\nfile = "{FUNCTIONS}/{stem}.py"\ntimeout_s = {PATIENCE_S}\n'
+        for name, stem in functions.items()
+    ]
+    guest.check(["sh", "-c", f"cat > {PORTER_CONFIG} <<'END'\n{''.join(tables)}END"])
     changes = [f"--set={one}" for one in settings]
-    start(guest, "porter", "tiermem", "porter", "run", *changes, *files)
-    wait_until(guest, "tiermem porter ls")
+    start(guest, "porter", "tiermem", "porter", "run", "--config", PORTER_CONFIG, *changes)
+    listens = "(exec 3<> /dev/tcp/127.0.0.1/8470) 2> /dev/null"
+    wait_for_service(guest, "porter", listens)

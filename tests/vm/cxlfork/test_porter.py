@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from tiermem.testbed import Guest
 
-from tests.vm.cxlfork.services import DEVICE, start, start_porter, wait_until
+from tests.vm.cxlfork.services import (
+    DEVICE,
+    start_fork_daemon,
+    start_porter,
+    wait_for_fork_daemon,
+    wait_until,
+)
 from tests.vm.guest_python import run_json
 from tests.vm.kmod.guest_modules import load
 
@@ -25,8 +31,8 @@ def porter_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     guest: Guest = request.getfixturevalue(request.param)
     load(guest, "tiermem_image")
     guest.check(["tiermem", "pool", "create", DEVICE, "--hosts", "1", "--force"], timeout_s=120)
-    start(guest, "fork", "tiermem", "fork", "run", "--set=end_clones_at_exit=true")
-    wait_until(guest, "tiermem fork status")
+    start_fork_daemon(guest, "end_clones_at_exit=true")
+    wait_for_fork_daemon(guest)
     start_porter(guest, FUNCTIONS)
     yield guest
     for unit in ("porter", "fork"):

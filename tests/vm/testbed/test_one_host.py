@@ -10,6 +10,8 @@ import pytest
 from tiermem.testbed import Guest
 from tiermem.testbed.errors import CommandFailedError, CommandTimeoutError
 
+from tests.vm.guest_python import ENVIRONMENT
+
 
 @pytest.fixture(params=["guest", "guest_lts"], ids=["newest", "lts"])
 def either_guest(request: pytest.FixtureRequest) -> Guest:
@@ -190,3 +192,11 @@ def test_modules_built_for_each_kernel_are_there(either_guest: Guest) -> None:
 
 def test_damo_is_there(guest: Guest) -> None:
     assert guest.check(["damo", "version"], timeout_s=400).stdout.strip()[0].isdigit()
+
+
+def test_the_checkouts_python_is_compiled_for_the_guest(guest: Guest) -> None:
+    """Its processor is slow; and what has changed since is seen by its hash."""
+    environment = {**ENVIRONMENT, "PYTHONVERBOSE": "1"}
+    said = guest.check(["python3", "-c", "import tiermem.errors"], env=environment).stderr
+    compiled = "/var/cache/tiermem-pycache/opt/tiermem/src/userspace/tiermem/errors.cpython-"
+    assert f"code object from '{compiled}" in said

@@ -1,4 +1,4 @@
-"""What is compiled for the testbed: the QEMU plugin, kernel modules, native extensions.
+"""What is compiled for the testbed: the QEMU plugin, kernel modules, native extensions, Python.
 
 All of it is built in the guests' Debian root (same libc, same Python, the
 kernels' headers), from a copy of the sources, and cached by their content.
@@ -25,6 +25,13 @@ _SOURCE_NAMES = {"Makefile", "Kbuild"}
 # Options of the plugin that have no default: record a trace for `tiermem replay`.
 _RECORDING = {"trace", "trace_records"}
 _MODELS = ("fpga_models", "kmod/uapi")
+_PACKAGE = "userspace/tiermem"
+# Each file is compared by its hash when it is imported: the guest sees the checkout itself.
+_COMPILE_PYTHON = (
+    *("env", "PYTHONPYCACHEPREFIX=/mnt/out", "python3", "-m", "compileall", "-q"),
+    *("--invalidation-mode", "checked-hash", "-s", "/mnt/src", "-p", "/opt/tiermem/src"),
+    f"/mnt/src/{_PACKAGE}",
+)
 _NATIVE = (
     "userspace/tiermem/__init__.py",
     "userspace/tiermem/errors.py",
@@ -36,15 +43,19 @@ _NATIVE = (
 class Artifacts:
     """What is there for a guest. An absent plugin means its sources are not there.
 
-    native: folder of extension modules; modules: folder of *.ko by kernel release.
+    bytecode: folder of compiled Python, since a guest's processor is slow; native: folder of
+    extension modules; modules: folder of *.ko by kernel release.
     """
 
+    bytecode: Path | None
     native: Path | None
     modules: dict[str, Path]
     plugin: Path | None
 
     def install(self, target: Path) -> None:
         """Lay the guest's part out as it sees it under /opt/tiermem/artifacts."""
+        if self.bytecode is not None:
+            shutil.copytree(self.bytecode, target / "bytecode")
         if self.native is not None:
             shutil.copytree(self.native, target / "native")
         for release, folder in self.modules.items():
@@ -56,7 +67,10 @@ def build_artifacts(
 ) -> Artifacts:
     """Build, or find in the cache, all that the checkout has sources for."""
     bench = _Workbench(root, checkout, progress)
-    native, modules, library = None, {}, None
+    bytecode, native, modules, library = None, None, {}, None
+    if (checkout / _PACKAGE).is_dir():
+        out = bench.build("Python code", "bytecode", (_PACKAGE,), _COMPILE_PYTHON)
+        bytecode = out / "mnt/src" / _PACKAGE
     if (checkout / "userspace/tiermem/native/build.py").is_file():
         build = ["python3", "userspace/tiermem/native/build.py", "--out", "/mnt/out"]
         native = bench.build("native code", "native", (*_NATIVE, *_MODELS), build)
@@ -69,7 +83,7 @@ def build_artifacts(
     if plugin and (checkout / "fpga_models/Makefile").is_file():
         build = ["make", "-C", "fpga_models", "all", "OUT=/mnt/out"]
         library = bench.build("QEMU plugin", "plugin", _MODELS, build) / PLUGIN_NAME
-    return Artifacts(native, modules, library)
+    return Artifacts(bytecode, native, modules, library)
 
 
 def plugin_parameters(checkout: Path, changes: dict[str, object]) -> dict[str, str]:

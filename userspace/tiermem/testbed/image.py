@@ -111,6 +111,9 @@ mkdir -p "$work/var/cache/tiermem-pycache"
 (cd "$work" && find usr/lib/python3* -name '*.pyc' -print0 |
     tar --create --null --files-from=- --transform='s,__pycache__/,,' |
     tar --extract --directory=var/cache/tiermem-pycache)
+mkdir -p "$work/var/cache/tiermem-pycache/opt/tiermem/src/userspace"
+ln -s /opt/tiermem/artifacts/bytecode \
+    "$work/var/cache/tiermem-pycache/opt/tiermem/src/userspace/tiermem"
 for module in $modules; do
     xz --decompress --stdout "$work/$module" > "$work/${module%.xz}"
     rm "$work/$module"
