@@ -57,10 +57,13 @@ def wait_for_fork_daemon(guest: Guest) -> None:
     wait_for_service(guest, "fork", "test -S /run/tiermem/fork-express.sock")
 
 
-def start_porter(guest: Guest, functions: Mapping[str, str], *settings: str) -> None:
+def start_porter(
+    guest: Guest, functions: Mapping[str, str], *settings: str, instances_max: int = 64
+) -> None:
     """The porter, with functions of bench/functions: name to file's stem."""
+    limits = f"timeout_s = {PATIENCE_S}\ninstances_max = {instances_max}"
     tables = [
-        f'[functions.{name}]\nfile = "{FUNCTIONS}/{stem}.py"\ntimeout_s = {PATIENCE_S}\n'
+        f'[functions.{name}]\nfile = "{FUNCTIONS}/{stem}.py"\n{limits}\n'
         for name, stem in functions.items()
     ]
     guest.check(["sh", "-c", f"cat > {PORTER_CONFIG} <<'END'\n{''.join(tables)}END"])
