@@ -2,7 +2,7 @@
 /*
  * What hosts of a pod tell each other about devices, as it lies in an area of the pool.
  *
- *	line 0			struct allocator_header, written once, by whoever makes it
+ *	0			struct allocator_header, a row, by whoever makes it
  *	ALLOCATOR_HOSTS_AT	a block for each host, which that host alone writes:
  *				its report, a row (row.h), and its table, another
  *
@@ -23,18 +23,17 @@ enum allocator_limits {
 	ALLOCATOR_DEVICES_MAX = 16,	/* of a host */
 	ALLOCATOR_INSTANCES_MAX = 128,	/* of a host */
 	ALLOCATOR_VERSION = 1,
-	ALLOCATOR_NO_HOST = 0xffff,	/* a backup that there is none of */
+	ALLOCATOR_NO_HOST = 0xffff,	/* of a backup or a wish: there is none */
 };
 
 struct allocator_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t hosts;
-	uint64_t generation;
 };
 
+/* Its row's sequence number is the host's heartbeat. */
 struct allocator_report {
-	uint64_t heartbeat;	/* another one in each report */
 	uint32_t devices;
 	uint32_t instances;
 };
@@ -52,7 +51,9 @@ struct allocator_device {
 struct allocator_instance {
 	uint16_t number;
 	uint8_t kind;
-	uint8_t reserved[5];
+	uint8_t reserved;
+	uint16_t wish_host;	/* the device that it was asked to be on */
+	uint16_t wish_number;
 	uint64_t expected;
 };
 
@@ -82,8 +83,8 @@ struct allocator_loan {
 #define ALLOCATOR_SIZE(name, bytes) \
 	_Static_assert(sizeof(struct name) == (bytes), "the layout is shared by hosts")
 
-ALLOCATOR_SIZE(allocator_header, 24);
-ALLOCATOR_SIZE(allocator_report, 16);
+ALLOCATOR_SIZE(allocator_header, 16);
+ALLOCATOR_SIZE(allocator_report, 8);
 ALLOCATOR_SIZE(allocator_device, 24);
 ALLOCATOR_SIZE(allocator_instance, 16);
 ALLOCATOR_SIZE(allocator_table, 32);

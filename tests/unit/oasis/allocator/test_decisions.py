@@ -172,6 +172,15 @@ def test_a_move_is_made_or_refused_with_what_is_wrong() -> None:
         move(empty, here.id, SECOND)
 
 
+def test_an_instance_goes_where_its_host_was_asked_to_have_it_and_stays_there() -> None:
+    asked = [replace(wants(0, number, 20), wish=SECOND) for number in range(3)]
+    pod = Pod.of([nic(0), nic(1)], asked)
+    after = pod.after(decide(pod, Hysteresis()))
+    assert set(after.assignments.values()) == {SECOND}
+    failed = with_health(after, SECOND, Health.FAILED)
+    assert set(failed.after(decide(failed)).assignments.values()) == {FIRST}
+
+
 # --- balance ---
 
 

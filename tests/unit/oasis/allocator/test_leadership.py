@@ -148,7 +148,8 @@ def test_one_leader_is_obeyed_whoever_stops_dies_or_comes_back(
     hosts = [Host(rows, number) for number in range(HOSTS)]
     for what, number, much in story:
         act(rows, hosts, what, number, much)
-    hosts[HOSTS - 1].is_alive or hosts[HOSTS - 1].begin()
+    if not hosts[HOSTS - 1].is_alive:
+        hosts[HOSTS - 1].begin()
     settle(rows, hosts, 6 * LEASE_S)
     living = [host for host in hosts if host.is_alive]
     leaders = [host for host in living if host.leadership.standing is Standing.LEADING]
@@ -180,6 +181,63 @@ def test_the_next_leads_two_leases_after_a_leader_died_and_keeps_its_table() -> 
     assert rows.tables[1].assignments == kept
     settle(rows, hosts[1:], 5 * PERIOD_S)
     assert hosts[1].leadership.standing is Standing.LEADING
+
+
+def test_nobody_is_taken_for_dead_by_a_host_that_was_stopped_itself() -> None:
+    rows = SharedRows()
+    hosts = [Host(rows, number) for number in range(HOSTS)]
+    settle(rows, hosts, 4 * LEASE_S)
+    term = rows.tables[0].term
+    rows.now_s += 10 * LEASE_S
+    settle(rows, hosts[1:], 2 * PERIOD_S)
+    settle(rows, hosts, 4 * LEASE_S)
+    assert hosts[0].leadership.standing is Standing.LEADING
+    assert rows.tables[0].term == term
+
+
+def claiming(host: int) -> tuple[Leadership, Table]:
+    """It and its claim, after the term of host 0 whose 8th table it has seen."""
+    leadership = Leadership(host)
+    old = Table(next_term(0, 0), next_term(0, 0), 8)
+    for step in range(11):
+        at_s = step * PERIOD_S
+        claim = leadership.step(Look(at_s, at_s, {0: 5, host: step}, {0: old}))
+    assert claim is not None
+    return leadership, claim
+
+
+def test_a_new_leader_goes_on_from_what_the_old_one_decided_last() -> None:
+    leadership, claim = claiming(1)
+    last = Table(next_term(0, 0), next_term(0, 0), 9)
+    assert claim.age == (last.term, 8)
+    for step in range(11, 23):
+        at_s = step * PERIOD_S
+        leadership.step(Look(at_s, at_s, {0: 5, 1: step}, {0: last, 1: claim}))
+    assert leadership.standing is Standing.LEADING
+    assert leadership.table.age == last.age
+
+
+def test_a_claim_counts_from_when_it_can_be_seen() -> None:
+    leadership, _ = claiming(1)
+    for step in range(11, 100):
+        leadership.step(Look(step * PERIOD_S, step * PERIOD_S, {0: 5, 1: step}, {}))
+    assert leadership.standing is Standing.CLAIMING
+
+
+def test_a_leader_writes_only_within_a_lease_of_its_last_look() -> None:
+    rows = SharedRows()
+    hosts = [Host(rows, number) for number in range(HOSTS)]
+    settle(rows, hosts, 4 * LEASE_S)
+    assert hosts[0].leadership.may_write(rows.now_s)
+    assert not hosts[0].leadership.may_write(rows.now_s + LEASE_S)
+
+
+def test_a_term_that_was_taken_back_is_not_followed() -> None:
+    first, second = Table(next_term(0, 0), next_term(0, 0), 1), Table(next_term(64, 1))
+    obedience = Obedience()
+    obedience.obey(Look(0, 0, {}, {0: first, 1: second}), 0)
+    assert obedience.obey(Look(1, 1, {}, {0: first}), 1) == Table(0)
+    assert obedience.term == second.term
 
 
 def test_a_stopped_leaders_late_write_is_not_obeyed() -> None:

@@ -6,12 +6,13 @@ from tiermem.oasis.allocator.failover import fail_over
 from tiermem.oasis.allocator.placement import place
 from tiermem.oasis.allocator.pod import Health, InstanceId, Kind, Loan, Move, Plan, Pod
 from tiermem.oasis.allocator.rebalance import Hysteresis, rebalance
-from tiermem.oasis.allocator.requests import drain
+from tiermem.oasis.allocator.requests import drain, grant
 
 
 def decide(pod: Pod, hysteresis: Hysteresis | None = None) -> Plan:
-    """Failed NICs' instances first, then those without a device, then NICs to be emptied,
-    then balance; without `hysteresis` none of the last. An instance may move twice in a
+    """Failed NICs' instances first, then what was asked for, then those without a device,
+    then NICs to be emptied, then balance; without `hysteresis` none of the last. An
+    instance may move twice in a
     plan; the moves are in their order."""
     moves: list[Move] = []
     loans: list[Loan] = []
@@ -28,6 +29,7 @@ def decide(pod: Pod, hysteresis: Hysteresis | None = None) -> Plan:
     for device in nics:
         if device.health is Health.FAILED:
             carry_out(fail_over(pod, device.id))
+    carry_out(grant(pod))
     carry_out(place(pod))
     for device in nics:
         if device.health is Health.DRAINING:

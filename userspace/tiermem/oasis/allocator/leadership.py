@@ -4,8 +4,8 @@ No clock is compared with another host's, and nothing is written by two hosts. A
 while its report changes under the looker's eyes at least once a lease. A leader's term is
 a round and its host, so no two hosts have the same. A host claims a term, higher than all
 it has seen, when the highest one's host is dead and it is itself the lowest that lives;
-waits a lease; and decides from then on, until it sees a higher term. A host that found
-itself stopped for a lease leads no more, and must claim anew.
+waits a lease; and decides from then on, until it sees a higher term. A leader that was
+stopped for a lease looks again before it writes (`Leadership.may_write`).
 
 What is guaranteed, where all hosts' clocks run at the same rate:
 
@@ -90,7 +90,10 @@ class Standing(Enum):
 
 
 class Leadership:
-    """A host's part in it: give `step` each look, and publish what it returns."""
+    """A host's part in it: give `step` each look, and publish what it returns.
+
+    living: the hosts that lived at the last look; table: the last one of this host's term.
+    """
 
     def __init__(self, host: int, lease_s: float = LEASE_S) -> None:
         self._host, self._lease_s = host, lease_s
@@ -99,20 +102,20 @@ class Leadership:
         self._claimed_s: float | None = None
         self.standing = Standing.FOLLOWING
         self.table = Table(0)
+        self.living = frozenset({host})
 
     def step(self, look: Look) -> Table | None:
         """Judge a look; the claim to publish, if any."""
         before_s, self._looked_s = self._looked_s, look.began_s
         if before_s is None or look.ended_s - before_s >= self._lease_s:
-            # Stopped, or new: others may have led meanwhile, and nobody's silence was seen.
+            # Stopped, or new: nobody's silence was seen.
             self._changed.clear()
-            self.standing = Standing.FOLLOWING
-        living = self._living(look)
+        self.living = self._living(look)
         if look.highest_term > self.table.term:
             self.standing = Standing.FOLLOWING
         if self.standing is Standing.CLAIMING:
             self._wait_for_lease(look)
-        if self.standing is Standing.FOLLOWING and self._should_claim(look, living):
+        if self.standing is Standing.FOLLOWING and self._should_claim(look):
             return self._claim(look)
         return None
 
@@ -134,7 +137,7 @@ class Leadership:
         )
         return self.table
 
-    def _living(self, look: Look) -> set[int]:
+    def _living(self, look: Look) -> frozenset[int]:
         living = {self._host}
         for host, beat in look.beats.items():
             known = self._changed.get(host)
@@ -144,14 +147,14 @@ class Leadership:
                 living.add(host)
             elif look.began_s - known[1] < self._lease_s:
                 living.add(host)
-        return living
+        return frozenset(living)
 
-    def _should_claim(self, look: Look, living: set[int]) -> bool:
+    def _should_claim(self, look: Look) -> bool:
         if look.highest_term and leader_of(look.highest_term) == self._host:
-            # Of an earlier life, or from before it was stopped; others wait for this host.
+            # Of an earlier life: the others take it for the leader's that lives.
             return True
-        is_led = look.highest_term and leader_of(look.highest_term) in living
-        return not is_led and self._host == min(living)
+        is_led = look.highest_term and leader_of(look.highest_term) in self.living
+        return not is_led and self._host == min(self.living)
 
     def _claim(self, look: Look) -> Table:
         self.standing = Standing.CLAIMING

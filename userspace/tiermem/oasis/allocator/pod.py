@@ -57,11 +57,15 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What wants one device of a kind; a program that wants two is two of these."""
+    """What wants one device of a kind; a program that wants two is two of these.
+
+    wish: the device that its host was asked to have it on (`tiermem oasis move`).
+    """
 
     id: InstanceId
     kind: Kind
     expected: int
+    wish: DeviceId | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,6 +3,7 @@
 Hysteresis: nothing happens until the most and the least loaded of the healthy NICs are
 `begin` apart, and then only until they are `end` apart. Each move lowers the load of the
 more loaded of the two, and an instance moves once a plan, so nothing goes back and forth.
+Who is where it was asked to be stays.
 SSDs are not rebalanced: their data would have to be copied.
 """
 
@@ -37,7 +38,7 @@ def rebalance(pod: Pod, hysteresis: Hysteresis = Hysteresis()) -> Plan:
         least = min(nics, key=lambda one: (loads.share(one), one.id))
         if loads.share(most) - loads.share(least) <= gap:
             break
-        movable = [one for one in users[most.id] if one.id not in moved]
+        movable = [one for one in users[most.id] if one.id not in moved and one.wish != most.id]
         chosen = _narrowing(loads, most, least, movable)
         if chosen is None:
             break

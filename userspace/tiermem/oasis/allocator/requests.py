@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tiermem.errors import NoSpaceError, TiermemError
 from tiermem.oasis.allocator.placement import Loads, spread
-from tiermem.oasis.allocator.pod import DeviceId, Health, InstanceId, Move, Plan, Pod
+from tiermem.oasis.allocator.pod import DeviceId, Health, InstanceId, Kind, Move, Plan, Pod
 
 
 def move(pod: Pod, instance: InstanceId, target: DeviceId) -> Plan:
@@ -37,3 +37,20 @@ def drain(pod: Pod, device: DeviceId) -> Plan:
     if device not in pod.devices:
         raise TiermemError(f"device {device.number} of host {device.host}: not one of the pod's")
     return spread(pod, Loads(pod), pod.users(device), device)
+
+
+def grant(pod: Pod) -> Plan:
+    """Wishes that can be fulfilled: of NICs, and of who has no SSD yet."""
+    moves: list[Move] = []
+    for instance in pod.instances.values():
+        is_free = instance.kind is Kind.NIC or instance.id not in pod.assignments
+        if instance.wish is None or not is_free:
+            continue
+        try:
+            plan = move(pod, instance.id, instance.wish)
+        except TiermemError:
+            # Not now: the device has failed or is full. Who asked was told by `move`.
+            continue
+        moves.extend(plan.moves)
+        pod = pod.after(plan)
+    return Plan(tuple(moves))
