@@ -82,14 +82,30 @@ static void drop(const struct row_place *place, uint64_t first, uint64_t count)
 	row_fence(place->memory);
 }
 
+static void load_sequences(const struct row_place *place, uint64_t *even, uint64_t *odd)
+{
+	*even = row_load(place->memory, copy_at(place, 0) + offsetof(struct row_head, sequence));
+	*odd = row_load(place->memory, copy_at(place, 1) + offsetof(struct row_head, sequence));
+}
+
+uint64_t row_newest(const struct row_place *place)
+{
+	uint64_t even, odd;
+
+	row_invalidate(place->memory, copy_at(place, 0));
+	row_invalidate(place->memory, copy_at(place, 1));
+	row_fence(place->memory);
+	load_sequences(place, &even, &odd);
+	return odd > even ? odd : even;
+}
+
 static uint64_t newer_copy(const struct row_place *place)
 {
-	struct row_head even, odd;
+	uint64_t even, odd;
 
 	drop(place, 0, 2);
-	load_head(place, copy_at(place, 0), &even);
-	load_head(place, copy_at(place, 1), &odd);
-	return odd.sequence > even.sequence;
+	load_sequences(place, &even, &odd);
+	return odd > even;
 }
 
 int row_read(const struct row_place *place, struct row_head *head, uint64_t *words,

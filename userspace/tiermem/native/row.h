@@ -54,6 +54,10 @@ struct row_place {
 void row_publish(const struct row_place *place, uint64_t sequence, const uint64_t *words,
 		 uint64_t bytes);
 
+/* The sequence number that the newest row has or is getting; for who has read that of the
+ * same number, there is nothing new. 0: none. Two lines are read. */
+uint64_t row_newest(const struct row_place *place);
+
 /*
  * The newest whole row. `words` has room for copy_bytes - ROW_HEAD_BYTES, and is written
  * to also where nothing is found; `torn` counts copies that were seen not to be whole.

@@ -100,9 +100,14 @@ static void read_once(struct row_model *model)
 	const uint32_t published = model->published, begun = model->begun;
 	uint64_t words[WORDS_MAX + ROW_LINE_BYTES / 8];
 	struct row_head head;
-	const int result = row_read(&place, &head, words, &model->verdict.torn);
+	int result;
 
 	model->verdict.reads++;
+	if (row_newest(&place) < published) {
+		model->verdict.outcome = ROW_LATE;
+		return;
+	}
+	result = row_read(&place, &head, words, &model->verdict.torn);
 	if (result != ROW_OK) {
 		/* Both copies were in motion, if the writer went on meanwhile. */
 		if (published && model->begun == begun)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from tiermem.oasis.allocator.pod import (
     Device,
@@ -16,6 +17,9 @@ from tiermem.oasis.allocator.pod import (
 )
 
 HOSTS = 4
+
+unhurried = settings(deadline=None, max_examples=60)
+"""For tests with a pod: drawing one takes most of the time."""
 
 
 def nic(host: int, number: int = 0, capacity: int = 100) -> Device:

@@ -25,7 +25,7 @@ from tiermem.oasis.allocator.pod import (
 from tiermem.oasis.allocator.rebalance import Hysteresis, rebalance
 from tiermem.oasis.allocator.requests import drain, move
 
-from tests.unit.oasis.allocator.pods import nic, pods, wants, with_health
+from tests.unit.oasis.allocator.pods import nic, pods, unhurried, wants, with_health
 
 FIRST, SECOND, THIRD = DeviceId(0, 0), DeviceId(1, 0), DeviceId(2, 0)
 
@@ -48,6 +48,7 @@ def test_the_least_loaded_device_wins_by_what_was_measured_too() -> None:
     assert targets(place(pod)) == {InstanceId(1, 0): FIRST}
 
 
+@unhurried
 @given(pods())
 def test_nobody_waits_while_a_healthy_device_has_room(pod: Pod) -> None:
     plan = decide(pod)
@@ -57,6 +58,7 @@ def test_nobody_waits_while_a_healthy_device_has_room(pod: Pod) -> None:
         assert all(after.room(one.id) < instance.expected for one in after.healthy(instance.kind))
 
 
+@unhurried
 @given(pods(), st.booleans())
 def test_only_healthy_devices_with_room_are_given_anything(pod: Pod, balances: bool) -> None:
     plan = decide(pod, Hysteresis() if balances else None)
@@ -68,6 +70,7 @@ def test_only_healthy_devices_with_room_are_given_anything(pod: Pod, balances: b
     assert all(after.room(device) >= 0 for device in pod.devices)
 
 
+@unhurried
 @given(pods(), st.randoms())
 def test_any_leader_decides_the_same(pod: Pod, chance: object) -> None:
     devices, instances = list(pod.devices.values()), list(pod.instances.values())
@@ -78,6 +81,7 @@ def test_any_leader_decides_the_same(pod: Pod, chance: object) -> None:
     assert decide(shuffled, Hysteresis()) == decide(pod, Hysteresis())
 
 
+@unhurried
 @given(pods())
 def test_what_was_decided_leaves_nothing_to_decide(pod: Pod) -> None:
     after = pod.after(decide(pod))
@@ -122,6 +126,7 @@ def test_borrowed_macs_go_on_to_the_backups_backup_and_home_when_their_nic_is_ba
     assert with_health(pod, FIRST, Health.HEALTHY).loans == (Loan(SECOND, THIRD),)
 
 
+@unhurried
 @given(pods())
 def test_instances_stay_on_a_failed_nic_only_for_want_of_room(pod: Pod) -> None:
     plan = decide(pod)
@@ -133,6 +138,7 @@ def test_instances_stay_on_a_failed_nic_only_for_want_of_room(pod: Pod) -> None:
             assert all(after.room(one.id) < wanting.expected for one in after.healthy(Kind.NIC))
 
 
+@unhurried
 @given(pods())
 def test_an_instance_never_leaves_its_ssd_unasked(pod: Pod) -> None:
     moved = [one for one in decide(pod, Hysteresis()).moves if one.source is not None]
@@ -142,6 +148,7 @@ def test_an_instance_never_leaves_its_ssd_unasked(pod: Pod) -> None:
 # --- on request ---
 
 
+@unhurried
 @given(pods(healths=(Health.HEALTHY,)), st.data())
 def test_a_drained_device_is_empty_or_nobody_has_room(pod: Pod, data: st.DataObject) -> None:
     if not pod.devices:
@@ -192,6 +199,7 @@ def test_nothing_moves_until_loads_are_far_apart() -> None:
     assert rebalance(far).moves == (Move(InstanceId(0, 0), FIRST, SECOND),)
 
 
+@unhurried
 @given(pods(), st.integers(1, 6))
 def test_balancing_lowers_the_most_loaded_and_moves_each_once(pod: Pod, moves_max: int) -> None:
     plan = rebalance(pod, Hysteresis(moves_max=moves_max))

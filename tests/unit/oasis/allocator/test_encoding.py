@@ -21,7 +21,7 @@ from tiermem.oasis.allocator.encoding import (
 from tiermem.oasis.allocator.leadership import Table, next_term
 from tiermem.oasis.allocator.pod import DeviceId, Kind, Loan, Pod
 
-from tests.unit.oasis.allocator.pods import nic, pods, wants
+from tests.unit.oasis.allocator.pods import nic, pods, unhurried, wants
 
 HOST, HOSTS = 1, 4
 
@@ -33,6 +33,7 @@ def of_host(pod: Pod) -> Report:
     )
 
 
+@unhurried
 @given(pods())
 def test_a_report_is_read_as_it_was_written(pod: Pod) -> None:
     report = of_host(pod)
@@ -46,6 +47,7 @@ def test_so_is_what_is_seldom_said() -> None:
     assert decode_report(HOST, encode_report(report)) == report
 
 
+@unhurried
 @given(pods(), st.integers(0, 1 << 40), st.integers(0, 1 << 40))
 def test_a_table_is_read_as_it_was_written(pod: Pod, highest: int, version: int) -> None:
     term = next_term(highest, HOST)
@@ -54,6 +56,7 @@ def test_a_table_is_read_as_it_was_written(pod: Pod, highest: int, version: int)
     assert decode_table(HOST, HOSTS, encode_table(table)) == table
 
 
+@unhurried
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(DamagedError):
@@ -62,6 +65,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         decode_table(HOST, HOSTS, data)
 
 
+@unhurried
 @given(st.data())
 def test_one_changed_word_is_read_or_refused(data: st.DataObject) -> None:
     report = Report((nic(HOST), nic(HOST, 1)), (wants(HOST, 0, 5), wants(HOST, 1, 6)))

@@ -98,6 +98,9 @@ def test_all_of_them_were_come_by() -> None:
     assert sorted(name for _, name in sites()) == [
         "drop: fence",
         "drop: invalidate",
+        "row_newest: fence",
+        "row_newest: invalidate",
+        "row_newest: invalidate",
         "row_publish: fence",
         "row_publish: write back",
     ]

@@ -12,11 +12,13 @@ What is guaranteed, where all hosts' clocks run at the same rate:
 - of a term, one host's tables are obeyed, and a host never goes back to a lower term;
 - once a leader has decided anything, no host obeys a row of a lower term: all who looked
   within a lease have seen its claim, who has not throws its look away (`Obedience.obey`);
-- when hosts neither stop nor die, one leads, at most two leases after the last one died.
+- when hosts neither stop nor die, one leads: two leases, and a few looks, after the last
+  one died.
 
 What is not: that a leader which was stopped between its last look and its write writes
 nothing. It may, and nobody obeys. Nor that all hosts obey the same table at the same
-moment: a data path must have both ends agree, by the table's term and version.
+moment: a data path must have both ends agree, by the table's term and version. Nor does it
+help against a host that lies in its own rows: one that claims to lead does.
 """
 
 from __future__ import annotations

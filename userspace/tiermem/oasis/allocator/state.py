@@ -147,10 +147,12 @@ class PodState:
         decode: Callable[[int, bytes], Known],
     ) -> None:
         """Note what the host says, where that is another than before and can be used."""
+        before = known.get(host)
+        if row.newest() == (before[0] if before else 0):
+            return
         try:
             said = row.read()
-            before = known.get(host)
-            if said is not None and (before is None or before[0] != said.sequence):
+            if said is not None:
                 known[host] = said.sequence, decode(host, said.data)
         except DamagedError:
             self.refused += 1
