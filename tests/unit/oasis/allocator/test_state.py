@@ -131,6 +131,17 @@ def test_the_devices_of_a_leader_that_dies_are_replaced_by_the_next(
     }
 
 
+def test_who_was_dead_is_so_after_the_leader_was_stopped(states: list[PodState]) -> None:
+    pod = Running(states)
+    pod.run(4 * LEASE_S)
+    pod.living = {0, 1}
+    pod.run(2 * LEASE_S)
+    pod.clock.now_s += 5 * LEASE_S
+    pod.run(REPORT_S)
+    assert pod.members[0].leadership.living == {0, 1}
+    assert pod.members[0].leadership.standing is Standing.LEADING
+
+
 def test_a_table_that_stays_the_same_is_not_written_again(states: list[PodState]) -> None:
     pod = Running(states)
     pod.run(4 * LEASE_S)

@@ -109,9 +109,8 @@ class Leadership:
     def step(self, look: Look) -> Table | None:
         """Judge a look; the claim to publish, if any."""
         before_s, self._looked_s = self._looked_s, look.began_s
-        if before_s is None or look.ended_s - before_s >= self._lease_s:
-            # Stopped, or new: nobody's silence was seen.
-            self._changed.clear()
+        if before_s is not None and look.ended_s - before_s >= self._lease_s:
+            self._forgive_silence(look)
         self.living = self._living(look)
         if look.highest_term > self.table.term:
             self.standing = Standing.FOLLOWING
@@ -138,6 +137,11 @@ class Leadership:
             self.table.term, self.table.term, version, tuple(assignments), tuple(loans)
         )
         return self.table
+
+    def _forgive_silence(self, look: Look) -> None:
+        """This host was stopped, and has not seen who was silent; the dead are still dead."""
+        for host in self.living & self._changed.keys():
+            self._changed[host] = self._changed[host][0], look.ended_s
 
     def _living(self, look: Look) -> frozenset[int]:
         living = {self._host}

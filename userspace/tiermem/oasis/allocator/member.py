@@ -15,7 +15,13 @@ from dataclasses import replace
 
 from tiermem.oasis.allocator.decisions import decide
 from tiermem.oasis.allocator.encoding import Report
-from tiermem.oasis.allocator.leadership import LEASE_S, Leadership, Obedience, Table
+from tiermem.oasis.allocator.leadership import (
+    LEASE_S,
+    Leadership,
+    Obedience,
+    Standing,
+    Table,
+)
 from tiermem.oasis.allocator.pod import Health, Pod
 from tiermem.oasis.allocator.rebalance import Hysteresis
 from tiermem.oasis.allocator.state import PodState
@@ -46,7 +52,7 @@ class Member:
         claim = self.leadership.step(look)
         if claim is not None:
             self._state.publish(claim)
-        if self.leadership.may_write(self._clock()):
+        if self.leadership.standing is Standing.LEADING:
             self._decide()
             look = self._state.look(self._clock)
         return self._obedience.obey(look, self._clock())
@@ -74,7 +80,6 @@ class Member:
         table = self.leadership.table
         assignments, loans = tuple(after.assignments.items()), after.loans
         is_own = table.decided_term == table.term
-        if not is_own or (assignments, loans) != (table.assignments, table.loans):
-            table = self.leadership.decide(assignments, loans)
-            if self.leadership.may_write(self._clock()):
-                self._state.publish(table)
+        is_new = not is_own or (assignments, loans) != (table.assignments, table.loans)
+        if is_new and self.leadership.may_write(self._clock()):
+            self._state.publish(self.leadership.decide(assignments, loans))
