@@ -77,6 +77,10 @@ bench-plugin: setup ## what the hardware model costs over plain emulation
 bench-channel: setup ## channels between hosts, on this machine's processors (QUICK=1)
 	$(BIN)/python -m bench.channel
 
+.PHONY: bench-pod
+bench-pod: setup ## what pooling NICs and SSDs saves, by simulation (QUICK=1)
+	$(BIN)/python -m bench.pod_saving
+
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
 	$(MAKE) -C kmod KDIR=$(KDIR) O=$(abspath $(BUILD))/kmod

@@ -45,6 +45,8 @@ EXTENSIONS = (
     "channel",
     "channel_model",
     "channel_ladder",
+    "allocator",
+    "row_model",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
