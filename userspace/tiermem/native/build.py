@@ -44,6 +44,7 @@ EXTENSIONS = (
     "fork",
     "channel_model",
     "channel_ladder",
+    "net",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
