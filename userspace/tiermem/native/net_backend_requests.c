@@ -64,22 +64,25 @@ static void deliver(struct net_backend_link *to, uint32_t instance,
 	to->counters.rx_bytes += length;
 }
 
-static int has_instances(const struct net_backend_link *link)
+static int has_others(const struct net_backend_link *link, uint64_t mac)
 {
 	for (uint32_t instance = 0; instance < NET_INSTANCES; instance++) {
-		if (link->macs[instance])
+		if (link->macs[instance] && link->macs[instance] != mac)
 			return 1;
 	}
 	return 0;
 }
 
-static void deliver_to_all(struct net_backend *backend, const struct net_received *frame,
-			   uint32_t length)
+/* But the sender, whom its frontend leaves out. */
+static void deliver_to_others(struct net_backend *backend, const struct net_received *frame,
+			      uint32_t length)
 {
+	const uint64_t from = net_frame_source(frame->head);
+
 	for (uint32_t number = 0; number < NET_LINKS; number++) {
 		struct net_backend_link *const to = &backend->links[number];
 
-		if (to->is_open && has_instances(to))
+		if (to->is_open && has_others(to, from))
 			deliver(to, NET_EVERY_INSTANCE, frame, length);
 	}
 }
@@ -111,7 +114,7 @@ static enum outcome forward(struct net_backend *backend, struct net_backend_link
 		if (give_to_nic(link, frame) == LATER)
 			return LATER;
 		if (net_mac_is_multicast(to))
-			deliver_to_all(backend, frame, length);
+			deliver_to_others(backend, frame, length);
 	}
 	link->counters.tx_frames++;
 	link->counters.tx_bytes += length;

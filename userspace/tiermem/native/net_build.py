@@ -10,6 +10,7 @@ from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
 
 HEADERS = (
+    "channel_layout.h",
     "net_link.h",
     "net_message.h",
     "net_ring.h",

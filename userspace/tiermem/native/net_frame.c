@@ -15,7 +15,7 @@ enum {
 	CHECKSUM_AT_LEAST = NET_ETHERNET_BYTES + 20,
 };
 
-_Static_assert(sizeof(struct virtio_net_hdr) == NET_OFFLOAD_BYTES, "offloads as the kernel has them");
+_Static_assert(sizeof(struct virtio_net_hdr) == NET_OFFLOAD_BYTES, "as the kernel has it");
 _Static_assert(NET_HEAD_BYTES == NET_OFFLOAD_BYTES + ARP_BYTES, "ARP is seen whole");
 
 static uint64_t mac_at(const uint8_t *at)

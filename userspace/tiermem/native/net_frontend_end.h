@@ -30,7 +30,8 @@ struct net_frontend {
 	struct net_counters counters;
 };
 
-/* net_frontend_instances.c: what the backend answered about an instance; -1 where it was not asked. */
+/* net_frontend_instances.c: what the backend answered about an instance; -1 where it was
+ * not asked. */
 int net_frontend_answered(struct net_frontend *frontend, const struct net_meaning *meaning);
 /* Says to the backend what it does not know yet about the instances. */
 void net_frontend_announce(struct net_frontend *frontend);

@@ -59,7 +59,9 @@ static int add(struct net_frontend *frontend, int tap, uint64_t mac)
 	}
 	if (number < 0)
 		return -ENOSPC;
-	frontend->instances[number] = (struct net_frontend_instance){ .state = NET_INSTANCE_ASKED, .mac = mac };
+	frontend->instances[number] = (struct net_frontend_instance){
+		.state = NET_INSTANCE_ASKED, .mac = mac,
+	};
 	frontend->taps[number] = (struct pollfd){ .fd = tap };
 	return number;
 }
