@@ -221,8 +221,12 @@ struct net_counters net_backend_counters(struct net_backend *backend, uint32_t n
 	struct net_counters counters = { 0 };
 
 	net_thread_pause(&backend->thread);
-	if (number < NET_LINKS && backend->links[number].is_open)
-		counters = backend->links[number].counters;
+	if (number < NET_LINKS && backend->links[number].is_open) {
+		struct net_backend_link *const link = &backend->links[number];
+
+		link->counters.dropped_waiting += net_socket_dropped(link->socket);
+		counters = link->counters;
+	}
 	net_thread_resume(&backend->thread);
 	return counters;
 }

@@ -11,6 +11,7 @@ from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
 
 HEADERS = (
     "channel_layout.h",
+    "channel.h",
     "net_link.h",
     "net_message.h",
     "net_ring.h",

@@ -13,6 +13,7 @@ struct net_counters {
 	uint64_t dropped_spoofed;	/* from an address that is not the instance's */
 	uint64_t dropped_malformed;	/* too short, too long, tagged, offloads not understood */
 	uint64_t dropped_no_room;	/* the peer does not take its frames */
+	uint64_t dropped_waiting;	/* in the backend's socket: they came faster than were taken */
 	uint64_t dropped_by_device;	/* the TAP or the NIC did not want it */
 	uint64_t dropped_nobody;	/* for an instance that is not here, or no longer */
 	uint64_t refused_messages;	/* of the peer: unknown, out of place, out of bounds */

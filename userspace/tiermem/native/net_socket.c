@@ -124,3 +124,12 @@ int net_socket_leave(int socket, uint32_t nic_index, uint64_t mac)
 {
 	return membership(socket, nic_index, mac, PACKET_DROP_MEMBERSHIP);
 }
+
+uint32_t net_socket_dropped(int socket)
+{
+	struct tpacket_stats counts = { 0 };
+	socklen_t bytes = sizeof(counts);
+
+	getsockopt(socket, SOL_PACKET, PACKET_STATISTICS, &counts, &bytes);
+	return counts.tp_drops;
+}

@@ -20,4 +20,7 @@ int net_socket_receive_for(int socket, const uint64_t *macs, uint32_t count);
 int net_socket_join(int socket, uint32_t nic_index, uint64_t mac);
 int net_socket_leave(int socket, uint32_t nic_index, uint64_t mac);
 
+/* How many frames the kernel dropped since the last call, for lack of room. */
+uint32_t net_socket_dropped(int socket);
+
 #endif

@@ -13,6 +13,7 @@ class Counters:
     dropped_spoofed: from an address that is not the instance's, also within ARP.
     dropped_malformed: too short or long, tagged, or with offloads not understood.
     dropped_no_room: the peer does not take its frames.
+    dropped_waiting: in the backend's socket, where frames came faster than were taken.
     dropped_by_device: the TAP or the NIC did not want it.
     dropped_nobody: for or from an instance that is not there (any longer).
     refused_messages: of the peer: unknown, out of place, out of bounds.
@@ -25,6 +26,7 @@ class Counters:
     dropped_spoofed: int
     dropped_malformed: int
     dropped_no_room: int
+    dropped_waiting: int
     dropped_by_device: int
     dropped_nobody: int
     refused_messages: int
