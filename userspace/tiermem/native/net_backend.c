@@ -74,6 +74,9 @@ static void receive(struct net_backend *backend, struct net_backend_link *link)
 		}
 		pass_on(backend, link, at, (uint32_t)length);
 		bytes += length;
+		/* The first does not wait for more, of which there may be none. */
+		if (!frames)
+			net_backend_flush(link);
 	}
 	net_backend_flush(link);
 }
@@ -84,11 +87,11 @@ static int serve_frontends(struct net_backend *backend)
 {
 	int served = 0;
 
-	for (uint32_t number = 0; number < NET_LINKS; number++) {
+	for (uint32_t number = 0; number < backend->used; number++) {
 		if (backend->links[number].is_open)
 			served |= net_backend_serve(backend, &backend->links[number]);
 	}
-	for (uint32_t number = 0; number < NET_LINKS; number++) {
+	for (uint32_t number = 0; number < backend->used; number++) {
 		struct net_backend_link *const link = &backend->links[number];
 		struct pollfd *const socket = &backend->sockets[number];
 
@@ -108,9 +111,9 @@ static int round_of_work(void *engine, uint64_t wait_ns)
 	const int served = serve_frontends(backend);
 	const struct timespec wait = { 0, served ? 0 : (long)wait_ns };
 
-	if (ppoll(backend->sockets, NET_LINKS, &wait, NULL) <= 0)
+	if (ppoll(backend->sockets, backend->used, &wait, NULL) <= 0)
 		return served;
-	for (uint32_t number = 0; number < NET_LINKS; number++) {
+	for (uint32_t number = 0; number < backend->used; number++) {
 		/* An error, of a NIC that went down, is taken by receiving too. */
 		if (backend->sockets[number].revents & (POLLIN | POLLERR))
 			receive(backend, &backend->links[number]);
@@ -169,6 +172,8 @@ static int add_link(struct net_backend *backend, void *base, uint64_t bytes, uin
 		return -errno;
 	backend->sockets[number].fd = link->socket;
 	link->is_open = 1;
+	if (backend->used <= number)
+		backend->used = number + 1;
 	return (int)number;
 }
 
@@ -186,26 +191,29 @@ int net_backend_add_link(struct net_backend *backend, void *base, uint64_t bytes
 	return -1;
 }
 
-static void close_link(struct net_backend *backend, struct net_backend_link *link)
+/* Its socket, still to be closed. */
+static int leave_link(struct net_backend *backend, struct net_backend_link *link)
 {
 	for (uint32_t instance = 0; instance < NET_INSTANCES; instance++)
 		net_instance_remove(backend, link, instance, link->macs[instance]);
-	close(link->socket);
 	backend->sockets[link->number] = (struct pollfd){ .fd = -1 };
 	link->is_open = 0;
+	return link->socket;
 }
 
 int net_backend_remove_link(struct net_backend *backend, uint32_t number)
 {
-	int result = -1;
+	int socket = -1;
 
 	net_thread_pause(&backend->thread);
-	if (number < NET_LINKS && backend->links[number].is_open) {
-		close_link(backend, &backend->links[number]);
-		result = 0;
-	}
+	if (number < NET_LINKS && backend->links[number].is_open)
+		socket = leave_link(backend, &backend->links[number]);
 	net_thread_resume(&backend->thread);
-	return result;
+	if (socket < 0)
+		return -1;
+	/* The kernel takes milliseconds, for which the other links do not wait. */
+	close(socket);
+	return 0;
 }
 
 void net_backend_destroy(struct net_backend *backend)

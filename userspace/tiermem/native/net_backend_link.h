@@ -31,6 +31,7 @@ struct net_backend {
 	uint32_t nic_index;
 	uint64_t nic_mac;
 	struct net_macs macs;
+	uint32_t used;			/* so many of these have ever been open */
 	struct net_backend_link links[NET_LINKS];
 	struct pollfd sockets[NET_LINKS];	/* -1 where there is no link */
 };

@@ -15,6 +15,7 @@ enum outcome {
 	DONE,
 	REFUSED,
 	LATER,		/* the same request again */
+	LAST,		/* done, and enough for this round: it took the kernel long */
 };
 
 static enum outcome add(struct net_backend *backend, struct net_backend_link *link,
@@ -30,7 +31,7 @@ static enum outcome add(struct net_backend *backend, struct net_backend_link *li
 		answer = NET_REFUSED;
 	net_outbox_add(&link->events,
 		       net_message_of_instance(answer, meaning->instance, meaning->mac));
-	return DONE;
+	return LAST;
 }
 
 static enum outcome remove_instance(struct net_backend *backend, struct net_backend_link *link,
@@ -39,7 +40,7 @@ static enum outcome remove_instance(struct net_backend *backend, struct net_back
 	if (meaning->instance >= NET_INSTANCES ||
 	    net_instance_remove(backend, link, meaning->instance, meaning->mac) < 0)
 		return REFUSED;
-	return DONE;
+	return LAST;
 }
 
 /* Another instance behind this backend: the NIC would not send it back. */
@@ -79,7 +80,7 @@ static void deliver_to_others(struct net_backend *backend, const struct net_rece
 {
 	const uint64_t from = net_frame_source(frame->head);
 
-	for (uint32_t number = 0; number < NET_LINKS; number++) {
+	for (uint32_t number = 0; number < backend->used; number++) {
 		struct net_backend_link *const to = &backend->links[number];
 
 		if (to->is_open && has_others(to, from))
@@ -185,6 +186,8 @@ int net_backend_serve(struct net_backend *backend, struct net_backend_link *link
 			link->counters.refused_messages++;
 		net_inbox_take(&link->requests);
 		served++;
+		if (outcome == LAST)
+			break;
 	}
 	if (link->owed.what && net_outbox_has_room(&link->events)) {
 		net_outbox_add(&link->events, link->owed);

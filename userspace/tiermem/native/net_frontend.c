@@ -36,7 +36,7 @@ static void deliver_to_all(struct net_frontend *frontend, const struct net_recei
 {
 	const uint64_t source = net_frame_source(received->head);
 
-	for (uint32_t number = 0; number < NET_INSTANCES; number++) {
+	for (uint32_t number = 0; number < frontend->used; number++) {
 		const struct net_frontend_instance *instance = &frontend->instances[number];
 
 		if (instance->state == NET_INSTANCE_READY && instance->mac != source)
@@ -145,6 +145,9 @@ static void read_tap(struct net_frontend *frontend, uint32_t number)
 		if (!length)
 			break;
 		bytes += length;
+		/* The first does not wait for more, of which there may be none. */
+		if (!frames)
+			flush(frontend);
 	}
 	flush(frontend);
 }
@@ -153,7 +156,7 @@ static int serve_taps(struct net_frontend *frontend)
 {
 	int worked = 0;
 
-	for (uint32_t number = 0; number < NET_INSTANCES; number++) {
+	for (uint32_t number = 0; number < frontend->used; number++) {
 		struct pollfd *const tap = &frontend->taps[number];
 
 		if (tap->revents & POLLIN) {
@@ -180,7 +183,7 @@ static int round_of_work(void *engine, uint64_t wait_ns)
 		wait.tv_nsec = 0;
 	/* Without room frames wait in the TAPs, which holds their senders back. */
 	can_send = net_ring_room(&frontend->tx) && net_outbox_has_room(&frontend->requests);
-	if (ppoll(frontend->taps, can_send ? NET_INSTANCES : 0, &wait, NULL) > 0)
+	if (ppoll(frontend->taps, can_send ? frontend->used : 0, &wait, NULL) > 0)
 		worked |= serve_taps(frontend);
 	return worked;
 }

@@ -26,6 +26,8 @@ struct net_frontend {
 	struct net_ring tx;
 	struct net_message owed;	/* up to where RX frames were taken; kind 0: told */
 	struct net_frontend_instance instances[NET_INSTANCES];
+	uint32_t used;			/* so many of these have ever been somebody's */
+	int has_news;			/* of instances, for the backend */
 	struct pollfd taps[NET_INSTANCES];	/* of those that are ready; else -1 */
 	struct net_counters counters;
 };

@@ -27,7 +27,9 @@ int net_frontend_answered(struct net_frontend *frontend, const struct net_meanin
 
 void net_frontend_announce(struct net_frontend *frontend)
 {
-	for (uint32_t number = 0; number < NET_INSTANCES; number++) {
+	if (!frontend->has_news)
+		return;
+	for (uint32_t number = 0; number < frontend->used; number++) {
 		struct net_frontend_instance *instance = &frontend->instances[number];
 		enum net_kind kind = NET_REMOVE;
 
@@ -43,6 +45,7 @@ void net_frontend_announce(struct net_frontend *frontend)
 		if (kind == NET_REMOVE)
 			instance->state = NET_INSTANCE_FREE;
 	}
+	frontend->has_news = 0;
 }
 
 static int add(struct net_frontend *frontend, int tap, uint64_t mac)
@@ -63,6 +66,9 @@ static int add(struct net_frontend *frontend, int tap, uint64_t mac)
 		.state = NET_INSTANCE_ASKED, .mac = mac,
 	};
 	frontend->taps[number] = (struct pollfd){ .fd = tap };
+	frontend->has_news = 1;
+	if (frontend->used <= (uint32_t)number)
+		frontend->used = (uint32_t)number + 1;
 	return number;
 }
 
@@ -92,6 +98,7 @@ int net_frontend_remove(struct net_frontend *frontend, uint32_t number)
 		frontend->taps[number] = (struct pollfd){ .fd = -1 };
 		frontend->instances[number].state = frontend->instances[number].is_asked ?
 						    NET_INSTANCE_LEAVING : NET_INSTANCE_FREE;
+		frontend->has_news = 1;
 		result = 0;
 	}
 	net_thread_resume(&frontend->thread);

@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pyroute2 import NetNS
 from tiermem.oasis.net.namespace import inside
 
 from tests.unit.oasis.net.world import World, run, socket_in
@@ -44,6 +45,33 @@ def test_fragments(world: World) -> None:
     instance = world.instance(world.host())
     command = ["ping", "-c", "3", "-i", "0.01", "-s", "20000", world.outside_address]
     assert " 0% packet loss" in run(instance.namespace, command).stdout
+
+
+@needs("ping")
+def test_jumbo_frames(jumbo_world: World) -> None:
+    instance = jumbo_world.instance(jumbo_world.host())
+    command = ["ping", "-c", "3", "-i", "0.01", "-M", "do", "-s", "8972"]
+    out = run(instance.namespace, [*command, jumbo_world.outside_address]).stdout
+    assert " 0% packet loss" in out
+
+
+@needs("ping")
+def test_ipv6_finds_its_neighbours(world: World) -> None:
+    """By multicast, whose frames go to everybody."""
+    instance = world.instance(world.host())
+    for namespace, interface, address in (
+        (world.outside, "veth0", "fd00::1"),
+        (instance.namespace, "eth0", "fd00::2"),
+    ):
+        with inside(namespace):
+            Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("0")
+            Path(f"/proc/sys/net/ipv6/conf/{interface}/accept_dad").write_text("0")
+        with NetNS(namespace) as there:
+            (index,) = there.link_lookup(ifname=interface)
+            there.addr("add", index=index, address=address, prefixlen=64)
+    command = ["ping", "-c", "3", "-i", "0.01", "-W", "2"]
+    assert " 0% packet loss" in run(instance.namespace, [*command, "fd00::1"]).stdout
+    assert " 0% packet loss" in run(world.outside, [*command, "fd00::2"]).stdout
 
 
 @pytest.mark.parametrize("from_instance", [True, False], ids=["out", "in"])

@@ -90,7 +90,7 @@ class World:
         self.backend = stack.enter_context(Backend(settings))
 
     def namespace(self, name: str) -> str:
-        """A new one, without IPv6, whose own messages are nobody's here."""
+        """A new one. Without IPv6, whose messages would be among those that a test counts."""
         full = f"tiermem-{os.getpid()}-{name}"
         netns.create(full)
         self.stack.callback(netns.remove, full)
