@@ -41,11 +41,12 @@ unit: setup ## tests/unit: host only, seconds
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 .PHONY: model
-model: setup ## spin checks the channel's protocol in every interleaving (half a minute)
+model: setup ## the channel: spin checks every interleaving, its code sends ten million messages (a minute)
 	mkdir -p $(BUILD)/model
 	cd $(BUILD)/model && spin -a -DWEATHER $(abspath userspace/tiermem/native/channel.pml) \
 		&& $(CC) -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m300000 -q > report
 	grep -q 'errors: 0' $(BUILD)/model/report
+	TIERMEM_TEST_MESSAGES=10000000 $(BIN)/pytest -q tests/unit/oasis/test_channel_without_coherence.py
 
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed

@@ -17,14 +17,16 @@ OURS, CRIU = "restore", "criu"
 @dataclass(frozen=True)
 class PorterRow:
     """One porter under the load. Latencies are modelled time, of calls that were answered;
-    throughput: those in a second of it. hows: how many were answered how."""
+    calls: how many there were. flood_per_s: of calls that came all at once, how many were
+    answered in a second. hows: how many were answered how."""
 
     start: str
     memory: str
     memory_mib: int
     p50_ms: float
     p99_ms: float
-    answered_per_s: float
+    calls: int
+    flood_per_s: float
     local_mib: float
     failed: int
     hows: dict[str, int]
@@ -44,9 +46,10 @@ def _row(run: PorterRun) -> PorterRow:
         memory_mib=run.memory_mib,
         p50_ms=float(p50),
         p99_ms=float(p99),
-        answered_per_s=len(answered) / (run.elapsed_ns / 1e9),
+        calls=len(run.calls),
+        flood_per_s=sum(call.status == OK for call in run.flood) / (run.flood_ns / 1e9),
         local_mib=run.peak_local_bytes / 2**20,
-        failed=len(run.calls) - len(answered),
+        failed=sum(call.status != OK for call in (*run.calls, *run.flood)),
         hows=dict(Counter(call.how for call in answered)),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.arrivals import burst, load_trace, scaled
-from bench.guest.porter_spec import AMPLE, QUARTER, CalledFunction, PorterSpec
+from bench.guest.porter_spec import AMPLE, COLD, QUARTER, CalledFunction, PorterSpec
 
 Mode = Literal["full", "quick"]
 CRIU_FOLDER = "/run/files-in-cxl/porter"
@@ -29,8 +29,10 @@ FUNCTIONS = {
 }
 QUICK_FUNCTIONS = ("algebra", "json", "images")
 CASES = [(start, memory) for memory in (AMPLE, QUARTER) for start in STARTS]
-# With little memory nearly every call is a cold start, which takes minutes to emulate.
-QUICK_CASES = [one for one in CASES if one != ("cold", QUARTER)]
+QUICK_CASES = [one for one in CASES if one != COLD]
+# A cold start takes ten seconds and more to emulate.
+COLD_CALLS = 40
+FLOOD_EACH = {"quick": 10, "full": 20}
 INSTANCES_MAX = 4
 CALLS_PER_S = 10.0
 CALLS = {"quick": 60, "full": 400}
@@ -48,6 +50,8 @@ def plan(mode: Mode, trace: Path | None = None) -> PorterSpec:
         functions={name: FUNCTIONS[name] for name in names},
         arrivals=[(one.at_s, one.function) for one in arrivals],
         cases=QUICK_CASES if mode == "quick" else CASES,
+        cold_calls=COLD_CALLS,
+        flood_each=FLOOD_EACH[mode],
         instances_max=INSTANCES_MAX,
         criu_folder=CRIU_FOLDER,
     )

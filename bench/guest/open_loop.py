@@ -38,8 +38,8 @@ class OpenLoop:
             tasks.append(asyncio.create_task(self._call(name, at_s, due_ns)))
             await asyncio.sleep(0)
         calls = await asyncio.gather(*tasks)
-        for _, writer in self._idle:
-            writer.close()
+        while self._idle:
+            self._idle.pop()[1].close()
         return calls
 
     async def _call(self, name: str, at_s: float, due_ns: int) -> Call:

@@ -209,11 +209,22 @@ class Bench:
             loop = OpenLoop(PORT, events, now_ns)
             with self._clock.armed(*cxl_range()):
                 began = self._clock.now()
-                calls = asyncio.run(loop.run(self.spec.arrivals))
+                calls = asyncio.run(loop.run(self.spec.arrivals_of(start, memory)))
                 took = self._clock.now().since(began)
-            peak_bytes = peak.close()
+                peak_bytes = peak.close()
+                began = self._clock.now()
+                flood = asyncio.run(loop.run(self.spec.flood))
+                flood_ns = self._clock.now().since(began).modelled_ns
         return PorterRun(
-            start, memory, memory_mib, calls, took.modelled_ns, took.guest_ns, peak_bytes
+            start=start,
+            memory=memory,
+            memory_mib=memory_mib,
+            calls=calls,
+            elapsed_ns=took.modelled_ns,
+            guest_ns=took.guest_ns,
+            peak_local_bytes=peak_bytes,
+            flood=flood,
+            flood_ns=flood_ns,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 AMPLE, QUARTER = "ample", "quarter"
 """How much memory there is: no limit that matters; a quarter of what CRIU's instances took
 without one."""
+COLD = ("cold", QUARTER)
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,21 @@ class CalledFunction:
 
 @dataclass(frozen=True)
 class PorterSpec:
-    """One load, given to porters that start instances in different ways.
+    """One load, given to porters that start instances in different ways, and after it a
+    flood: calls that all come at once, to see how many a porter answers in a second.
 
     arrivals: seconds from the beginning, and the function. cases: values of the porter's
     `start`, and AMPLE or QUARTER; that of CRIU with ample memory comes first.
-    instances_max: of one function. criu_folder: where CRIU's images are put.
+    cold_calls: so many of the first calls for cold starts with a quarter of the memory,
+    where nearly every call is one. flood_each: calls of each function. instances_max: of
+    one function. criu_folder: where CRIU's images are put.
     """
 
     functions: dict[str, CalledFunction]
     arrivals: list[tuple[float, str]]
     cases: list[tuple[str, str]]
+    cold_calls: int
+    flood_each: int
     instances_max: int
     criu_folder: str
     warm_calls: int = 16
@@ -43,6 +49,15 @@ class PorterSpec:
     def to_json(self) -> str:
         """JSON text that `from_json` takes back."""
         return json.dumps(asdict(self))
+
+    def arrivals_of(self, start: str, memory: str) -> list[tuple[float, str]]:
+        """The load of one case."""
+        return self.arrivals[: self.cold_calls] if (start, memory) == COLD else self.arrivals
+
+    @property
+    def flood(self) -> list[tuple[float, str]]:
+        """All functions' calls in turn, at the beginning."""
+        return [(0.0, name) for _ in range(self.flood_each) for name in self.functions]
 
     @staticmethod
     def from_json(text: str) -> PorterSpec:
@@ -70,7 +85,8 @@ class Call:
 class PorterRun:
     """The load under one porter.
 
-    elapsed_ns: from the first call's time to the last answer, modelled time.
+    elapsed_ns: from the first call's time to the last answer, modelled time; flood_ns:
+    the same of the flood.
     peak_local_bytes: the most local memory that was charged at once to the porter, its
     instances, cxlforkd and what it started, over what it was before the load.
     """
@@ -82,6 +98,8 @@ class PorterRun:
     elapsed_ns: int
     guest_ns: int
     peak_local_bytes: int
+    flood: list[Call]
+    flood_ns: int
 
 
 @dataclass(frozen=True)
@@ -101,7 +119,11 @@ class PorterResult:
         """The result that `to_json` wrote."""
         tree = json.loads(text)
         runs = [
-            PorterRun(**{**one, "calls": [Call(**call) for call in one["calls"]]})
+            PorterRun(**{**one, **{key: _calls(one[key]) for key in ("calls", "flood")}})
             for one in tree["runs"]
         ]
         return PorterResult(tree["kernel_release"], runs, tree["image_bytes"])
+
+
+def _calls(found: list[dict[str, Any]]) -> list[Call]:
+    return [Call(**one) for one in found]

@@ -94,15 +94,39 @@ def test_the_load_has_the_calls_of_the_trace_and_a_burst() -> None:
         assert (Path("bench/functions") / one.file).is_file()
 
 
+def test_only_cold_starts_with_little_memory_get_a_part_of_the_load() -> None:
+    spec = plan("full")
+    assert (QUARTER, "cold") in [(memory, start) for start, memory in spec.cases]
+    parts = {case: spec.arrivals_of(*case) for case in spec.cases}
+    assert parts.pop(("cold", QUARTER)) == spec.arrivals[: spec.cold_calls]
+    assert all(part == spec.arrivals for part in parts.values())
+
+
+def test_the_flood_is_all_functions_in_turn_at_once() -> None:
+    spec = plan("quick")
+    names = list(spec.functions)
+    assert spec.flood == [(0.0, name) for name in names * spec.flood_each]
+
+
 def a_run(start: str, memory: str, latencies_ms: list[float], status: int = 200) -> PorterRun:
     calls = [Call("f", 0.0, round(ms * 1e6), status, "warm") for ms in latencies_ms]
-    return PorterRun(start, memory, 64, calls, 2_000_000_000, 3_000_000_000, 5 << 20)
+    return PorterRun(
+        start,
+        memory,
+        memory_mib=64,
+        calls=calls,
+        elapsed_ns=2_000_000_000,
+        guest_ns=3_000_000_000,
+        peak_local_bytes=5 << 20,
+        flood=calls[:50],
+        flood_ns=500_000_000,
+    )
 
 
 def test_rows_have_percentiles_and_throughput_of_what_was_answered() -> None:
     (row,) = rows([a_run("criu", AMPLE, [float(n) for n in range(1, 101)])])
     assert (row.p50_ms, row.p99_ms) == (pytest.approx(50.5), pytest.approx(99.01))
-    assert (row.answered_per_s, row.local_mib, row.failed) == (50.0, 5.0, 0)
+    assert (row.calls, row.flood_per_s, row.local_mib, row.failed) == (100, 100.0, 5.0, 0)
     assert row.hows == {"warm": 100}
 
 

@@ -10,6 +10,7 @@ import pytest
 from tiermem.cli.main import main
 from tiermem.cli.pool import parse_size
 from tiermem.errors import ConfigError
+from tiermem.layer.pool import open_pool
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -77,6 +78,25 @@ def test_stat_shows_hosts_and_shares(tiermem: Typed, pool: Path, tmp_path: Path)
         ("silent", 5000),
     ]
     assert "share MiB" in tiermem("stat", pool)[1]
+
+
+def test_areas_are_called_so_and_are_never_damaged(
+    tiermem: Typed, pool: Path, tmp_path: Path
+) -> None:
+    with open_pool(pool, 0, run_dir=tmp_path / "run") as opened:
+        with opened.create_area("talk", 4096) as area:
+            area.view[:1] = b"!"
+        opened.publish("x", b"1")
+    said = "2 extents, 0 damaged; 1 of them areas, whose bytes change\n"
+    assert tiermem("verify", pool)[:2] == (0, said)
+    listed = {one["name"]: one for one in json.loads(tiermem("ls", pool, "--json")[1])}
+    assert (listed["talk"]["is_area"], listed["talk"]["checksum"]) == (True, None)
+    assert (listed["x"]["is_area"], listed["x"]["checksum"] is None) == (False, False)
+    assert " area " in tiermem("ls", pool)[1]
+    host = json.loads(tiermem("stat", pool, "--json")[1])["hosts"][0]
+    assert (host["used_bytes"], host["area_bytes"]) == (4097, 4096)
+    status, _, error = tiermem("get", pool, "talk")
+    assert (status, "'talk' is an area" in error) == (1, True)
 
 
 @pytest.mark.parametrize(

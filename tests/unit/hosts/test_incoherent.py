@@ -40,7 +40,7 @@ places = st.tuples(st.integers(0, BYTES - 1), st.integers(1, 100)).map(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(
@@ -76,7 +76,7 @@ def test_a_host_alone_sees_its_own_stores_in_order(
     assert shared.memory(0, BYTES) == plain
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(places, st.integers(0, 2**32), st.booleans())
 def test_what_is_written_back_is_seen_by_who_invalidates(
     place: tuple[int, int], seed: int, streamed: bool

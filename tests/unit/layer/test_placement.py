@@ -93,7 +93,7 @@ def test_addresses_of_a_wrong_shape() -> None:
         move_pages(0, np.zeros((2, 2), dtype=np.uint64), node=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(min_value=0, max_value=2**64 - 1), max_size=50),
     st.integers(min_value=-5, max_value=2000),

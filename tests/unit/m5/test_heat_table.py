@@ -53,7 +53,7 @@ ROUND = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROUND, min_size=1, max_size=12), st.floats(0, 2), st.integers(0, 2))
 def test_every_round_is_judged_as_by_the_reference(
     rounds: list[tuple[int, dict[int, int], dict[int, int], set[int]]],

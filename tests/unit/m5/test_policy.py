@@ -48,7 +48,7 @@ def test_a_user_s_class_is_found_by_module_and_name(
     sys.modules.pop("my_policies")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.dictionaries(st.integers(0, 300), st.integers(1, 10_000)), max_size=8),
     st.integers(0, 200),

@@ -10,7 +10,7 @@ from tiermem.native._models import ffi, lib
 
 from .reference import LOAD, STORE, STORE_LINE, Cache
 
-few_examples = settings(max_examples=25, deadline=None)
+few_examples = settings(max_examples=25)
 
 
 class CCache:
@@ -69,7 +69,7 @@ def miss_rate(frames: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
 
 
 @given(stride=st.sampled_from((1, 2, 16, 64, 1024)), first=st.integers(0, 2**20))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_which_frames_pages_lie_in_does_not_matter(stride: int, first: int) -> None:
     pages = np.arange(512, dtype=np.int64)  # 2 MiB
     assert miss_rate(first + stride * pages) == pytest.approx(0.5, abs=0.06)

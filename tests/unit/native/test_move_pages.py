@@ -118,7 +118,7 @@ def _expected(behaviour: int, before: int, shared: bool) -> MoveResult:
     return STILL[behaviour]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(world=worlds())
 def test_every_page_that_can_move_does_and_every_other_says_why(
     simulation: Simulation, world: dict[str, Any]
@@ -133,7 +133,7 @@ def test_every_page_that_can_move_does_and_every_other_says_why(
     assert results.tolist() == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(world=worlds(), room=st.integers(0, 1500))
 def test_when_the_node_is_full_moved_still_means_moved(
     simulation: Simulation, world: dict[str, Any], room: int
@@ -152,7 +152,7 @@ def test_when_the_node_is_full_moved_still_means_moved(
         assert MoveResult.NO_MEMORY in results
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(world=worlds(), alive_calls=st.integers(0, 30))
 def test_a_process_that_ends_in_the_middle(
     simulation: Simulation, world: dict[str, Any], alive_calls: int

@@ -40,7 +40,7 @@ def test_the_checksum_is_that_of_rfc_3720(data: bytes, checksum: int) -> None:
     assert lib.pool_checksum(0, data, len(data)) == checksum == plain_checksum(data)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 30_000), st.integers(0, 2**32 - 1), st.integers(0, 15))
 def test_any_length_and_alignment_sums_as_the_plain_one(size: int, seed: int, at: int) -> None:
     data = np.random.default_rng(seed).bytes(size + at)
@@ -48,7 +48,7 @@ def test_any_length_and_alignment_sums_as_the_plain_one(size: int, seed: int, at
     assert lib.pool_checksum(0, pointer, size) == plain_checksum(data[at:])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_a_checksum_can_be_gone_on_with(first: bytes, second: bytes) -> None:
     begun = lib.pool_checksum(0, first, len(first))
@@ -56,7 +56,7 @@ def test_a_checksum_can_be_gone_on_with(first: bytes, second: bytes) -> None:
     assert lib.pool_checksum(begun, second, len(second)) == lib.pool_checksum(0, both, len(both))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 600),
     st.integers(0, 130),

@@ -7,6 +7,7 @@ something of that is seen, or messages come late, or the receiver reads lines tw
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -76,13 +77,15 @@ def outcomes(slot_bytes: int, left_out: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("slot_bytes", SIZES)
-def test_a_million_messages_arrive_once_whole_and_in_order(slot_bytes: int) -> None:
-    verdict = lib.channel_model_stream(trial(slot_bytes, STORMY, messages=1_000_000))
+def test_messages_arrive_once_whole_and_in_order(slot_bytes: int) -> None:
+    """`make model` has ten million of each size."""
+    messages = int(os.environ.get("TIERMEM_TEST_MESSAGES", "200000"))
+    verdict = lib.channel_model_stream(trial(slot_bytes, STORMY, messages=messages))
     assert verdict.outcome == ALL_ARRIVED
-    assert verdict.arrived == 1_000_000
+    assert verdict.arrived == messages
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     slot_bytes=st.sampled_from(SIZES),
     slots=st.sampled_from([8, 16, 128, 1024]),

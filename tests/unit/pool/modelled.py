@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -105,9 +104,9 @@ class Host:
         self.history = history or History()
         self.memory = lib.pool_model_memory(model.raw, number)
         self.pool = ffi.new("struct pool *")
-        self._call(lib.pool_model_attach, self.memory, number, expect=(lib.POOL_OK,))
+        self.call(lib.pool_model_attach, self.memory, number, expect=(lib.POOL_OK,))
 
-    def _call(self, function: Callable[..., int], *arguments: object, expect: tuple[int, ...] = ()):  # type: ignore[no-untyped-def]
+    def call(self, function: Callable[..., int], *arguments: object, expect: tuple[int, ...] = ()):  # type: ignore[no-untyped-def]
         result = function(self.pool, *arguments)
         if result == lib.POOL_KILLED:
             raise KilledError
@@ -122,28 +121,28 @@ class Host:
     def begin(self) -> None:
         """Its first call; waits while another host cleans up after it."""
         expect = (lib.POOL_OK, lib.POOL_HELD)
-        while self._call(lib.pool_model_begin, self.name, expect=expect) == lib.POOL_HELD:
+        while self.call(lib.pool_model_begin, self.name, expect=expect) == lib.POOL_HELD:
             pass
 
     def beat(self, heartbeat: int) -> None:
-        self._call(lib.pool_model_beat, heartbeat)
+        self.call(lib.pool_model_beat, heartbeat)
 
     def looks_at(self, host: Host) -> tuple[int, bytes]:
         """Another's heartbeat and name."""
         found = ffi.new("struct pool_host *")
-        self._call(lib.pool_model_read_host, host.number, found)
+        self.call(lib.pool_model_read_host, host.number, found)
         return found.heartbeat, ffi.string(found.name)
 
     def takes_for_dead(self, host: int) -> None:
         self.pool.dead_hosts |= 1 << host
 
     def adopt(self, host: int) -> None:
-        self._call(lib.pool_model_adopt, host, ffi.new("uint32_t *"))
+        self.call(lib.pool_model_adopt, host, ffi.new("uint32_t *"))
 
     def reserve(self, size: int) -> tuple[object, int] | None:
         """None where there is no space or no entry."""
         extent, offset = ffi.new("struct pool_extent *"), ffi.new("uint64_t *")
-        result = self._call(
+        result = self.call(
             lib.pool_model_reserve,
             size,
             self.number + 1,
@@ -153,6 +152,11 @@ class Host:
         )
         return (extent, offset[0]) if result == lib.POOL_OK else None
 
+    def settle(self, extent: object) -> int:
+        while (result := self.call(lib.pool_model_settle, extent)) == lib.POOL_CONTENDED:
+            pass
+        return int(result)
+
     def publish(self, name: str, content: bytes) -> bool:
         """Whether it was published; not where the name is taken or the directory full."""
         reserved = self.reserve(len(content))
@@ -160,13 +164,12 @@ class Host:
             return False
         extent, offset = reserved
         self.history.contents[content[:8]] = content
-        self._call(lib.pool_model_fill, offset, content, len(content))
+        self.call(lib.pool_model_fill, offset, content, len(content))
         checksum = lib.pool_checksum(0, content, len(content))
-        self._call(
+        self.call(
             lib.pool_model_claim, extent, name.encode(), checksum, 7, 8, expect=(lib.POOL_OK,)
         )
-        while (result := self._call(lib.pool_model_settle, extent)) == lib.POOL_CONTENDED:
-            pass
+        result = self.settle(extent)
         if result == lib.POOL_OK:
             if life_of(extent) not in self.history.removed:
                 if name in self.history.live:
@@ -175,13 +178,13 @@ class Host:
             return True
         if result != lib.POOL_EXISTS:
             raise WrongError(f"settling {name}: {result}")
-        self._call(lib.pool_model_withdraw, extent, expect=(lib.POOL_OK,))
+        self.call(lib.pool_model_withdraw, extent, expect=(lib.POOL_OK,))
         return False
 
     def find(self, name: str) -> tuple[object, object] | None:
         extent, entry = ffi.new("struct pool_extent *"), ffi.new("struct pool_entry *")
         before, removals = name in self.history.live, self.history.removals
-        result = self._call(
+        result = self.call(
             lib.pool_model_find,
             name.encode(),
             extent,
@@ -200,19 +203,19 @@ class Host:
         if found is None:
             return None
         extent, entry = found
-        held = self._call(lib.pool_model_hold, extent, expect=(lib.POOL_OK, lib.POOL_ABSENT))
+        held = self.call(lib.pool_model_hold, extent, expect=(lib.POOL_OK, lib.POOL_ABSENT))
         if held == lib.POOL_ABSENT:
             return None
         first = self._look(entry)
         pause()
         if self._look(entry) != first:
             raise WrongError(f"{name} changed while it was held")
-        self._call(lib.pool_model_let_go, extent)
+        self.call(lib.pool_model_let_go, extent)
         return first
 
     def _look(self, entry: object) -> bytes:
         into = ffi.new("char[]", entry.bytes)  # type: ignore[attr-defined]
-        self._call(lib.pool_model_look, entry.offset, into, entry.bytes)  # type: ignore[attr-defined]
+        self.call(lib.pool_model_look, entry.offset, into, entry.bytes)  # type: ignore[attr-defined]
         content = bytes(ffi.buffer(into))
         if content != self.history.contents.get(content[:8]):
             raise WrongError("what was read was never written")
@@ -228,12 +231,12 @@ class Host:
         if life_of(found[0]) not in self.history.removed:
             self.history.removed.add(life_of(found[0]))
             self.history.live.pop(name, None)
-        self._call(lib.pool_model_remove, found[0], expect=(lib.POOL_OK, lib.POOL_ABSENT))
+        self.call(lib.pool_model_remove, found[0], expect=(lib.POOL_OK, lib.POOL_ABSENT))
         self.history.removals += 1
 
     def collect(self) -> int:
         freed = ffi.new("uint32_t *")
-        self._call(lib.pool_model_collect, freed)
+        self.call(lib.pool_model_collect, freed)
         return int(freed[0])
 
     def states(self, host: int) -> list[int]:
@@ -241,7 +244,7 @@ class Host:
         entry = ffi.new("struct pool_entry *")
         found = []
         for number in range(self.pool.super.entries):
-            self._call(
+            self.call(
                 lib.pool_model_read_entry,
                 host,
                 number,
@@ -259,50 +262,3 @@ def life_of(extent: object) -> tuple[int, int, int]:
 def content_of(rng: random.Random) -> bytes:
     """Something that was never written before, of one to four lines or so."""
     return rng.randbytes(rng.choice((8, 40, 64, 130, 200)))
-
-
-def work(host: Host, rng: random.Random, steps: int, names: str = "abc") -> None:
-    """Random calls."""
-    for _ in range(steps):
-        name = rng.choice(names)
-        act = rng.random()
-        if act < 0.35:
-            host.publish(name, content_of(rng))
-        elif act < 0.7:
-            host.read(name, pause=host.collect if rng.random() < 0.5 else lambda: None)
-        elif act < 0.8:
-            host.remove(name)
-        elif act < 0.9:
-            host.states(rng.randrange(host.model.hosts))
-        else:
-            host.collect()
-
-
-def run_side_by_side(model: Model, *jobs: tuple[Host, Callable[[], None]]) -> None:
-    """Each host's job in a thread of its own; raises what one of them raised.
-
-    Once something went wrong, the others' jobs are stopped too.
-    """
-    errors: list[BaseException] = []
-
-    def run(host: Host, job: Callable[[], None]) -> None:
-        lib.pool_model_enter(model.raw, host.number)
-        try:
-            job()
-        except KilledError:
-            pass
-        except BaseException as error:
-            errors.append(error)
-            for other in range(model.hosts):
-                model.kill_after(other, 0, with_cache=False)
-        finally:
-            lib.pool_model_leave(model.raw, host.number)
-
-    lib.pool_model_expect(model.raw, len(jobs))
-    threads = [threading.Thread(target=run, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]

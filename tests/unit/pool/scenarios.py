@@ -11,15 +11,12 @@ from functools import partial
 
 from tiermem.native._pool_model import ffi, lib
 
-from tests.unit.pool.modelled import (
-    FREE,
-    Chances,
-    History,
-    Host,
-    KilledError,
-    Model,
-    WrongError,
-    content_of,
+from tests.unit.pool.area_scenarios import AREA_SCENARIOS
+from tests.unit.pool.modelled import FREE, Chances, Host, KilledError, Model, WrongError, content_of
+from tests.unit.pool.side_by_side import (
+    all_comes_back,
+    all_see,
+    open_hosts,
     run_side_by_side,
     work,
 )
@@ -27,39 +24,10 @@ from tests.unit.pool.modelled import (
 Scenario = Callable[[int, int], Model]
 
 
-def _open(model: Model) -> list[Host]:
-    history = History()
-    hosts = [Host(model, number, history) for number in range(model.hosts)]
-    for host in hosts:
-        host.begin()
-    return hosts
-
-
-def _all_see(hosts: list[Host]) -> None:
-    """What was acknowledged is there, for everybody."""
-    for host in hosts:
-        for name, content in host.history.live.items():
-            if host.read(name) != content:
-                raise WrongError(f"host {host.number} reads another {name}")
-
-
-def _all_comes_back(hosts: list[Host], names: str = "abc") -> None:
-    """Once all names are removed, no entry is left, for whoever looks."""
-    for name in names:
-        hosts[-1].remove(name)
-    for host in (*hosts, *hosts):
-        host.collect()
-    for owner in hosts:
-        for looker in hosts:
-            states = looker.states(owner.number)
-            if states != [FREE] * len(states):
-                raise WrongError(f"host {looker.number} sees host {owner.number} leak: {states}")
-
-
 def working(seed: int, left_out: int = 0) -> Model:
     """Two hosts publish, read, remove and collect at random."""
     model = Model(seed=seed, left_out=left_out)
-    hosts = _open(model)
+    hosts = open_hosts(model)
     run_side_by_side(
         model,
         *(
@@ -67,8 +35,8 @@ def working(seed: int, left_out: int = 0) -> Model:
             for host in hosts
         ),
     )
-    _all_see(hosts)
-    _all_comes_back(hosts)
+    all_see(hosts)
+    all_comes_back(hosts)
     return model
 
 
@@ -76,7 +44,7 @@ def rebooting(seed: int, left_out: int = 0) -> Model:
     """One of two hosts is killed, by a power cut or as a process, and comes back."""
     rng = random.Random(seed)
     model = Model(seed=seed, left_out=left_out)
-    hosts = _open(model)
+    hosts = open_hosts(model)
     model.kill_after(1, rng.randrange(2000), with_cache=rng.random() < 0.5)
     # Names of its own, since a claim that its maker does not live to settle is waited for.
     run_side_by_side(
@@ -87,8 +55,8 @@ def rebooting(seed: int, left_out: int = 0) -> Model:
     model.revive(1)
     hosts[1] = Host(model, 1, hosts[0].history)
     hosts[1].begin()
-    _all_see(hosts[:1])
-    _all_comes_back(hosts)
+    all_see(hosts[:1])
+    all_comes_back(hosts)
     for beat in (seed + 5, seed + 6):
         hosts[1].beat(beat)
         if hosts[0].looks_at(hosts[1]) != (beat, hosts[1].name):
@@ -99,7 +67,7 @@ def rebooting(seed: int, left_out: int = 0) -> Model:
 def holding_and_rebooting(seed: int, left_out: int = 0) -> Model:
     """What a host held before it came back is not held any more, from the first moment on."""
     model = Model(seed=seed, left_out=left_out)
-    hosts = _open(model)
+    hosts = open_hosts(model)
     rng = random.Random(seed)
     for name in "abc":
         hosts[0].publish(name, content_of(rng))
@@ -123,7 +91,7 @@ def adopting(seed: int, left_out: int = 0) -> Model:
     rng = random.Random(seed)
     chances = Chances(turn=300, evict=rng.choice((0, 20)), settle=rng.choice((5, 100)))
     model = Model(seed=seed, left_out=left_out, chances=chances)
-    hosts = _open(model)
+    hosts = open_hosts(model)
     looks = rng.randrange(6)
     model.kill_after(1, rng.randrange(1500), with_cache=rng.random() < 0.3)
     run_side_by_side(
@@ -151,15 +119,15 @@ def adopting(seed: int, left_out: int = 0) -> Model:
             raise WrongError("what a dead host had begun is still there")
         run_side_by_side(model, (back, come_back))
     hosts[0].pool.dead_hosts = 0
-    _all_see([hosts[0], back])
-    _all_comes_back([hosts[0], back])
+    all_see([hosts[0], back])
+    all_comes_back([hosts[0], back])
     return model
 
 
 def adopted_while_cached(seed: int, left_out: int = 0) -> Model:
     """A process is killed, its host's cache is not, and another host cleans up meanwhile."""
     model = Model(seed=seed, left_out=left_out, chances=Chances(evict=0, settle=20))
-    hosts = _open(model)
+    hosts = open_hosts(model)
     rng = random.Random(seed)
     for name in "abc":
         hosts[1].publish(name, content_of(rng))
@@ -181,7 +149,7 @@ def formatting(seed: int, left_out: int = 0) -> Model:
         seed=seed, left_out=left_out, chances=Chances(settle=20, evict=rng.choice((0, 60)))
     )
     whole = int(lib.pool_model_accesses(model.raw, 0))
-    hosts = _open(model)
+    hosts = open_hosts(model)
     for name in "abc":
         hosts[0].publish(name, content_of(rng))
     is_cut = rng.random() < 0.7
@@ -207,7 +175,7 @@ def formatting(seed: int, left_out: int = 0) -> Model:
             if any(looker.states(host)):
                 raise WrongError("a new pool is not empty")
     else:
-        _all_see([looker])
+        all_see([looker])
     return model
 
 
@@ -216,7 +184,7 @@ def naming(seed: int, left_out: int = 0) -> Model:
     model = Model(
         seed=seed, left_out=left_out, chances=Chances(evict=250, settle=10, turn=400), entries=1
     )
-    hosts = _open(model)
+    hosts = open_hosts(model)
     rng = random.Random(seed)
     turn = {"name": "", "number": 0}
 
@@ -254,6 +222,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     adopted_while_cached,
     formatting,
     naming,
+    *AREA_SCENARIOS,
 )
 
 

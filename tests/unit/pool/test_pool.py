@@ -161,7 +161,7 @@ def test_a_full_share_says_so_and_loses_nothing(opened: Opener) -> None:
         assert bytes(extent.view()) == b"1"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 3 * MIB), st.booleans()), max_size=24))
 def test_extents_never_overlap_and_space_is_used_again(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool]]

@@ -150,7 +150,7 @@ def test_a_refused_change_is_one_line(key: str, value: str, line: str) -> None:
 VALUES = st.integers() | st.text(max_size=8) | st.lists(st.integers(), max_size=2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=8), VALUES, max_size=4))
 def test_whatever_is_given_it_is_a_model_or_one_line(values: dict[str, object]) -> None:
     try:
@@ -159,7 +159,7 @@ def test_whatever_is_given_it_is_a_model_or_one_line(values: dict[str, object]) 
         assert len(str(error).splitlines()) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text())
 def test_any_text_is_a_value_or_refused(text: str) -> None:
     try:

@@ -17,7 +17,7 @@ BASE = 0x39_0000_0000
 BYTES = 64 << 20
 OFF = TrackerConfig(enabled=False)
 
-few_examples = settings(max_examples=25, deadline=None)
+few_examples = settings(max_examples=25)
 """An example asks the C hundreds of times; a few of them are plenty."""
 
 

@@ -31,7 +31,7 @@ def promoted(seen: Any) -> int:
 @pytest.fixture(scope="module")
 def default_run(tracked: Guest) -> Any:
     """One run from slow memory until it has settled."""
-    return run(tracked, MOST_S, *PATIENT)
+    return run(tracked, MOST_S, *PATIENT, "--explain")
 
 
 def test_hot_pages_go_up_and_cold_pages_stay(default_run: Any) -> None:

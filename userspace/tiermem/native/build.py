@@ -42,6 +42,7 @@ EXTENSIONS = (
     "pool",
     "pool_model",
     "fork",
+    "channel",
     "channel_model",
     "channel_ladder",
     "net",

@@ -96,11 +96,17 @@ int channel_open_receiver(struct channel_receiver *receiver, struct channel_memo
 static uint32_t room(struct channel_sender *sender, uint32_t wanted)
 {
 	const uint32_t slots = sender->slots;
+	uint64_t consumed;
 
 	if (slots - (sender->next - sender->consumed) < wanted) {
 		channel_invalidate(sender->memory, CHANNEL_CONSUMED_AT);
 		channel_fence(sender->memory);
-		sender->consumed = channel_load(sender->memory, CHANNEL_CONSUMED_AT);
+		consumed = channel_load(sender->memory, CHANNEL_CONSUMED_AT);
+		/* More than was sent, or less than was said before: of no honest receiver. */
+		if (sender->next - consumed <= sender->next - sender->consumed)
+			sender->consumed = consumed;
+		else
+			sender->refused++;
 	}
 	return slots - (uint32_t)(sender->next - sender->consumed);
 }

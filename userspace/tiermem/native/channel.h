@@ -25,6 +25,7 @@ struct channel_sender {
 	uint64_t next;		/* messages sent so far */
 	uint64_t consumed;	/* as last read: the receiver may be further */
 	uint64_t unflushed_at;	/* the line being filled, 0: none */
+	uint64_t refused;	/* counts of the receiver that cannot be right */
 };
 
 struct channel_receiver {

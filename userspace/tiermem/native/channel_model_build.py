@@ -10,6 +10,8 @@ from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
 from tiermem.native.pool_model_build import MODELS
 
+SOURCES = ("channel.c", "channel_model.c", "channel_trials.c")
+
 
 def ffi(root: Path) -> cffi.FFI:
     """Describes `_channel_model`; `root` is the checkout."""
@@ -20,7 +22,7 @@ def ffi(root: Path) -> cffi.FFI:
         "_channel_model",
         '#include "channel_model.h"',
         sources=[
-            *(str(folder / name) for name in ("channel.c", "channel_model.c")),
+            *(str(folder / name) for name in SOURCES),
             str(root / MODELS / "incoherent.c"),
         ],
         include_dirs=[str(folder), str(root / MODELS)],

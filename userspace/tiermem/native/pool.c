@@ -43,19 +43,11 @@ static void store_magic(struct pool_memory *memory, uint64_t magic)
 	pool_fence(memory);
 }
 
-static void stream_zeros(struct pool_memory *memory, uint64_t at, uint64_t end)
-{
-	static const uint8_t zeros[POOL_PAGE_BYTES];
-
-	for (; at < end; at += sizeof(zeros))
-		pool_stream(memory, at, zeros, end - at < sizeof(zeros) ? end - at : sizeof(zeros));
-}
-
 void pool_format(struct pool_memory *memory, const struct pool_super *super)
 {
 	/* A pool that was here must not be found while it is half overwritten. */
 	store_magic(memory, 0);
-	stream_zeros(memory, super->area_at, super->area_at + super->hosts * super->area_bytes);
+	pool_stream_zeros(memory, super->area_at, super->area_at + super->hosts * super->area_bytes);
 	pool_stream(memory, sizeof(super->magic), (const uint8_t *)super + sizeof(super->magic),
 		    sizeof(*super) - sizeof(super->magic));
 	pool_fence(memory);
@@ -132,7 +124,7 @@ static void drop_references(struct pool *pool)
 	const uint64_t begin = pool_reference_at(&pool->super, pool->host, 0, 0);
 	const uint64_t end = pool_reference_at(&pool->super, pool->host, pool->super.hosts, 0);
 
-	stream_zeros(pool->memory, begin, end);
+	pool_stream_zeros(pool->memory, begin, end);
 	pool_fence(pool->memory);
 }
 
@@ -165,6 +157,8 @@ int pool_begin(struct pool *pool, const char *name)
 	store_host_word(pool, offsetof(struct pool_host, adopts), 0);
 	store_name(pool, name);
 	drop_unfinished(pool, pool->host);
+	/* While they are held nobody else has the space: the last moment for what was stored. */
+	pool_forget_held_areas(pool);
 	drop_references(pool);
 	return POOL_OK;
 }

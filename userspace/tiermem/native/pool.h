@@ -3,8 +3,8 @@
  * The pool: extents of memory shared by hosts whose caches are not coherent.
  *
  * An extent is reserved in its host's own share, filled, and published under a
- * name; from then on it does not change. Any host may find it, hold it, and wish it
- * away; its owner gives the space back when no living host holds it.
+ * name; from then on it does not change, unless it is an area. Any host may find it,
+ * hold it, and wish it away; its owner gives the space back when no living host holds it.
  *
  * No call here waits, locks or allocates for longer than it runs. One host's calls
  * must not overlap (the caller has a lock for that, which need not reach other
@@ -88,6 +88,19 @@ int pool_reserve(struct pool *pool, uint64_t bytes, uint64_t holder, struct pool
 int pool_claim(struct pool *pool, const struct pool_extent *extent, const char *name,
 	       uint32_t checksum, uint64_t kind, uint64_t created_ns);
 int pool_settle(struct pool *pool, const struct pool_extent *extent);
+
+/*
+ * An area is an extent that hosts go on writing to: cleared while it is reserved, then
+ * claimed as POOL_KIND_AREA. A host forgets it once it holds it, for what its cache has
+ * from before, and again before it lets it go: a line that it stored to must not go to
+ * memory when the space is another's.
+ */
+
+/* Fills a reserved extent with zeros; they are in memory when pool_claim returns. */
+int pool_clear(struct pool *pool, const struct pool_extent *extent);
+
+/* What this host stored there is in memory, and what it loads next is from there. */
+void pool_forget(struct pool *pool, uint64_t offset, uint64_t bytes);
 
 /* Gives up an extent that was not published. */
 int pool_withdraw(struct pool *pool, const struct pool_extent *extent);

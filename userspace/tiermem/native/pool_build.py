@@ -11,7 +11,7 @@ from tiermem.native.cdef import declarations
 FOLDER = "userspace/tiermem/native"
 HEADERS = ("pool_layout.h", "pool.h", "pool_copy.h", "pool_mapping.h")
 COPIES = ("pool_copy.c", "line_instructions.c")
-PROTOCOL = ("pool.c", "pool_entries.c", "pool_references.c")
+PROTOCOL = ("pool.c", "pool_entries.c", "pool_references.c", "pool_areas.c")
 COMPILE_ARGS = ("-std=gnu99", "-O2", "-flto", "-Wall", "-Wextra")
 
 

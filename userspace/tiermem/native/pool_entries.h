@@ -31,6 +31,12 @@ uint64_t pool_commit_of(struct pool *pool, uint32_t host, uint32_t entry);
 void pool_commit(struct pool *pool, uint32_t host, uint32_t entry, uint64_t generation,
 		 enum pool_state state);
 
+/* Zeros past the cache, with the next fence. */
+void pool_stream_zeros(struct pool_memory *memory, uint64_t at, uint64_t end);
+
+/* pool_forget for each area that this host holds. */
+void pool_forget_held_areas(struct pool *pool);
+
 /* CRC-32C of what an entry says for good. */
 uint32_t pool_entry_sum(const struct pool_entry *entry, uint64_t generation);
 

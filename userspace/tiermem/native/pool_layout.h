@@ -4,7 +4,8 @@
  *
  * Hosts that share a pool do not see each other's caches. So every cache line has
  * one host that may write it: the superblock nobody after the pool was made, an
- * area its host, data the host whose share it is in. What a line says must be
+ * area its host, data the host whose share it is in (of areas, POOL_KIND_AREA, their
+ * users say who). What a line says must be
  * written back before another host can see it, and be invalidated there before it
  * is read again (pool_memory.h).
  *
@@ -80,12 +81,17 @@ struct pool_entry {
 	uint64_t bytes;		/* as asked for; space is taken in whole pages */
 	uint64_t holder;	/* who fills it: an identity within its host */
 	uint64_t created_ns;	/* since 1970 */
-	uint32_t checksum;	/* CRC-32C of the data */
+	uint32_t checksum;	/* CRC-32C of the data; of an area 0 */
 	uint32_t entry_checksum;	/* of what does not change once it is published */
-	uint64_t kind;		/* the client's: what is in it */
+	uint64_t kind;		/* the client's: what is in it; or POOL_KIND_AREA */
 	uint64_t name_hash;	/* CRC-32C of the name, so that most names need not be read */
 	char name[128];
 	uint64_t reserved_lines[8];
+};
+
+/* Kinds are the clients', but for this one. */
+enum pool_kind {
+	POOL_KIND_AREA = 0x41455241,	/* "AREA": hosts go on writing to it; no checksum of data */
 };
 
 /* A reference: generation << 24 | wish << 23 | count. */

@@ -54,6 +54,7 @@ int pool_model_read_host(struct pool *pool, uint32_t host, struct pool_host *int
 int pool_model_reserve(struct pool *pool, uint64_t bytes, uint64_t holder,
 		       struct pool_extent *extent, uint64_t *offset);
 int pool_model_fill(struct pool *pool, uint64_t offset, const void *data, uint64_t bytes);
+int pool_model_clear(struct pool *pool, const struct pool_extent *extent);
 int pool_model_claim(struct pool *pool, const struct pool_extent *extent, const char *name,
 		     uint32_t checksum, uint64_t kind, uint64_t created_ns);
 int pool_model_settle(struct pool *pool, const struct pool_extent *extent);
@@ -64,6 +65,10 @@ int pool_model_hold(struct pool *pool, const struct pool_extent *extent);
 int pool_model_let_go(struct pool *pool, const struct pool_extent *extent);
 /* Invalidates the range, as a client does before it reads an extent, and reads it. */
 int pool_model_look(struct pool *pool, uint64_t offset, void *into, uint64_t bytes);
+int pool_model_forget(struct pool *pool, uint64_t offset, uint64_t bytes);
+/* A user's accesses to an area: plain, by way of the cache. */
+int pool_model_store_word(struct pool *pool, uint64_t offset, uint64_t value);
+int pool_model_load_word(struct pool *pool, uint64_t offset, uint64_t *value);
 int pool_model_remove(struct pool *pool, const struct pool_extent *extent);
 int pool_model_collect(struct pool *pool, uint32_t *freed);
 int pool_model_adopt(struct pool *pool, uint32_t dead, uint32_t *freed);

@@ -10,6 +10,7 @@ from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, COPIES, FOLDER, PROTOCOL
 
 MODELS = "fpga_models/hosts"
+MODEL = ("pool_model.c", "pool_model_calls.c")
 
 
 def ffi(root: Path) -> cffi.FFI:
@@ -22,7 +23,7 @@ def ffi(root: Path) -> cffi.FFI:
         "_pool_model",
         "\n".join(f'#include "{header.name}"' for header in headers),
         sources=[
-            *(str(root / FOLDER / name) for name in (*PROTOCOL, *COPIES, "pool_model.c")),
+            *(str(root / FOLDER / name) for name in (*PROTOCOL, *COPIES, *MODEL)),
             str(root / MODELS / "incoherent.c"),
         ],
         include_dirs=[str(root / FOLDER), str(root / MODELS)],

@@ -218,7 +218,7 @@ def test_an_unknown_function_is_named_with_those_there_are() -> None:
     run(main())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

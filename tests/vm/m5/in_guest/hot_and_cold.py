@@ -1,17 +1,18 @@
 """A process whose memory begins on the slow node: a few pages hot, most cold, and the daemon.
 
-    python3 hot_and_cold.py SECONDS [--kill] [--probes] [--together] [KEY=VALUE…]
+    python3 hot_and_cold.py SECONDS [--kill] [--probes] [--together] [--explain] [KEY=VALUE…]
 
 Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
 on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
 SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
-after, kernel switches before, while and after, the daemon's own status, its
-explanation of this process, its share of a CPU in the steady part, what the device
-was told before and in the end. Last, when the daemon only looks on, some hot pages
-go back to slow memory beside others that nobody reads, in frames that hot pages
-have left, and it explains again. With --kill
+after, kernel switches before, while and after, the daemon's own status, its share of a
+CPU in the steady part, what the device was told before and in the end. With --kill
 the daemon is killed and started again at first; with --probes it has a probe
 beside it that counts migrations; with --together the hot pages are neighbours.
+
+With --explain it also explains this process, and again when it only looks on, some hot
+pages have gone back to slow memory beside others that nobody reads, in frames that hot
+pages have left.
 """
 
 from __future__ import annotations
@@ -182,6 +183,19 @@ def nodes_of(explained: dict[str, Any]) -> list[int]:
     return nodes
 
 
+def explanations(client: LocalClient, memory: Memory) -> dict[str, Any]:
+    """Now, and again when some hot pages have gone back."""
+    first = explain(client)
+    # Out of its sight, for the first write to a page reads it, too.
+    client.post("/v1/set", {"key": "scope.pids", "value": "[1]"})
+    memory.fill_what_was_left()
+    time.sleep(UNSEEN_S)
+    client.post("/v1/set", {"key": "scope.pids", "value": "[]"})
+    read_for(memory, AGAIN_S)
+    again = explain(client)
+    return {"explained": first, "explained_again": again, "explained_on": nodes_of(again)}
+
+
 def main() -> None:
     """See the module."""
     seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if "=" in word]
@@ -211,16 +225,9 @@ def main() -> None:
             time.sleep(PROBE_PERIODS * float(PROBE_PERIOD_S))
         seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
         seen["status"] = client.get("/v1/status")
-        seen["explained"] = explain(client)
         seen["metrics"] = daemon.metrics()
-        # Out of its sight, for the first write to a page reads it, too.
-        client.post("/v1/set", {"key": "scope.pids", "value": "[1]"})
-        memory.fill_what_was_left()
-        time.sleep(UNSEEN_S)
-        client.post("/v1/set", {"key": "scope.pids", "value": "[]"})
-        read_for(memory, AGAIN_S)
-        seen["explained_again"] = explain(client)
-        seen["explained_on"] = nodes_of(seen["explained_again"])
+        if "--explain" in sys.argv:
+            seen |= explanations(client, memory)
         seen["exit"] = daemon.end(signal.SIGTERM)
         seen["socket_left"] = daemon.socket.exists()
         seen["log"] = daemon.log.read_text()

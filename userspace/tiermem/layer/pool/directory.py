@@ -25,6 +25,7 @@ from tiermem.native._pool import ffi, lib
 NAME_BYTES = int(lib.POOL_NAME_BYTES) - 1
 HOSTS_MAX = int(lib.POOL_HOSTS_MAX)
 ENTRIES_MAX = int(lib.POOL_ENTRIES_MAX)
+AREA_KIND = int(lib.POOL_KIND_AREA)
 
 
 class State(IntEnum):
@@ -51,6 +52,11 @@ class Entry:
     created_ns: int
     holder: int
     is_damaged: bool = False
+
+    @property
+    def is_area(self) -> bool:
+        """Whether hosts go on writing to it; `checksum` says nothing then."""
+        return self.kind == AREA_KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +201,15 @@ class Directory:
                 f"no room for {size} in one piece; remove extents, then `tiermem pool gc`"
             )
         return _extent_id(extent), int(offset[0])
+
+    def clear(self, extent: ExtentId) -> None:
+        """Fill space that was reserved with zeros; they are in memory after `claim`."""
+        if lib.pool_clear(self._pool, _c_extent(extent)) != lib.POOL_OK:
+            raise TiermemError(f"{self._path}: space to be cleared was taken back meanwhile")
+
+    def forget(self, entry: Entry) -> None:
+        """Have what this host stored there in memory, and its next loads be from there."""
+        lib.pool_forget(self._pool, entry.offset, entry.bytes)
 
     def claim(self, extent: ExtentId, name: str, checksum: int, kind: int, created_ns: int) -> None:
         """Announce the name of an extent that is filled."""

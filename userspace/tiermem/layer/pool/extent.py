@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tiermem.errors import DamagedError, NoSpaceError, TiermemError
-from tiermem.layer.pool.directory import Entry, check_name
+from tiermem.layer.pool.directory import AREA_KIND, Entry, check_name
 from tiermem.layer.pool.local import ExtentId
 from tiermem.native._pool import ffi, lib
 
@@ -54,13 +54,27 @@ class Draft:
 
     def publish(self, name: str, *, kind: int = 0) -> Entry:
         """Make it an extent that all hosts can find. NameTakenError where there is one."""
+        self._check(name)
+        if kind == AREA_KIND:
+            raise TiermemError(f"{name}: kind = {kind:#x} is that of areas: take another")
+        self._finish()
+        return self._settle(name, self._checksum, kind)
+
+    def publish_area(self, name: str) -> Entry:
+        """Make it an area of zeros, whatever it was filled with. NameTakenError."""
+        self._check(name)
+        self._pool.directory.clear(self.extent)
+        return self._settle(name, 0, AREA_KIND)
+
+    def _check(self, name: str) -> None:
         check_name(name)
         if not self._is_open:
             raise TiermemError(f"{name}: the draft was published or given back already")
-        self._finish()
+
+    def _settle(self, name: str, checksum: int, kind: int) -> Entry:
         directory = self._pool.directory
         with self._pool.alone():
-            directory.claim(self.extent, name, self._checksum, kind, time.time_ns())
+            directory.claim(self.extent, name, checksum, kind, time.time_ns())
         while True:
             with self._pool.alone():
                 self._pool.heed_the_dead()
@@ -78,7 +92,9 @@ class Draft:
         """Sum up what did not come through `append`, and have all of it in memory."""
         address = ffi.cast("uint8_t *", self._pool.address_of(self.offset))
         if self._is_viewed or self._filled < self.bytes:
-            lib.pool_copy_write_back(address, self.bytes)
+            # To be summed from memory: what is cached of space that was an area may be older.
+            lib.pool_copy_invalidate(address, self.bytes)
+            lib.pool_copy_fence()
             self._checksum = lib.pool_checksum(0, address, self.bytes)
         lib.pool_copy_fence()
 

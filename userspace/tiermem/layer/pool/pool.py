@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from tiermem.errors import DamagedError, MissingError, ProcessGoneError, TiermemError
+from tiermem.layer.pool.area import Area
 from tiermem.layer.pool.directory import Directory, Entry, State
 from tiermem.layer.pool.extent import Draft, Extent
 from tiermem.layer.pool.leases import LEASE_S, Heart, HostWatch
 from tiermem.layer.pool.local import ExtentId, LocalState, is_running, process_identity
 from tiermem.layer.pool.mapping import Mapping
-from tiermem.native._pool import ffi, lib
 
 _ADOPTION_S = 0.01
 
@@ -143,19 +143,11 @@ class Pool:
     def open(self, name: str, *, verify: bool = True) -> Extent:
         """Hold an extent to read it; MissingError where there is none, DamagedError where
         (with `verify`) its bytes are not those that were published."""
-        self._beat()
-        while True:
-            with self.alone():
-                entry = self.directory.find(name)
-                if entry is None:
-                    raise MissingError(f"{self.path}: has no extent {name!r}")
-                self._own.note_held(entry.extent)
-                if self.directory.hold(entry.extent):
-                    break
-                # Removed between the two; there may be another of that name by now.
-                self._own.note_let_go(entry.extent)
+        entry = self._hold(name, is_area=False)
         extent = Extent(self, entry)
-        self._forget_cached(entry)
+        if entry.extent.host != self.directory.host:
+            # What this host's caches have of that memory is older.
+            self.directory.forget(entry)
         if verify:
             try:
                 extent.verify()
@@ -164,12 +156,39 @@ class Pool:
                 raise
         return extent
 
-    def _forget_cached(self, entry: Entry) -> None:
-        """Another host wrote it: what this one's caches have of that memory is older."""
-        if entry.extent.host != self.directory.host:
-            address = ffi.cast("uint8_t *", self.address_of(entry.offset))
-            lib.pool_copy_invalidate(address, entry.bytes)
-            lib.pool_copy_fence()
+    def _hold(self, name: str, *, is_area: bool) -> Entry:
+        self._beat()
+        while True:
+            with self.alone():
+                entry = self.directory.find(name)
+                if entry is None:
+                    raise MissingError(f"{self.path}: has no extent {name!r}")
+                if entry.is_area != is_area:
+                    there = "an area" if entry.is_area else "an extent that does not change"
+                    call = "open_area" if entry.is_area else "open"
+                    raise TiermemError(f"{self.path}: {name!r} is {there}: {call}() opens it")
+                self._own.note_held(entry.extent)
+                if self.directory.hold(entry.extent):
+                    return entry
+                # Removed between the two; there may be another of that name by now.
+                self._own.note_let_go(entry.extent)
+
+    def create_area(self, name: str, size: int) -> Area:
+        """Make an area of zeros, for hosts to write to, and hold it. NoSpaceError, NameTakenError.
+
+        It is there until it is removed, and its memory as long as a living host holds it.
+        """
+        with self.reserve(size) as draft:
+            made = draft.publish_area(name)
+        area = self.open_area(name)
+        if area.entry.extent != made.extent:
+            area.close()
+            raise TiermemError(f"{name}: was removed as soon as it was published")
+        return area
+
+    def open_area(self, name: str) -> Area:
+        """Hold an area that some host has made. MissingError where there is none."""
+        return Area(self, self._hold(name, is_area=True))
 
     def hold_for(self, extent: ExtentId, pid: int) -> None:
         """Hold an extent, which this process holds, on behalf of another process of this
@@ -231,6 +250,9 @@ class Pool:
         held = self._own.held_by_living()
         for entry in self.directory.entries(unfinished=True):
             if self.directory.holds(entry.extent) != held[entry.extent]:
+                if entry.is_area and not entry.is_damaged:
+                    # What a process that is gone stored must not come when it is another's.
+                    self.directory.forget(entry)
                 self.directory.set_holds(entry.extent, held[entry.extent])
 
     def _beat(self) -> None:
