@@ -13,15 +13,10 @@
 #include "net_frame.h"
 #include "net_socket.h"
 
-void net_backend_flush(struct net_backend_link *link)
-{
-	link->counters.dropped_no_room += net_outbox_flush(&link->events);
-}
-
 int net_backend_can_deliver(struct net_backend_link *link)
 {
 	if (link->events.count == NET_BATCH)
-		net_backend_flush(link);
+		net_outbox_flush(&link->events);
 	return net_ring_room(&link->rx) && net_outbox_has_room(&link->events);
 }
 
@@ -76,9 +71,9 @@ static void receive(struct net_backend *backend, struct net_backend_link *link)
 		bytes += length;
 		/* The first does not wait for more, of which there may be none. */
 		if (!frames)
-			net_backend_flush(link);
+			net_outbox_flush(&link->events);
 	}
-	net_backend_flush(link);
+	net_outbox_flush(&link->events);
 }
 
 /* --- the rounds --- */
@@ -97,7 +92,7 @@ static int serve_frontends(struct net_backend *backend)
 
 		if (!link->is_open)
 			continue;
-		net_backend_flush(link);
+		net_outbox_flush(&link->events);
 		/* Without room frames wait in the socket, and are dropped there. */
 		socket->events = (short)((net_backend_can_deliver(link) ? POLLIN : 0) |
 					 (link->nic_is_full ? POLLOUT : 0));
@@ -234,6 +229,7 @@ struct net_counters net_backend_counters(struct net_backend *backend, uint32_t n
 
 		link->counters.dropped_waiting += net_socket_dropped(link->socket);
 		counters = link->counters;
+		counters.refused_messages += link->events.sender.refused;
 	}
 	net_thread_resume(&backend->thread);
 	return counters;

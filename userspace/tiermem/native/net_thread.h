@@ -10,11 +10,13 @@
 #ifndef TIERMEM_CDEF
 #include <pthread.h>
 #include <stdint.h>
+
+#include "channel_wait.h"
 #endif
 
 struct net_pace {
 	uint64_t spin_ns;		/* without work, before it sleeps */
-	uint64_t sleep_max_ns;		/* at once */
+	uint64_t sleep_max_ns;		/* at once, more than 0 */
 };
 
 #ifndef TIERMEM_CDEF
@@ -22,7 +24,7 @@ struct net_thread {
 	/* Does what there is to do, and may wait for devices so long; whether there was any. */
 	int (*round)(void *engine, uint64_t wait_ns);
 	void *engine;
-	struct net_pace pace;
+	struct channel_pace pace;
 	pthread_t thread;
 	pthread_mutex_t lock;		/* of all that the rounds work on */
 	unsigned int waiting;		/* threads for the lock */

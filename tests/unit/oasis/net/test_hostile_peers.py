@@ -149,6 +149,7 @@ def test_junk_all_over_the_link_of_a_frontend(world: World) -> None:
     host = world.host(SIZE)
     instance = world.instance(host)
     beside = world.instance(world.host())
+    assert host.file is not None
     noise = threading.Thread(target=scribble, args=(FileMemory(host.file),))
     noise.start()
     with raw_socket(instance.namespace, "eth0") as inside_it:

@@ -23,6 +23,7 @@ from tiermem.oasis.net import (
     BackendSettings,
     Frontend,
     LinkSize,
+    Memory,
     Pace,
     Tap,
     TapSettings,
@@ -36,6 +37,7 @@ READY_S = 5.0
 SO_RCVBUFFORCE = 33
 # Two threads that spin are all of a small machine.
 PACE = Pace(spin_us=50, sleep_max_us=200)
+SIZE = LinkSize(tx_bytes=1 << 20, rx_bytes=1 << 20)
 
 
 class FileMemory:
@@ -64,7 +66,7 @@ class Host:
 
     frontend: Frontend
     link: int
-    file: Path
+    file: Path | None = None
     instances: list[Instance] = field(default_factory=list)
 
 
@@ -75,6 +77,8 @@ class World:
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack, *, mtu: int = 1500) -> None:
         self.folder, self.stack, self.mtu = folder, stack, mtu
+        # What is to be there until all of the rest is gone.
+        self.under = stack.enter_context(contextlib.ExitStack())
         self.numbers = itertools.count(1)
         self.outside = self.namespace("out")
         self.backend_namespace = self.namespace("nic")
@@ -100,16 +104,21 @@ class World:
             inner.link("set", index=1, state="up")
         return full
 
-    def host(self, size: LinkSize | None = None, pace: Pace = PACE) -> Host:
+    def host(self, size: LinkSize = SIZE) -> Host:
         """A host with a link to the backend, and no instances."""
-        size = size or LinkSize(tx_bytes=1 << 20, rx_bytes=1 << 20)
         path = self.folder / f"link{next(self.numbers)}"
         path.write_bytes(bytes(size.bytes))
         here, there = FileMemory(path), FileMemory(path)
         make_link(there, size, GENERATION)
-        link = self.backend.add_link(there, GENERATION)
-        frontend = self.stack.enter_context(Frontend(here, GENERATION, pace))
-        return Host(frontend, link, path)
+        host = self.host_over(here, there, GENERATION)
+        host.file = path
+        return host
+
+    def host_over(self, here: Memory, there: Memory, generation: int) -> Host:
+        """The same, over a link that was made; `there` is as the backend's host has it."""
+        link = self.backend.add_link(there, generation)
+        frontend = self.stack.enter_context(Frontend(here, generation, PACE))
+        return Host(frontend, link)
 
     def instance(self, host: Host, *, mac: str | None = None) -> Instance:
         """An instance of that host, ready."""

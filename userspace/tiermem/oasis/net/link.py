@@ -11,12 +11,16 @@ from tiermem.native._net import ffi, lib
 from tiermem.service.config import Settings
 
 _SLOTS: int = lib.CHANNEL_SLOTS
+_RING_BYTES_MIN: int = lib.NET_RING_BYTES_MIN
 _RING_BYTES_MAX: int = lib.NET_RING_BYTES_MAX
 _RING_BYTES: int = 4 << 20
 
 
 class Memory(Protocol):
-    """Shared memory, mapped here: `bytes` from `address` on, a multiple of 4096."""
+    """Shared memory that is mapped here, as an area of the pool is.
+
+    It begins at a multiple of 4096.
+    """
 
     @property
     def address(self) -> int:
@@ -31,8 +35,8 @@ class LinkSize(Settings):
     """slots: of each channel, a power of two. tx_bytes, rx_bytes: of frames on their way."""
 
     slots: int = Field(default=_SLOTS, ge=8, le=1 << 20)
-    tx_bytes: int = Field(default=_RING_BYTES, le=_RING_BYTES_MAX)
-    rx_bytes: int = Field(default=_RING_BYTES, le=_RING_BYTES_MAX)
+    tx_bytes: int = Field(default=_RING_BYTES, ge=_RING_BYTES_MIN, le=_RING_BYTES_MAX)
+    rx_bytes: int = Field(default=_RING_BYTES, ge=_RING_BYTES_MIN, le=_RING_BYTES_MAX)
 
     @property
     def bytes(self) -> int:
@@ -41,8 +45,7 @@ class LinkSize(Settings):
         if not taken:
             raise TiermemError(
                 f"a link of {self.slots} slots and rings of {self.tx_bytes} and {self.rx_bytes} "
-                f"bytes: slots must be a power of two, rings multiples of {lib.NET_LINK_ALIGN} "
-                f"of at least {lib.NET_RING_BYTES_MIN}"
+                f"bytes: slots must be a power of two, rings multiples of {lib.NET_LINK_ALIGN}"
             )
         return taken
 
@@ -50,8 +53,8 @@ class LinkSize(Settings):
 def make_link(memory: Memory, size: LinkSize, generation: int) -> None:
     """An empty link at the begin of `memory`; neither side may have one open there.
 
-    generation: greater than that of any link that was there before, so that a side
-    which comes late does not take the old one for it. NoSpaceError where it does not fit.
+    generation: a number that no link there had before (an area has one), so that a side
+    which comes late does not take an old one for it. NoSpaceError where it does not fit.
     """
     if size.bytes > memory.bytes:
         raise NoSpaceError(f"a link takes {size.bytes} bytes, there are {memory.bytes}")
