@@ -37,7 +37,7 @@ static inline void net_inbox_take(struct net_inbox *inbox)
 	inbox->next++;
 }
 
-/* A frame for readv and writev: its head, copied here, and the rest, where it lies. */
+/* A frame for writev and sendmsg: its head, copied here, and the rest, where it lies. */
 struct net_received {
 	uint8_t head[NET_HEAD_BYTES];
 	struct iovec parts[2];
@@ -47,13 +47,14 @@ struct net_received {
 static inline int net_inbox_frame(const struct net_meaning *meaning, uint8_t *ring,
 				  uint64_t ring_bytes, struct net_received *received)
 {
-	uint8_t *const at = ring + meaning->offset;
 	size_t head = NET_HEAD_BYTES;
+	uint8_t *at;
 
 	if (meaning->length < NET_FRAME_BYTES_MIN || meaning->length > NET_FRAME_BYTES_MAX ||
 	    meaning->offset % CHANNEL_LINE_BYTES ||
 	    (uint64_t)meaning->offset + meaning->length > ring_bytes)
 		return -1;
+	at = ring + meaning->offset;
 	if (meaning->length < head)
 		head = meaning->length;
 	net_lines_drop(at, meaning->length);

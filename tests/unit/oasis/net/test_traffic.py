@@ -17,7 +17,8 @@ import pytest
 from pyroute2 import NetNS
 from tiermem.oasis.net.namespace import inside
 
-from tests.unit.oasis.net.world import World, run, socket_in
+from tests.unit.oasis.net.frames import until
+from tests.unit.oasis.net.world import NIC, World, run, socket_in
 
 SOAK_PACKETS = int(os.environ.get("TIERMEM_SOAK_PACKETS", "20000"))
 """How many the soak sends each way."""
@@ -160,6 +161,21 @@ def test_curl(world: World, tmp_path: Path) -> None:
         server.kill()
         server.wait()
     assert got.read_bytes() == (served / "file").read_bytes()
+
+
+@needs("ping")
+def test_a_nic_that_was_down_serves_on(world: World) -> None:
+    host = world.host()
+    instance = world.instance(host)
+    ping = ["ping", "-c", "2", "-i", "0.01", "-W", "2", world.outside_address]
+    with NetNS(world.backend_namespace) as back, socket_in(instance.namespace) as sender:
+        run(instance.namespace, ping)
+        (nic,) = back.link_lookup(ifname=NIC)
+        back.link("set", index=nic, state="down")
+        sender.sendto(b"lost", (world.outside_address, PORT))
+        assert until(lambda: world.backend.counters(host.link).dropped_by_device > 0)
+        back.link("set", index=nic, state="up")
+    assert " 0% packet loss" in run(instance.namespace, ping).stdout
 
 
 def test_soak_loses_no_packet(world: World) -> None:

@@ -89,7 +89,7 @@ class Frontend:
         return counters_of(lib.net_frontend_counters(self._native))
 
     def close(self) -> None:
-        """Stop. The TAPs stay open."""
+        """Stop. The TAPs stay open; the backend keeps their addresses until its link is removed."""
         lib.net_frontend_destroy(self._native)
 
     def __enter__(self) -> Self:
