@@ -24,6 +24,8 @@ SOAK_PACKETS = int(os.environ.get("TIERMEM_SOAK_PACKETS", "20000"))
 """How many the soak sends each way."""
 BURST = 64
 PORT = 5000
+IFA_F_NODAD = 0x02
+"""The address can be used at once: nobody is asked whether it is somebody else's."""
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -66,10 +68,9 @@ def test_ipv6_finds_its_neighbours(world: World) -> None:
     ):
         with inside(namespace):
             Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("0")
-            Path(f"/proc/sys/net/ipv6/conf/{interface}/accept_dad").write_text("0")
         with NetNS(namespace) as there:
             (index,) = there.link_lookup(ifname=interface)
-            there.addr("add", index=index, address=address, prefixlen=64)
+            there.addr("add", index=index, address=address, prefixlen=64, flags=IFA_F_NODAD)
     command = ["ping", "-c", "3", "-i", "0.01", "-W", "2"]
     assert " 0% packet loss" in run(instance.namespace, [*command, "fd00::1"]).stdout
     assert " 0% packet loss" in run(world.outside, [*command, "fd00::2"]).stdout
