@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "net_thread.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 /* A mutex alone would be taken again before anybody else wakes up. */
 static void let_others(struct net_thread *thread)
 {
+	const struct timespec moment = { 0, 10000 };
+
 	if (!__atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE))
 		return;
 	pthread_mutex_unlock(&thread->lock);
 	while (__atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE))
-		sched_yield();
+		nanosleep(&moment, NULL);
 	pthread_mutex_lock(&thread->lock);
 }
 
@@ -29,10 +31,9 @@ static void *run(void *argument)
 			channel_pace_busy(&thread->pace, channel_now_ns());
 			wait_ns = 0;
 		} else {
+			/* Without sched_yield between looks: since Linux 6.18 each one costs a
+			 * thread its slice, and it stands still for a second on a busy host. */
 			wait_ns = channel_pace_idle(&thread->pace, channel_now_ns());
-			/* Whoever else is to run on this processor may be who makes work. */
-			if (!wait_ns)
-				sched_yield();
 		}
 		let_others(thread);
 	}
