@@ -35,8 +35,7 @@ GENERATION = 1
 NIC = "nic0"
 READY_S = 5.0
 SO_RCVBUFFORCE = 33
-# Two threads that spin are all of a small machine.
-PACE = Pace(spin_us=50, sleep_max_us=200)
+PACE = Pace(sleep_max_us=200)
 SIZE = LinkSize(tx_bytes=1 << 20, rx_bytes=1 << 20)
 
 

@@ -13,11 +13,12 @@ from tiermem.service.config import Settings
 class Pace(Settings):
     """Without work it spins for `spin_us`, then sleeps, each time longer up to `sleep_max_us`.
 
-    What a thread that sleeps is asked for waits for so long at most, and a processor is
-    busy while it spins.
+    What a thread that sleeps is asked for waits for so long at most. To spin is for hosts
+    with a processor to spare for each such thread: elsewhere it keeps those who wait for
+    its frames from running.
     """
 
-    spin_us: int = Field(default=200, ge=0, le=10_000_000)
+    spin_us: int = Field(default=0, ge=0, le=10_000_000)
     sleep_max_us: int = Field(default=500, ge=10, le=100_000)
 
 
