@@ -196,7 +196,9 @@ def test_soak_loses_no_packet(world: World) -> None:
                 for number in burst:
                     sender.send(number.to_bytes(4, "big").ljust(next(sizes), b"\0"))
                 came = [int.from_bytes(sender.recv(2048)[:4], "big") for _ in burst]
-                assert came == list(burst)
+                # A veth has a queue for each processor: what is sent by a thread, or a
+                # program, that moves to another may overtake.
+                assert sorted(came) == list(burst)
         finally:
             stop.set()
             echoing.join()
