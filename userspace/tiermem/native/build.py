@@ -47,6 +47,7 @@ EXTENSIONS = (
     "channel_ladder",
     "allocator",
     "row_model",
+    "net",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")

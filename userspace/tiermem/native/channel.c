@@ -111,6 +111,11 @@ static uint32_t room(struct channel_sender *sender, uint32_t wanted)
 	return slots - (uint32_t)(sender->next - sender->consumed);
 }
 
+uint32_t channel_room(struct channel_sender *sender)
+{
+	return room(sender, 1);
+}
+
 static inline __attribute__((always_inline)) void
 put(struct channel_sender *sender, const uint64_t *messages, uint32_t count,
     const uint32_t slot_bytes)

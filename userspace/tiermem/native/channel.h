@@ -52,6 +52,9 @@ int channel_open_sender(struct channel_sender *sender, struct channel_memory *me
 int channel_open_receiver(struct channel_receiver *receiver, struct channel_memory *memory,
 			  uint64_t bytes, uint64_t generation);
 
+/* How many messages can be sent now: 0, or at least as many as the receiver told of. */
+uint32_t channel_room(struct channel_sender *sender);
+
 /*
  * Sends as many of `count` messages as there is room for; returns how many. The top
  * bit of a message's last word is the channel's. Full lines are on their way at once,

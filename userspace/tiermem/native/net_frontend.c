@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "net_frontend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net_frontend_end.h"
+
+enum { EVENTS_AT_ONCE = 64 };
+
+/* --- from the backend --- */
+
+static void deliver_to(struct net_frontend *frontend, uint32_t number,
+		       const struct net_received *received, uint32_t length)
+{
+	struct net_counters *const counters = &frontend->counters;
+
+	if (frontend->instances[number].state != NET_INSTANCE_READY) {
+		counters->dropped_nobody++;
+		return;
+	}
+	if (writev(frontend->taps[number].fd, received->parts, 2) < 0) {
+		counters->dropped_by_device++;
+		return;
+	}
+	counters->rx_frames++;
+	counters->rx_bytes += length;
+}
+
+static void deliver_to_all(struct net_frontend *frontend, const struct net_received *received,
+			   uint32_t length)
+{
+	const uint64_t source = net_frame_source(received->head);
+
+	for (uint32_t number = 0; number < frontend->used; number++) {
+		const struct net_frontend_instance *instance = &frontend->instances[number];
+
+		if (instance->state == NET_INSTANCE_READY && instance->mac != source)
+			deliver_to(frontend, number, received, length);
+	}
+}
+
+/* The kernel's copy into the instance's packet is the one that isolates: what the peer
+ * changes later is not seen, and nothing is decided by what lies in shared memory. */
+static int deliver(struct net_frontend *frontend, const struct net_meaning *meaning)
+{
+	struct net_received received;
+
+	if (meaning->instance >= NET_INSTANCES && meaning->instance != NET_EVERY_INSTANCE)
+		return -1;
+	if (net_inbox_frame(meaning, frontend->link.rx, frontend->link.rx_bytes, &received) < 0)
+		return -1;
+	if (meaning->instance == NET_EVERY_INSTANCE)
+		deliver_to_all(frontend, &received, meaning->length);
+	else
+		deliver_to(frontend, meaning->instance, &received, meaning->length);
+	frontend->owed = net_message_of_frame(NET_RETURN, 0, meaning->offset, meaning->length);
+	return 0;
+}
+
+static int handle(struct net_frontend *frontend, const struct net_meaning *meaning)
+{
+	switch (meaning->kind) {
+	case NET_FRAME:
+		return deliver(frontend, meaning);
+	case NET_SENT:
+		return net_ring_free(&frontend->tx, meaning->offset, meaning->length);
+	case NET_ADDED:
+	case NET_REFUSED:
+		return net_frontend_answered(frontend, meaning);
+	default:
+		return -1;
+	}
+}
+
+static int take_events(struct net_frontend *frontend)
+{
+	const struct net_message *message;
+	int taken = 0;
+
+	while (taken < EVENTS_AT_ONCE && (message = net_inbox_look(&frontend->events))) {
+		const struct net_meaning meaning = net_message_read(*message);
+
+		net_inbox_take(&frontend->events);
+		if (handle(frontend, &meaning) < 0)
+			frontend->counters.refused_messages++;
+		taken++;
+	}
+	if (frontend->owed.what && net_outbox_has_room(&frontend->requests)) {
+		net_outbox_add(&frontend->requests, frontend->owed);
+		frontend->owed.what = 0;
+	}
+	return taken;
+}
+
+/* --- to the backend --- */
+
+/* One frame straight into the ring; 0 where the TAP has none. */
+static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *into)
+{
+	const ssize_t length = read(frontend->taps[number].fd, into, NET_FRAME_BYTES_MAX);
+	struct net_counters *const counters = &frontend->counters;
+	enum net_verdict verdict;
+	uint32_t offset;
+
+	if (length <= 0)
+		return 0;
+	verdict = net_frame_check(into, (size_t)length, frontend->instances[number].mac);
+	if (verdict == NET_FRAME_GOOD) {
+		net_lines_write_back(into, (size_t)length);
+		offset = net_ring_put(&frontend->tx, (uint32_t)length);
+		net_outbox_add(&frontend->requests,
+			       net_message_of_frame(NET_SEND, number, offset, (uint32_t)length));
+		counters->tx_frames++;
+		counters->tx_bytes += (uint64_t)length;
+	} else if (verdict == NET_FRAME_SPOOFED) {
+		counters->dropped_spoofed++;
+	} else {
+		counters->dropped_malformed++;
+	}
+	return (int)length;
+}
+
+/* Frames of one TAP, as many as the peer should wait for. */
+static void read_tap(struct net_frontend *frontend, uint32_t number)
+{
+	int bytes = 0;
+
+	for (int frames = 0; frames < NET_BATCH && bytes < NET_FRAME_BYTES_MAX; frames++) {
+		uint8_t *const into = net_ring_room(&frontend->tx);
+		int length;
+
+		if (!into || !net_outbox_has_room(&frontend->requests))
+			break;
+		length = read_frame(frontend, number, into);
+		if (!length)
+			break;
+		bytes += length;
+		/* The first does not wait for more, of which there may be none. */
+		if (!frames)
+			net_outbox_flush(&frontend->requests);
+	}
+	net_outbox_flush(&frontend->requests);
+}
+
+static int serve_taps(struct net_frontend *frontend)
+{
+	int worked = 0;
+
+	for (uint32_t number = 0; number < frontend->used; number++) {
+		struct pollfd *const tap = &frontend->taps[number];
+
+		if (tap->revents & POLLIN) {
+			read_tap(frontend, number);
+			worked = 1;
+		} else if (tap->revents) {
+			/* Its interface went with its namespace: there is nothing to wait for. */
+			tap->fd = -1;
+		}
+	}
+	return worked;
+}
+
+static int round_of_work(void *engine, uint64_t wait_ns)
+{
+	struct net_frontend *const frontend = engine;
+	struct timespec wait = { 0, (long)wait_ns };
+	int worked, can_send;
+
+	worked = take_events(frontend);
+	net_frontend_announce(frontend);
+	net_outbox_flush(&frontend->requests);
+	if (worked)
+		wait.tv_nsec = 0;
+	/* Without room frames wait in the TAPs, which holds their senders back. */
+	can_send = net_ring_room(&frontend->tx) && net_outbox_has_room(&frontend->requests);
+	if (ppoll(frontend->taps, can_send ? frontend->used : 0, &wait, NULL) > 0)
+		worked |= serve_taps(frontend);
+	return worked;
+}
+
+/* --- control --- */
+
+struct net_frontend *net_frontend_create(void *base, uint64_t bytes, uint64_t generation,
+					 struct net_pace pace)
+{
+	struct net_frontend *frontend = calloc(1, sizeof(*frontend));
+
+	if (!frontend)
+		return NULL;
+	if (net_link_open(&frontend->link, base, bytes, generation) < 0 ||
+	    channel_open_sender(&frontend->requests.sender, &frontend->link.requests,
+				frontend->link.channel_bytes, generation) != CHANNEL_OK ||
+	    channel_open_receiver(&frontend->events.receiver, &frontend->link.events,
+				  frontend->link.channel_bytes, generation) != CHANNEL_OK) {
+		free(frontend);
+		errno = ENOENT;
+		return NULL;
+	}
+	frontend->tx = (struct net_ring){ .base = frontend->link.tx,
+					  .bytes = frontend->link.tx_bytes };
+	for (uint32_t number = 0; number < NET_INSTANCES; number++)
+		frontend->taps[number].fd = -1;
+	net_thread_init(&frontend->thread, round_of_work, frontend, pace);
+	return frontend;
+}
+
+int net_frontend_start(struct net_frontend *frontend)
+{
+	return net_thread_start(&frontend->thread);
+}
+
+void net_frontend_destroy(struct net_frontend *frontend)
+{
+	net_thread_stop(&frontend->thread);
+	free(frontend);
+}
+
+struct net_counters net_frontend_counters(struct net_frontend *frontend)
+{
+	struct net_counters counters;
+
+	net_thread_pause(&frontend->thread);
+	counters = frontend->counters;
+	counters.refused_messages += frontend->requests.sender.refused;
+	net_thread_resume(&frontend->thread);
+	return counters;
+}

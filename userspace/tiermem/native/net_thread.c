@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "net_thread.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+/* A mutex alone would be taken again before anybody else wakes up. */
+static void let_others(struct net_thread *thread)
+{
+	const struct timespec moment = { 0, 10000 };
+
+	if (!__atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE))
+		return;
+	pthread_mutex_unlock(&thread->lock);
+	while (__atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE))
+		nanosleep(&moment, NULL);
+	pthread_mutex_lock(&thread->lock);
+}
+
+static void *run(void *argument)
+{
+	struct net_thread *const thread = argument;
+	uint64_t wait_ns = 0;
+
+	/* Of a thread's usual slack of 50 us, a short sleep would be mostly slack. */
+	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+	pthread_mutex_lock(&thread->lock);
+	while (!__atomic_load_n(&thread->is_stopping, __ATOMIC_ACQUIRE)) {
+		if (thread->round(thread->engine, wait_ns)) {
+			channel_pace_busy(&thread->pace, channel_now_ns());
+			wait_ns = 0;
+		} else {
+			/* Without sched_yield between looks: since Linux 6.18 each one costs a
+			 * thread its slice, and it stands still for a second on a busy host. */
+			wait_ns = channel_pace_idle(&thread->pace, channel_now_ns());
+		}
+		let_others(thread);
+	}
+	pthread_mutex_unlock(&thread->lock);
+	return NULL;
+}
+
+void net_thread_init(struct net_thread *thread, int (*round)(void *engine, uint64_t wait_ns),
+		     void *engine, struct net_pace pace)
+{
+	*thread = (struct net_thread){ .round = round, .engine = engine };
+	channel_pace_begin(&thread->pace, pace.sleep_max_ns, channel_now_ns());
+	thread->pace.hard_ns = pace.spin_ns;
+	pthread_mutex_init(&thread->lock, NULL);
+}
+
+int net_thread_start(struct net_thread *thread)
+{
+	sigset_t all, before;
+	int error;
+
+	thread->is_stopping = 0;
+	/* Signals are for the threads of the program around this one. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&thread->thread, NULL, run, thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	thread->is_running = !error;
+	return error;
+}
+
+void net_thread_stop(struct net_thread *thread)
+{
+	if (!thread->is_running)
+		return;
+	__atomic_store_n(&thread->is_stopping, 1, __ATOMIC_RELEASE);
+	pthread_join(thread->thread, NULL);
+	thread->is_running = 0;
+}
+
+void net_thread_pause(struct net_thread *thread)
+{
+	__atomic_add_fetch(&thread->waiting, 1, __ATOMIC_ACQ_REL);
+	pthread_mutex_lock(&thread->lock);
+	__atomic_sub_fetch(&thread->waiting, 1, __ATOMIC_ACQ_REL);
+}
+
+void net_thread_resume(struct net_thread *thread)
+{
+	pthread_mutex_unlock(&thread->lock);
+}

@@ -1,0 +1,104 @@
+"""The side of a link where the instances are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from enum import IntEnum
+from types import TracebackType
+from typing import Self
+
+from tiermem.errors import KernelError, MissingError, TiermemError, TimeoutExpiredError
+from tiermem.native._net import ffi, lib
+from tiermem.oasis.net.counters import Counters, counters_of
+from tiermem.oasis.net.link import Memory
+from tiermem.oasis.net.mac import mac_text
+from tiermem.oasis.net.pace import Pace, native_pace
+from tiermem.oasis.net.tap import Tap
+
+_ASK_AGAIN_S = 0.001
+
+
+class InstanceState(IntEnum):
+    """Of an instance's number; see net_frontend.h."""
+
+    FREE = 0
+    ASKED = 1
+    READY = 2
+    REFUSED = 3
+    LEAVING = 4
+
+
+class Frontend:
+    """A thread that carries frames between TAPs and a link, until `close`."""
+
+    def __init__(self, memory: Memory, generation: int, pace: Pace | None = None) -> None:
+        """Open the link and start. MissingError where there is none of that generation.
+
+        Another thread of the same link must not be running. KernelError without a thread.
+        """
+        # Of all that native code has a pointer to, this must outlive it.
+        self._memory = memory
+        base = ffi.cast("void *", memory.address)
+        paced = native_pace(pace or Pace())
+        self._native = lib.net_frontend_create(base, memory.bytes, generation, paced)
+        if self._native == ffi.NULL:
+            raise MissingError(f"no link of generation {generation}: the backend has to make it")
+        error = lib.net_frontend_start(self._native)
+        if error:
+            lib.net_frontend_destroy(self._native)
+            raise KernelError("start the frontend's thread", error)
+
+    def add(self, tap: Tap) -> int:
+        """Serve the instance of that TAP; its number. It is served when it is READY.
+
+        TiermemError where its address is here already or no instance's, or with too many.
+        """
+        number = int(lib.net_frontend_add(self._native, tap.descriptor, tap.mac))
+        if number < 0:
+            why = {
+                errno.EEXIST: "its address is served here already",
+                errno.EINVAL: "its address is not one of a single host",
+                errno.ENOSPC: f"there are {lib.NET_INSTANCES} instances already",
+            }.get(ffi.errno, os.strerror(ffi.errno))
+            raise TiermemError(f"instance {tap.settings.name} ({mac_text(tap.mac)}): {why}")
+        return number
+
+    def remove(self, number: int) -> None:
+        """Not to be served any longer; its TAP may be closed then."""
+        if lib.net_frontend_remove(self._native, number) < 0:
+            raise TiermemError(f"instance {number}: there is none of that number")
+
+    def state(self, number: int) -> InstanceState:
+        """Where it stands with the backend."""
+        return InstanceState(lib.net_frontend_state(self._native, number))
+
+    def wait_ready(self, number: int, timeout_s: float) -> None:
+        """TiermemError where the backend refuses it; TimeoutExpiredError."""
+        end_s = time.monotonic() + timeout_s
+        while (state := self.state(number)) is not InstanceState.READY:
+            if state is not InstanceState.ASKED:
+                raise TiermemError(f"instance {number}: the backend refuses its address")
+            if time.monotonic() > end_s:
+                raise TimeoutExpiredError(f"instance {number}: no answer within {timeout_s} s")
+            time.sleep(_ASK_AGAIN_S)
+
+    def counters(self) -> Counters:
+        """Since it was opened."""
+        return counters_of(lib.net_frontend_counters(self._native))
+
+    def close(self) -> None:
+        """Stop. The TAPs stay open; the backend keeps their addresses until its link is removed."""
+        lib.net_frontend_destroy(self._native)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
