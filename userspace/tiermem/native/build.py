@@ -45,6 +45,7 @@ EXTENSIONS = (
     "channel",
     "channel_model",
     "channel_ladder",
+    "storage",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
