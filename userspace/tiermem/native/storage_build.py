@@ -30,6 +30,7 @@ SOURCES = (
     "storage_backend_link.c",
     "storage_backend.c",
     "storage_frontend.c",
+    "storage_results.c",
 )
 
 

@@ -1,46 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "storage_frontend.h"
+#include "storage_frontend_state.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <time.h>
 
 #include "buffer_lines.h"
 
-enum {
-	BATCH = 32,
-	WORDS = sizeof(struct storage_command) / sizeof(uint64_t),
-	TIMEOUT_LOOKS = 16,	/* for commands whose time is over, in that time */
-	NS_A_SECOND = 1000000000,
-};
-
-enum tag_state {
-	TAG_FREE,
-	TAG_HELD,	/* by the caller */
-	TAG_PENDING,
-	TAG_LOST,	/* failed, and the backend may still use its buffer */
-};
-
-struct tag {
-	enum tag_state state;
-	uint64_t begin_ns;
-	struct storage_command command;
-};
-
-struct storage_frontend {
-	struct storage_link link;
-	struct channel_sender commands;
-	struct channel_receiver completions;
-	struct channel_pace pace;
-	struct storage_frontend_counters counters;
-	uint64_t timeout_ns, looked_ns;
-	uint64_t serial;
-	uint32_t pending, lost, free;
-	struct tag tags[STORAGE_TAGS_MAX];
-	uint16_t free_tags[STORAGE_TAGS_MAX];
-};
+enum { WORDS = sizeof(struct storage_command) / sizeof(uint64_t) };
 
 static int open_link(struct storage_frontend *frontend, const struct storage_link *link)
 {
@@ -51,12 +17,6 @@ static int open_link(struct storage_frontend *frontend, const struct storage_lin
 				     link->channel_bytes, link->generation) == CHANNEL_OK &&
 	       frontend->commands.slot_bytes == CHANNEL_LARGE_BYTES &&
 	       frontend->completions.slot_bytes == CHANNEL_LARGE_BYTES;
-}
-
-static void free_tag(struct storage_frontend *frontend, uint32_t tag)
-{
-	frontend->tags[tag].state = TAG_FREE;
-	frontend->free_tags[frontend->free++] = (uint16_t)tag;
 }
 
 struct storage_frontend *storage_frontend_create(void *base, uint64_t bytes, uint64_t generation,
@@ -101,13 +61,6 @@ uint32_t storage_frontend_buffer_bytes(const struct storage_frontend *frontend)
 
 /* --- tags --- */
 
-static struct tag *find_tag(struct storage_frontend *frontend, uint32_t tag, enum tag_state state)
-{
-	if (tag >= frontend->link.tags || frontend->tags[tag].state != state)
-		return NULL;
-	return &frontend->tags[tag];
-}
-
 int storage_frontend_take_tag(struct storage_frontend *frontend)
 {
 	uint32_t tag;
@@ -139,7 +92,7 @@ static int has_data(uint8_t opcode)
 	return opcode == STORAGE_READ || opcode == STORAGE_WRITE;
 }
 
-static void send(struct storage_frontend *frontend, struct tag *tag, uint64_t now_ns)
+static void send(struct storage_frontend *frontend, struct storage_tag *tag, uint64_t now_ns)
 {
 	uint64_t words[WORDS];
 
@@ -161,7 +114,7 @@ static void send(struct storage_frontend *frontend, struct tag *tag, uint64_t no
 enum storage_submitted storage_frontend_submit(struct storage_frontend *frontend, uint32_t number,
 					       const struct storage_request *request)
 {
-	struct tag *const tag = find_tag(frontend, number, TAG_HELD);
+	struct storage_tag *const tag = find_tag(frontend, number, TAG_HELD);
 	const uint64_t bytes = (uint64_t)request->blocks * frontend->link.block_bytes;
 	const int is_data = has_data(request->opcode);
 
@@ -200,7 +153,7 @@ static void resubmit(struct storage_frontend *frontend, const uint8_t *old_buffe
 	const uint64_t now_ns = channel_now_ns();
 
 	for (uint32_t number = 0; number < frontend->link.tags; number++) {
-		struct tag *const tag = &frontend->tags[number];
+		struct storage_tag *const tag = &frontend->tags[number];
 		const uint8_t *const old = old_buffers +
 					   (uint64_t)number * frontend->link.buffer_bytes;
 
@@ -221,6 +174,8 @@ static void resubmit(struct storage_frontend *frontend, const uint8_t *old_buffe
 int storage_frontend_reconnect(struct storage_frontend *frontend, void *base, uint64_t bytes,
 			       uint64_t generation)
 {
+	const struct channel_receiver completions = frontend->completions;
+	const struct channel_sender commands = frontend->commands;
 	const struct storage_link old = frontend->link;
 	struct storage_link link;
 
@@ -234,137 +189,14 @@ int storage_frontend_reconnect(struct storage_frontend *frontend, void *base, ui
 		return -1;
 	}
 	if (!open_link(frontend, &link)) {
-		open_link(frontend, &old);
+		frontend->link = old;
+		frontend->commands = commands;
+		frontend->completions = completions;
 		errno = ENOENT;
 		return -1;
 	}
 	resubmit(frontend, old.buffers);
 	return 0;
-}
-
-/* --- results --- */
-
-/* Whether the completion is of a command that the caller waits for. */
-static int take_completion(struct storage_frontend *frontend,
-			   const struct storage_completion *completion)
-{
-	struct tag *tag = find_tag(frontend, completion->tag, TAG_PENDING);
-
-	if (!tag)
-		tag = find_tag(frontend, completion->tag, TAG_LOST);
-	if (!tag || completion->serial != tag->command.serial) {
-		frontend->counters.refused++;
-		return 0;
-	}
-	if (tag->state == TAG_LOST) {
-		frontend->lost--;
-		free_tag(frontend, completion->tag);
-		return 0;
-	}
-	tag->state = TAG_HELD;
-	frontend->pending--;
-	frontend->counters.completed++;
-	/* What was prefetched of the buffer meanwhile is not what was read. */
-	if (tag->command.opcode == STORAGE_READ)
-		buffer_drop(frontend->link.buffers + tag->command.buffer,
-			    (uint64_t)tag->command.blocks * frontend->link.block_bytes);
-	return 1;
-}
-
-/* That status is this end's own: the tag would not be given back. */
-static uint16_t backend_status(uint16_t status)
-{
-	return status == STORAGE_PATH_ERROR ? STORAGE_INTERNAL_ERROR : status;
-}
-
-static uint32_t take_completions(struct storage_frontend *frontend, struct storage_result *results,
-				 uint32_t most)
-{
-	struct storage_completion completions[BATCH];
-	uint64_t words[BATCH * WORDS];
-	uint32_t took, found = 0;
-
-	took = channel_receive(&frontend->completions, words, most < BATCH ? most : BATCH);
-	__builtin_memcpy(completions, words, took * sizeof(completions[0]));
-	for (uint32_t i = 0; i < took; i++) {
-		const struct storage_completion *const completion = &completions[i];
-
-		if (take_completion(frontend, completion))
-			results[found++] = (struct storage_result){
-				.tag = completion->tag,
-				.status = backend_status(completion->status),
-			};
-	}
-	return found;
-}
-
-static uint32_t take_timed_out(struct storage_frontend *frontend, struct storage_result *results,
-			       uint32_t most)
-{
-	const uint64_t now_ns = channel_now_ns();
-	uint32_t found = 0;
-
-	if (!frontend->timeout_ns || !frontend->pending ||
-	    now_ns - frontend->looked_ns < frontend->timeout_ns / TIMEOUT_LOOKS)
-		return 0;
-	for (uint32_t number = 0; number < frontend->link.tags && found < most; number++) {
-		struct tag *const tag = &frontend->tags[number];
-
-		if (tag->state != TAG_PENDING || now_ns - tag->begin_ns < frontend->timeout_ns)
-			continue;
-		tag->state = TAG_LOST;
-		frontend->lost++;
-		frontend->pending--;
-		frontend->counters.timed_out++;
-		results[found++] = (struct storage_result){
-			.tag = (uint16_t)number, .status = STORAGE_PATH_ERROR,
-		};
-	}
-	if (found < most)
-		frontend->looked_ns = now_ns;
-	return found;
-}
-
-uint32_t storage_frontend_poll(struct storage_frontend *frontend, struct storage_result *results,
-			       uint32_t most)
-{
-	const uint32_t found = take_completions(frontend, results, most);
-
-	return found ? found : take_timed_out(frontend, results, most);
-}
-
-static void sleep_for(uint64_t sleep_ns)
-{
-	const struct timespec time = {
-		.tv_sec = (time_t)(sleep_ns / NS_A_SECOND),
-		.tv_nsec = (long)(sleep_ns % NS_A_SECOND),
-	};
-
-	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-	nanosleep(&time, NULL);
-}
-
-uint32_t storage_frontend_wait(struct storage_frontend *frontend, struct storage_result *results,
-			       uint32_t most, uint64_t timeout_ns)
-{
-	const uint64_t begin_ns = channel_now_ns();
-	uint64_t now_ns = begin_ns, sleep_ns;
-	uint32_t found;
-
-	channel_pace_busy(&frontend->pace, now_ns);
-	for (;;) {
-		found = storage_frontend_poll(frontend, results, most);
-		if (found || now_ns - begin_ns >= timeout_ns)
-			return found;
-		sleep_ns = channel_pace_idle(&frontend->pace, now_ns);
-		if (sleep_ns > timeout_ns - (now_ns - begin_ns))
-			sleep_ns = timeout_ns - (now_ns - begin_ns);
-		if (sleep_ns)
-			sleep_for(sleep_ns);
-		else
-			sched_yield();
-		now_ns = channel_now_ns();
-	}
 }
 
 uint32_t storage_frontend_pending(const struct storage_frontend *frontend)
