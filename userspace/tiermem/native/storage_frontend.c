@@ -92,7 +92,7 @@ static int has_data(uint8_t opcode)
 	return opcode == STORAGE_READ || opcode == STORAGE_WRITE;
 }
 
-static void send(struct storage_frontend *frontend, struct storage_tag *tag, uint64_t now_ns)
+static void send_command(struct storage_frontend *frontend, struct storage_tag *tag, uint64_t now_ns)
 {
 	uint64_t words[WORDS];
 
@@ -136,7 +136,7 @@ enum storage_submitted storage_frontend_submit(struct storage_frontend *frontend
 	tag->state = TAG_PENDING;
 	frontend->pending++;
 	frontend->counters.submitted++;
-	send(frontend, tag, channel_now_ns());
+	send_command(frontend, tag, channel_now_ns());
 	return STORAGE_SUBMITTED;
 }
 
@@ -166,7 +166,7 @@ static void resubmit(struct storage_frontend *frontend, const uint8_t *old_buffe
 			if (tag->command.opcode == STORAGE_WRITE)
 				copy_buffer(frontend, old, number);
 			frontend->counters.resubmitted++;
-			send(frontend, tag, now_ns);
+			send_command(frontend, tag, now_ns);
 		}
 	}
 }

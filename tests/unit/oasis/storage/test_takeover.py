@@ -217,6 +217,18 @@ def test_commands_wait_for_the_next_backend_without_a_limit(hosts: Hosts) -> Non
             assert read(frontend, 3, 2) == b"w" * 2 * BLOCK
 
 
+def test_ends_that_were_closed_say_so(hosts: Hosts) -> None:
+    with hosts.link("link") as (ours, theirs):
+        frontend, backend = Frontend(ours), Backend(BackendSettings(path=hosts.disk))
+        for end in (frontend, backend):
+            end.close()
+            end.close()
+        with pytest.raises(TiermemError, match="closed"):
+            frontend.wait()
+        with pytest.raises(TiermemError, match="closed"):
+            backend.add_link(theirs)
+
+
 def test_links_come_and_go_while_commands_run(hosts: Hosts) -> None:
     half = DISK_BYTES // 2
     with hosts.link("busy") as (ours, theirs), Backend(BackendSettings(path=hosts.disk)) as backend:

@@ -80,6 +80,8 @@ class Backend:
         MissingError where there is none, NoSpaceError with too many, TiermemError where its
         blocks are smaller than the device's.
         """
+        if not self._thread.is_alive():
+            raise TiermemError(f"the backend of {self.settings.path}: was closed")
         address = ffi.cast("void *", area.address)
         number = int(
             lib.storage_backend_add_link(self._native, address, area.bytes, area.generation)

@@ -121,13 +121,13 @@ class Frontend:
             )
         if len(data) > self.buffer_bytes:
             raise self._too_large(size)
-        tag = int(lib.storage_frontend_take_tag(self._native))
+        tag = int(lib.storage_frontend_take_tag(self._end()))
         if tag < 0:
             raise NoSpaceError(f"all {self.tags} tags are in use")
-        ffi.memmove(lib.storage_frontend_buffer(self._native, tag), data, len(data))
-        submitted = lib.storage_frontend_submit(self._native, tag, _native_request(request))
+        ffi.memmove(lib.storage_frontend_buffer(self._end(), tag), data, len(data))
+        submitted = lib.storage_frontend_submit(self._end(), tag, _native_request(request))
         if submitted != lib.STORAGE_SUBMITTED:
-            lib.storage_frontend_release(self._native, tag)
+            lib.storage_frontend_release(self._end(), tag)
             if submitted == lib.STORAGE_TOO_LARGE:
                 raise self._too_large(size)
             raise TimeoutExpiredError("the backend owes answers to commands that were given up")
@@ -138,7 +138,7 @@ class Frontend:
         """What has completed, in the order in which it did; waits until there is something."""
         results = ffi.new("struct storage_result[]", self.tags)
         found = lib.storage_frontend_wait(
-            self._native, results, self.tags, max(0, int(timeout_s * 1e9))
+            self._end(), results, self.tags, max(0, int(timeout_s * 1e9))
         )
         return [self._completion(results[i].tag, results[i].status) for i in range(found)]
 
@@ -146,19 +146,19 @@ class Frontend:
         """Go on at another link of the same sizes, to another backend; what is pending is
         submitted there. The old area may be closed then. MissingError, TiermemError."""
         address = ffi.cast("void *", area.address)
-        if lib.storage_frontend_reconnect(self._native, address, area.bytes, area.generation) < 0:
+        if lib.storage_frontend_reconnect(self._end(), address, area.bytes, area.generation) < 0:
             raise _link_error(area, ffi.errno)
         self._area = area
 
     @property
     def pending(self) -> int:
         """How many commands wait for an answer."""
-        return int(lib.storage_frontend_pending(self._native))
+        return int(lib.storage_frontend_pending(self._end()))
 
     @property
     def counters(self) -> FrontendCounters:
         """Since it was made."""
-        found = lib.storage_frontend_counters(self._native)
+        found = lib.storage_frontend_counters(self._end())
         return FrontendCounters(
             found.submitted, found.completed, found.timed_out, found.resubmitted, found.refused
         )
@@ -174,11 +174,16 @@ class Frontend:
         known = _STATUSES.get(status, Status.INTERNAL_ERROR)
         data = b""
         if known == Status.OK and request.opcode == Opcode.READ:
-            buffer = lib.storage_frontend_buffer(self._native, tag)
+            buffer = lib.storage_frontend_buffer(self._end(), tag)
             data = bytes(ffi.buffer(buffer, request.blocks * self.block_bytes))
         if known != Status.PATH_ERROR:
-            lib.storage_frontend_release(self._native, tag)
+            lib.storage_frontend_release(self._end(), tag)
         return Completion(tag, known, data)
+
+    def _end(self) -> Any:
+        if self._native == ffi.NULL:
+            raise TiermemError(f"the link in {self._area.entry.name!r}: this end was closed")
+        return self._native
 
     def _too_large(self, size: int) -> TiermemError:
         return TiermemError(f"a command for {size} bytes: {self.buffer_bytes} are allowed")
