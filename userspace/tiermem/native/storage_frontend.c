@@ -92,7 +92,8 @@ static int has_data(uint8_t opcode)
 	return opcode == STORAGE_READ || opcode == STORAGE_WRITE;
 }
 
-static void send_command(struct storage_frontend *frontend, struct storage_tag *tag, uint64_t now_ns)
+static void send_command(struct storage_frontend *frontend, struct storage_tag *tag,
+			 uint64_t now_ns)
 {
 	uint64_t words[WORDS];
 

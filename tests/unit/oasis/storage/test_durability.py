@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiermem.oasis.storage.frontend import Opcode, Request, Status
+from tiermem.oasis.storage.frontend import Frontend, Opcode, Request, Status
 
 from tests.unit.oasis.storage.hosts import Hosts, run, write
 
@@ -55,13 +55,21 @@ def undurable(hosts: Hosts) -> Callable[[], int]:
     return lambda: undurable_pages(hosts.disk)
 
 
+def write_undurably(frontend: Frontend, blocks: int, undurable: Callable[[], int]) -> None:
+    """The first blocks; again where the kernel has just written some of them by itself."""
+    for _ in range(20):
+        for lba in range(blocks):
+            assert write(frontend, lba, b"x" * BLOCK) is Status.OK
+        if undurable() == blocks:
+            return
+    pytest.fail("what is written is durable at once")
+
+
 def test_what_completed_before_a_flush_is_durable_after_it(
     hosts: Hosts, undurable: Callable[[], int]
 ) -> None:
     with hosts.served(is_direct=False) as (frontend, _, _):
-        for lba in range(8):
-            assert write(frontend, lba, b"x" * BLOCK) is Status.OK
-        assert undurable() == 8
+        write_undurably(frontend, 8, undurable)
         assert run(frontend, Request(Opcode.FLUSH)).status is Status.OK
         assert undurable() == 0
 
@@ -70,10 +78,10 @@ def test_a_write_with_fua_is_durable_when_it_completes(
     hosts: Hosts, undurable: Callable[[], int]
 ) -> None:
     with hosts.served(is_direct=False) as (frontend, _, _):
-        assert write(frontend, 0, b"x" * BLOCK) is Status.OK
+        write_undurably(frontend, 1, undurable)
         done = run(frontend, Request(Opcode.WRITE, 8, 1, is_fua=True), b"y" * BLOCK)
         assert done.status is Status.OK
-        assert undurable() == 1
+        assert undurable() <= 1
 
 
 @pytest.mark.parametrize("opcode", [Opcode.WRITE_ZEROES, Opcode.DISCARD])
@@ -82,9 +90,8 @@ def test_zeroes_with_fua_are_durable_when_they_complete(
 ) -> None:
     """fallocate knows no FUA: a sync of the file follows it."""
     with hosts.served(is_direct=False) as (frontend, _, _):
-        assert write(frontend, 0, b"x" * BLOCK) is Status.OK
         assert run(frontend, Request(opcode, 4, 1)).status is Status.OK
-        assert undurable() == 1
+        write_undurably(frontend, 1, undurable)
         assert run(frontend, Request(opcode, 4, 1, is_fua=True)).status is Status.OK
         assert undurable() == 0
 
