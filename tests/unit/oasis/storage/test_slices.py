@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +101,31 @@ def test_a_slice_that_was_taken_away_can_be_anothers(hosts: Hosts) -> None:
         backend.add_slice(link, 1, Slice(BLOCK, BLOCK))
         assert write(frontend, 0, b"y" * BLOCK, number=1) is Status.OK
     assert hosts.disk.read_bytes()[: 2 * BLOCK] == bytes(BLOCK) + b"y" * BLOCK
+
+
+def test_what_is_in_flight_has_ended_when_a_slice_or_link_is_taken_away(hosts: Hosts) -> None:
+    """Writes with FUA take their time: some are in flight, some not taken yet."""
+    with hosts.served() as (frontend, backend, link):
+
+        def submit_all() -> None:
+            for lba in range(frontend.tags):
+                frontend.submit(Request(Opcode.WRITE, lba, 1, is_fua=True), b"x" * BLOCK)
+            while not backend.counters(link).completed:
+                time.sleep(0)
+
+        submit_all()
+        backend.remove_slice(link, 0)
+        ended = backend.counters(link).completed
+        statuses = []
+        while frontend.pending:
+            statuses += [done.status for done in frontend.wait(timeout_s=20)]
+        assert statuses.count(Status.OK) == backend.counters(link).completed == ended
+        assert statuses.count(Status.NO_SUCH_SLICE) == frontend.tags - ended
+
+        backend.add_slice(link, 0, Slice(0, DISK_BYTES))
+        submit_all()
+        backend.remove_link(link)
+        frontend.wait()
+        pending = frontend.pending
+        assert frontend.wait(timeout_s=0.1) == []
+        assert frontend.pending == pending
