@@ -103,29 +103,44 @@ def test_a_slice_that_was_taken_away_can_be_anothers(hosts: Hosts) -> None:
     assert hosts.disk.read_bytes()[: 2 * BLOCK] == bytes(BLOCK) + b"y" * BLOCK
 
 
-def test_what_is_in_flight_has_ended_when_a_slice_or_link_is_taken_away(hosts: Hosts) -> None:
-    """Writes with FUA take their time: some are in flight, some not taken yet."""
+def submit_slow_writes(frontend: Frontend) -> None:
+    """As many as there are tags; with FUA they take their time."""
+    for lba in range(frontend.tags):
+        frontend.submit(Request(Opcode.WRITE, lba, 1, is_fua=True), b"x" * BLOCK)
+
+
+MOMENTS_S = [0.0003 * step for step in range(15)]
+"""After which none, some or all of those are in flight."""
+
+
+def test_what_is_in_flight_has_ended_when_a_slice_is_taken_away(hosts: Hosts) -> None:
     with hosts.served() as (frontend, backend, link):
+        for moment_s in MOMENTS_S:
+            before = backend.counters(link).completed
+            submit_slow_writes(frontend)
+            time.sleep(moment_s)
+            backend.remove_slice(link, 0)
+            ended = backend.counters(link).completed
+            statuses = []
+            while frontend.pending:
+                statuses += [done.status for done in frontend.wait(timeout_s=20)]
+            assert backend.counters(link).completed == ended
+            assert statuses.count(Status.OK) == ended - before
+            assert statuses.count(Status.NO_SUCH_SLICE) == frontend.tags - (ended - before)
+            backend.add_slice(link, 0, Slice(0, DISK_BYTES))
 
-        def submit_all() -> None:
-            for lba in range(frontend.tags):
-                frontend.submit(Request(Opcode.WRITE, lba, 1, is_fua=True), b"x" * BLOCK)
-            while not backend.counters(link).completed:
-                time.sleep(0)
 
-        submit_all()
-        backend.remove_slice(link, 0)
-        ended = backend.counters(link).completed
-        statuses = []
-        while frontend.pending:
-            statuses += [done.status for done in frontend.wait(timeout_s=20)]
-        assert statuses.count(Status.OK) == backend.counters(link).completed == ended
-        assert statuses.count(Status.NO_SUCH_SLICE) == frontend.tags - ended
-
-        backend.add_slice(link, 0, Slice(0, DISK_BYTES))
-        submit_all()
-        backend.remove_link(link)
-        frontend.wait()
-        pending = frontend.pending
-        assert frontend.wait(timeout_s=0.1) == []
-        assert frontend.pending == pending
+def test_what_is_in_flight_has_ended_when_a_link_is_taken_away(hosts: Hosts) -> None:
+    with Backend(BackendSettings(path=hosts.disk)) as backend:
+        for moment_s in MOMENTS_S:
+            with hosts.link("link") as (ours, theirs), Frontend(ours) as frontend:
+                link = backend.add_link(theirs)
+                backend.add_slice(link, 0, Slice(0, DISK_BYTES))
+                submit_slow_writes(frontend)
+                time.sleep(moment_s)
+                backend.remove_link(link)
+                while frontend.wait():
+                    pass
+                pending = frontend.pending
+                assert frontend.wait(timeout_s=0.02) == []
+                assert frontend.pending == pending
