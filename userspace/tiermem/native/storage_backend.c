@@ -82,7 +82,8 @@ static uint32_t take_results(struct storage_backend *backend)
 	/* An operation may go on: there must be room for its next request. */
 	while (storage_ring_room(&backend->ring) &&
 	       storage_ring_take(&backend->ring, &user_data, &result)) {
-		struct storage_backend_link *const link = backend->links[user_data >> STORAGE_LINK_SHIFT];
+		struct storage_backend_link *const link =
+			backend->links[user_data >> STORAGE_LINK_SHIFT];
 		const uint32_t before = link->in_flight;
 
 		storage_backend_link_advance(link, &backend->ring, &backend->device,
