@@ -59,7 +59,7 @@ static uint32_t take_commands(struct storage_backend *backend)
 			backend->links[(backend->first + i) % STORAGE_LINKS_MAX];
 		uint32_t room = storage_ring_room(&backend->ring), before;
 
-		if (!link || link->is_leaving)
+		if (!link || !link->is_served)
 			continue;
 		if (room > IN_FLIGHT_MAX - backend->in_flight)
 			room = IN_FLIGHT_MAX - backend->in_flight;
@@ -151,7 +151,7 @@ void storage_backend_destroy(struct storage_backend *backend)
 {
 	for (uint32_t i = 0; i < STORAGE_LINKS_MAX; i++) {
 		if (backend->links[i])
-			backend->links[i]->is_leaving = 1;
+			backend->links[i]->is_served = 0;
 	}
 	while (backend->in_flight)
 		do_round(backend, DRAIN_NS);
@@ -198,6 +198,17 @@ int storage_backend_add_link(struct storage_backend *backend, void *base, uint64
 	return number < STORAGE_LINKS_MAX && backend->links[number] ? (int)number : -1;
 }
 
+void storage_backend_serve_link(struct storage_backend *backend, uint32_t number)
+{
+	struct storage_backend_link *link;
+
+	pause_rounds(backend);
+	link = find_link(backend, number);
+	if (link)
+		link->is_served = 1;
+	resume_rounds(backend);
+}
+
 int storage_backend_remove_link(struct storage_backend *backend, uint32_t number)
 {
 	struct storage_backend_link *link;
@@ -206,7 +217,7 @@ int storage_backend_remove_link(struct storage_backend *backend, uint32_t number
 	pause_rounds(backend);
 	link = find_link(backend, number);
 	if (link) {
-		link->is_leaving = 1;
+		link->is_served = 0;
 		is_gone = !link->in_flight;
 	}
 	if (link && is_gone) {

@@ -51,6 +51,9 @@ void storage_backend_destroy(struct storage_backend *backend);
  * STORAGE_LINKS_MAX. */
 int storage_backend_add_link(struct storage_backend *backend, void *base, uint64_t bytes,
 			     uint64_t generation);
+/* Takes its commands from now on: not before, since what a frontend has submitted again
+ * may lie there when the link is added, and means slices that are not added yet. */
+void storage_backend_serve_link(struct storage_backend *backend, uint32_t link);
 /* No command of it is taken after this; when storage_backend_remove_link returns 1, what
  * was in flight has ended and its memory is not used any more. 0: ask again. */
 int storage_backend_remove_link(struct storage_backend *backend, uint32_t link);

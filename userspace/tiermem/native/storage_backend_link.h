@@ -18,7 +18,7 @@ struct storage_backend_link {
 	struct storage_counters counters;
 	uint32_t number;
 	uint32_t in_flight, in_flight_of[STORAGE_SLICES_MAX];
-	int is_leaving;
+	int is_served;			/* its commands are taken */
 	int has_unflushed;		/* completions */
 	struct storage_operation operations[];	/* one a tag */
 };

@@ -21,7 +21,7 @@ def main(folder: Path, links: list[str]) -> None:
         areas = [stack.enter_context(pool.open_area(name)) for name in links[::3]]
         backend = stack.enter_context(Backend(BackendSettings(path=folder / "disk")))
         for area, offset_bytes, size in zip(areas, links[1::3], links[2::3], strict=True):
-            backend.add_slice(backend.add_link(area), 0, Slice(int(offset_bytes), int(size)))
+            backend.add_link(area, {0: Slice(int(offset_bytes), int(size))})
         print("ready", flush=True)
         sys.stdin.read()
 

@@ -54,8 +54,7 @@ class Hosts:
             Backend(settings) as backend,
             Frontend(ours, timeout_s=30) as frontend,
         ):
-            link = backend.add_link(theirs)
-            backend.add_slice(link, 0, Slice(0, DISK_BYTES))
+            link = backend.add_link(theirs, {0: Slice(0, DISK_BYTES)})
             yield frontend, backend, link
 
 

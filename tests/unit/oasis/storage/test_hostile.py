@@ -48,8 +48,7 @@ def by_hand(hosts: Hosts) -> Iterator[tuple[Sender, Receiver, Backend, int]]:
         Sender(ours, COMMANDS_AT) as sender,
         Receiver(ours, COMPLETIONS_AT) as receiver,
     ):
-        link = backend.add_link(theirs)
-        backend.add_slice(link, 0, Slice(16 * BLOCK, 16 * BLOCK))
+        link = backend.add_link(theirs, {0: Slice(16 * BLOCK, 16 * BLOCK)})
         yield sender, receiver, backend, link
 
 
@@ -141,7 +140,7 @@ def test_random_bytes_in_the_link_harm_nobody_else(
         module_hosts.served() as (frontend, backend, _),
         module_hosts.link("random") as (ours, theirs),
     ):
-        link = backend.add_link(theirs)
+        link = backend.add_link(theirs, {})
         backend.remove_slice(0, 0)
         backend.add_slice(0, 0, Slice(0, 4 * BLOCK))
         backend.add_slice(link, 0, Slice(4 * BLOCK, BLOCK))
@@ -191,8 +190,7 @@ def test_a_frontend_that_takes_no_completions_loses_only_its_own(hosts: Hosts) -
             assert time.monotonic() < deadline_s
         assert backend.counters(link).completions_lost == sent - room
         with hosts.link("other") as (ours, theirs), Frontend(ours) as frontend:
-            other = backend.add_link(theirs)
-            backend.add_slice(other, 0, Slice(0, BLOCK))
+            other = backend.add_link(theirs, {0: Slice(0, BLOCK)})
             assert write(frontend, 0, b"x" * BLOCK) is Status.OK
             backend.remove_link(other)
 
@@ -229,7 +227,7 @@ def check_that_nobody_opens(hosts: Hosts, area: Area) -> None:
     with pytest.raises(MissingError):
         Frontend(area)
     with Backend(BackendSettings(path=hosts.disk)) as backend, pytest.raises(MissingError):
-        backend.add_link(area)
+        backend.add_link(area, {})
 
 
 def test_a_header_that_does_not_hold_opens_nothing(hosts: Hosts) -> None:
@@ -256,7 +254,7 @@ def test_a_link_whose_blocks_are_smaller_than_the_devices_is_refused(hosts: Host
         if not backend.device.is_direct:
             pytest.skip("this file system has no way past its cache")
         with pytest.raises(TiermemError, match="must not be smaller"):
-            backend.add_link(theirs)
+            backend.add_link(theirs, {})
 
 
 def test_a_link_that_cannot_be_is_not_made(hosts: Hosts) -> None:

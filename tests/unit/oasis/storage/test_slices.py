@@ -55,7 +55,7 @@ def test_instances_write_where_their_slices_are(hosts: Hosts) -> None:
         Frontend(ours) as one,
         Frontend(our_second) as two,
     ):
-        first, second = backend.add_link(theirs), backend.add_link(their_second)
+        first, second = backend.add_link(theirs, {}), backend.add_link(their_second, {})
         backend.add_slice(first, 0, Slice(0, 4 * BLOCK))
         backend.add_slice(first, 5, Slice(8 * BLOCK, 2 * BLOCK))
         backend.add_slice(second, 0, Slice(4 * BLOCK, 4 * BLOCK))
@@ -84,14 +84,23 @@ def test_a_slice_that_is_read_only_is_read_only(hosts: Hosts) -> None:
         Backend(BackendSettings(path=hosts.disk)) as backend,
         Frontend(ours) as frontend,
     ):
-        link = backend.add_link(theirs)
-        backend.add_slice(link, 0, Slice(0, DISK_BYTES, is_read_only=True))
+        backend.add_link(theirs, {0: Slice(0, DISK_BYTES, is_read_only=True)})
         assert read(frontend, 0, 1) == b"z" * BLOCK
         assert write(frontend, 0, b"x" * BLOCK) is Status.WRITE_PROTECTED
         for opcode in (Opcode.DISCARD, Opcode.WRITE_ZEROES):
             assert run(frontend, Request(opcode, 0, 1)).status is Status.WRITE_PROTECTED
         assert run(frontend, Request(Opcode.FLUSH)).status is Status.OK
     assert hosts.disk.read_bytes() == b"z" * DISK_BYTES
+
+
+def test_a_link_with_a_slice_that_cannot_be_is_not_added(hosts: Hosts) -> None:
+    with hosts.served() as (_, backend, link), hosts.link("other") as (_, theirs):
+        backend.remove_slice(link, 0)
+        good, beyond = Slice(0, BLOCK), Slice(DISK_BYTES, BLOCK)
+        with pytest.raises(TiermemError, match="the device has"):
+            backend.add_link(theirs, {0: good, 1: beyond})
+        # Nothing of it is left: the first slice is free.
+        backend.add_slice(link, 0, good)
 
 
 def test_a_slice_that_was_taken_away_can_be_anothers(hosts: Hosts) -> None:
@@ -134,8 +143,7 @@ def test_what_is_in_flight_has_ended_when_a_link_is_taken_away(hosts: Hosts) -> 
     with Backend(BackendSettings(path=hosts.disk)) as backend:
         for moment_s in MOMENTS_S:
             with hosts.link("link") as (ours, theirs), Frontend(ours) as frontend:
-                link = backend.add_link(theirs)
-                backend.add_slice(link, 0, Slice(0, DISK_BYTES))
+                link = backend.add_link(theirs, {0: Slice(0, DISK_BYTES)})
                 submit_slow_writes(frontend)
                 time.sleep(moment_s)
                 backend.remove_link(link)

@@ -106,7 +106,7 @@ def test_nothing_acknowledged_is_lost_when_backends_are_killed(hosts: Hosts) -> 
         stack.enter_context(hosts.link("last"))
         last = stack.enter_context(hosts.back.open_area("last"))
         with Backend(BackendSettings(path=hosts.disk)) as backend:
-            backend.add_slice(backend.add_link(last), 0, Slice(0, DISK_BYTES))
+            backend.add_link(last, {0: Slice(0, DISK_BYTES)})
             writer.frontend.reconnect(last)
             while writer.frontend.pending:
                 assert writer.take(timeout_s=20)
@@ -141,9 +141,8 @@ def test_a_frontend_that_is_killed_leaves_the_others_served(hosts: Hosts) -> Non
         Backend(BackendSettings(path=hosts.disk)) as backend,
         Frontend(our_other) as other,
     ):
-        link = backend.add_link(theirs)
-        backend.add_slice(link, 0, Slice(0, half))
-        backend.add_slice(backend.add_link(their_other), 0, Slice(half, half))
+        link = backend.add_link(theirs, {0: Slice(0, half)})
+        backend.add_link(their_other, {0: Slice(half, half)})
         process = subprocess.Popen(
             [sys.executable, "-c", FRONTEND, str(hosts.folder)], stdout=subprocess.PIPE, text=True
         )
@@ -158,8 +157,7 @@ def test_a_frontend_that_is_killed_leaves_the_others_served(hosts: Hosts) -> Non
         backend.remove_link(link)
         # Its slice is another's when it comes back.
         with hosts.link("back") as (ours_again, theirs_again), Frontend(ours_again) as back:
-            again = backend.add_link(theirs_again)
-            backend.add_slice(again, 0, Slice(0, half))
+            again = backend.add_link(theirs_again, {0: Slice(0, half)})
             assert read(back, 0, 1) == b"g" * BLOCK
             backend.remove_link(again)
 
@@ -177,7 +175,7 @@ def test_a_command_of_a_silent_backend_fails_in_its_time(hosts: Hosts) -> None:
         with hosts.link("next") as (our_next, their_next):
             frontend.reconnect(our_next)
             with Backend(BackendSettings(path=hosts.disk)) as backend:
-                backend.add_slice(backend.add_link(their_next), 0, Slice(0, DISK_BYTES))
+                backend.add_link(their_next, {0: Slice(0, DISK_BYTES)})
                 assert write(frontend, 0, b"x" * BLOCK) is Status.OK
         assert frontend.counters.timed_out == 1
 
@@ -211,7 +209,7 @@ def test_commands_wait_for_the_next_backend_without_a_limit(hosts: Hosts) -> Non
             frontend.reconnect(ours)
         frontend.reconnect(our_second)
         with Backend(BackendSettings(path=hosts.disk)) as backend:
-            backend.add_slice(backend.add_link(their_second), 0, Slice(0, DISK_BYTES))
+            backend.add_link(their_second, {0: Slice(0, DISK_BYTES)})
             (done,) = frontend.wait(timeout_s=20)
             assert (done.tag, done.status) == (tag, Status.OK)
             assert read(frontend, 3, 2) == b"w" * 2 * BLOCK
@@ -226,13 +224,13 @@ def test_ends_that_were_closed_say_so(hosts: Hosts) -> None:
         with pytest.raises(TiermemError, match="closed"):
             frontend.wait()
         with pytest.raises(TiermemError, match="closed"):
-            backend.add_link(theirs)
+            backend.add_link(theirs, {})
 
 
 def test_links_come_and_go_while_commands_run(hosts: Hosts) -> None:
     half = DISK_BYTES // 2
     with hosts.link("busy") as (ours, theirs), Backend(BackendSettings(path=hosts.disk)) as backend:
-        backend.add_slice(backend.add_link(theirs), 0, Slice(0, half))
+        backend.add_link(theirs, {0: Slice(0, half)})
         is_over = threading.Event()
         writes = 0
 
@@ -248,8 +246,7 @@ def test_links_come_and_go_while_commands_run(hosts: Hosts) -> None:
         try:
             for number in range(5):
                 with hosts.link(f"short {number}") as (mine, its), Frontend(mine) as frontend:
-                    link = backend.add_link(its)
-                    backend.add_slice(link, 0, Slice(half, half))
+                    link = backend.add_link(its, {0: Slice(half, half)})
                     assert write(frontend, 0, bytes([number]) * BLOCK) is Status.OK
                     backend.remove_link(link)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -74,8 +74,11 @@ class Backend:
         self._thread = threading.Thread(target=lib.storage_backend_run, args=(self._native,))
         self._thread.start()
 
-    def add_link(self, area: Area) -> int:
+    def add_link(self, area: Area, slices: Mapping[int, Slice]) -> int:
         """Serve the frontend of the link in that area; the link's number.
+
+        slices: by number, as `add_slice`; a frontend that was connected anew has commands for
+        them in the link already.
 
         MissingError where there is none, NoSpaceError with too many, TiermemError where its
         blocks are smaller than the device's.
@@ -87,20 +90,17 @@ class Backend:
             lib.storage_backend_add_link(self._native, address, area.bytes, area.generation)
         )
         code = ffi.errno
-        if number >= 0:
-            self._links[number] = area
-            return number
-        name = area.entry.name
-        if code == errno.ENOENT:
-            raise MissingError(f"the link in {name!r}: there is none, it has to be made first")
-        if code == errno.EINVAL:
-            raise TiermemError(
-                f"the link in {name!r}: {self.settings.path} has blocks of "
-                f"{self.device.block_bytes} bytes; those of a link must not be smaller"
-            )
-        if code == errno.ENOSPC:
-            raise NoSpaceError(f"{self.settings.path}: has {lib.STORAGE_LINKS_MAX} links already")
-        raise KernelError(f"add the link in {name!r}", code)
+        if number < 0:
+            raise self._link_error(area, code)
+        self._links[number] = area
+        try:
+            for which, wanted in slices.items():
+                self.add_slice(number, which, wanted)
+        except TiermemError:
+            self.remove_link(number)
+            raise
+        lib.storage_backend_serve_link(self._native, number)
+        return number
 
     def remove_link(self, number: int, timeout_s: float = 60) -> None:
         """Take no more of its commands, and wait until those in flight have ended: its area
@@ -162,6 +162,19 @@ class Backend:
             lib.storage_backend_destroy(self._native)
             self.device.close()
             self._links.clear()
+
+    def _link_error(self, area: Area, code: int) -> TiermemError:
+        name = area.entry.name
+        if code == errno.ENOENT:
+            return MissingError(f"the link in {name!r}: there is none, it has to be made first")
+        if code == errno.EINVAL:
+            return TiermemError(
+                f"the link in {name!r}: {self.settings.path} has blocks of "
+                f"{self.device.block_bytes} bytes; those of a link must not be smaller"
+            )
+        if code == errno.ENOSPC:
+            return NoSpaceError(f"{self.settings.path}: has {lib.STORAGE_LINKS_MAX} links already")
+        return KernelError(f"add the link in {name!r}", code)
 
     def _check_link(self, number: int) -> None:
         if number not in self._links:
