@@ -48,6 +48,7 @@ EXTENSIONS = (
     "allocator",
     "row_model",
     "net",
+    "storage",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")

@@ -41,7 +41,7 @@ static void pass_on(struct net_backend *backend, struct net_backend_link *link, 
 		}
 		instance = owner->instance;
 	}
-	net_lines_write_back(at, length);
+	buffer_lines_write_back(at, length);
 	offset = net_ring_put(&link->rx, length);
 	net_outbox_add(&link->events, net_message_of_frame(NET_FRAME, instance, offset, length));
 	link->counters.rx_frames++;

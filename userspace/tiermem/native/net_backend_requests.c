@@ -58,7 +58,7 @@ static void deliver(struct net_backend_link *to, uint32_t instance,
 	into = net_ring_room(&to->rx);
 	memcpy(into, parts[0].iov_base, parts[0].iov_len);
 	memcpy(into + parts[0].iov_len, parts[1].iov_base, parts[1].iov_len);
-	net_lines_write_back(into, length);
+	buffer_lines_write_back(into, length);
 	offset = net_ring_put(&to->rx, length);
 	net_outbox_add(&to->events, net_message_of_frame(NET_FRAME, instance, offset, length));
 	to->counters.rx_frames++;

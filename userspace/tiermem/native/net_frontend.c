@@ -111,7 +111,7 @@ static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *i
 		return 0;
 	verdict = net_frame_check(into, (size_t)length, frontend->instances[number].mac);
 	if (verdict == NET_FRAME_GOOD) {
-		net_lines_write_back(into, (size_t)length);
+		buffer_lines_write_back(into, (size_t)length);
 		offset = net_ring_put(&frontend->tx, (uint32_t)length);
 		net_outbox_add(&frontend->requests,
 			       net_message_of_frame(NET_SEND, number, offset, (uint32_t)length));

@@ -9,7 +9,7 @@
 
 #include "channel.h"
 #include "net_frame.h"
-#include "net_lines.h"
+#include "buffer_lines.h"
 #include "net_link.h"
 #include "net_message.h"
 
@@ -57,7 +57,7 @@ static inline int net_inbox_frame(const struct net_meaning *meaning, uint8_t *ri
 	at = ring + meaning->offset;
 	if (meaning->length < head)
 		head = meaning->length;
-	net_lines_drop(at, meaning->length);
+	buffer_lines_drop(at, meaning->length);
 	memcpy(received->head, at, head);
 	received->parts[0] = (struct iovec){ received->head, head };
 	received->parts[1] = (struct iovec){ at + head, meaning->length - head };

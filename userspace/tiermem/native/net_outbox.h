@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "channel.h"
-#include "net_lines.h"
+#include "buffer_lines.h"
 #include "net_message.h"
 
 enum { NET_BATCH = 32 };
@@ -33,7 +33,7 @@ static inline void net_outbox_flush(struct net_outbox *outbox)
 {
 	if (!outbox->count)
 		return;
-	net_lines_fence();
+	buffer_lines_fence();
 	/* There is room for all of them: there was when each was added. */
 	channel_send(&outbox->sender, (const uint64_t *)outbox->messages, outbox->count);
 	channel_flush(&outbox->sender);

@@ -1,0 +1,1 @@
+"""SSDs of other hosts."""

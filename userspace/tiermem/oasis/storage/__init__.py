@@ -1,0 +1,8 @@
+"""The storage engine: slices of a device of one host, for instances on others.
+
+- `link`: the memory that a frontend and a backend share;
+- `device`, `slices`, `backend`: the side that has the device;
+- `frontend`: the side of the instances.
+
+The data path is C (native/storage_*.h); docs/oasis.md says what is promised.
+"""
