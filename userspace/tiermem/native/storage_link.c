@@ -17,7 +17,7 @@ static uint32_t slots_for(uint32_t tags)
 	return slots;
 }
 
-static uint64_t channel_room(uint32_t tags)
+static uint64_t room_of_channel(uint32_t tags)
 {
 	return aligned(channel_bytes(slots_for(tags), CHANNEL_LARGE_BYTES));
 }
@@ -34,13 +34,13 @@ uint64_t storage_link_bytes(uint32_t tags, uint32_t block_bytes, uint32_t buffer
 {
 	if (!is_allowed(tags, block_bytes, buffer_bytes))
 		return 0;
-	return STORAGE_LINK_COMMANDS_AT + 2 * channel_room(tags) + (uint64_t)tags * buffer_bytes;
+	return STORAGE_LINK_COMMANDS_AT + 2 * room_of_channel(tags) + (uint64_t)tags * buffer_bytes;
 }
 
 static void place(struct storage_link *link, uint8_t *base,
 		  const struct storage_link_header *header)
 {
-	const uint64_t channel = channel_room(header->tags);
+	const uint64_t channel = room_of_channel(header->tags);
 
 	*link = (struct storage_link){
 		.commands.base = base + STORAGE_LINK_COMMANDS_AT,
