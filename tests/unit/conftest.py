@@ -5,5 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 # How long one example takes says something of the machine, and of what else runs on it.
-settings.register_profile("tiermem", deadline=None)
-settings.load_profile("tiermem")
+settings.register_profile("seconds", deadline=None, max_examples=40)
+# pytest --hypothesis-profile=thorough, for who changes an algorithm.
+settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.load_profile("seconds")
