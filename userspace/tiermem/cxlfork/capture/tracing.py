@@ -76,6 +76,9 @@ class StoppedProcess:
         if err == -errno.ESRCH and tid != self.pid:
             return
         if err == -errno.EPERM:
+            # A thread that is ending is refused in the same way (ptrace_attach in the kernel).
+            if tid != self.pid and _has_ended(self.pid, tid):
+                return
             raise NoRightError(
                 f"process {self.pid}: may not be stopped by ptrace: that needs root or "
                 "CAP_SYS_PTRACE, and a container or kernel.yama.ptrace_scope may forbid it"
@@ -192,6 +195,15 @@ class Calls:
         if -4096 < result[0] < 0:
             raise KernelError(f"process {self._process.pid}: {what}", -result[0])
         return int(result[0])
+
+
+def _has_ended(pid: int, tid: int) -> bool:
+    """Whether a thread is gone, or dead and about to be."""
+    try:
+        stat = Path(f"/proc/{pid}/task/{tid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "XxZ"
 
 
 def _waiting_place(pid: int, tid: int) -> str:
