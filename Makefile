@@ -51,7 +51,7 @@ model: setup ## the channel: spin checks every interleaving, its code sends ten 
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed
 	$(BIN)/tiermem testbed build
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/vm
+	$(BIN)/pytest tests/vm
 
 .PHONY: lint
 lint: setup ## ruff, mypy on the package, C with warnings as errors
