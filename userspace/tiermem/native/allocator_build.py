@@ -10,8 +10,8 @@ from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, COPIES, FOLDER
 
 HEADERS = ("row.h", "allocator_layout.h")
-# row_memory.h is code: what is needed of it here, which the compiler compares.
-MEMORY = "struct row_memory { uint8_t *base; };"
+# host_memory.h is code: what is needed of it here, which the compiler compares.
+MEMORY = "struct host_memory { uint8_t *base; };"
 
 
 def ffi(root: Path) -> cffi.FFI:
@@ -21,7 +21,7 @@ def ffi(root: Path) -> cffi.FFI:
     builder.cdef(MEMORY + declarations([folder / name for name in HEADERS]))
     builder.set_source(
         "_allocator",
-        "\n".join(f'#include "{name}"' for name in (*HEADERS, "row_memory.h")),
+        "\n".join(f'#include "{name}"' for name in (*HEADERS, "host_memory.h")),
         sources=[str(folder / name) for name in ("row.c", *COPIES)],
         include_dirs=[str(folder)],
         extra_compile_args=list(COMPILE_ARGS),

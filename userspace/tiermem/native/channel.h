@@ -12,7 +12,7 @@
 #include "channel_layout.h"
 #endif
 
-struct channel_memory;
+struct host_memory;
 
 enum channel_result {
 	CHANNEL_OK = 0,
@@ -20,7 +20,7 @@ enum channel_result {
 };
 
 struct channel_sender {
-	struct channel_memory *memory;
+	struct host_memory *memory;
 	uint32_t slots, slot_bytes;
 	uint64_t next;		/* messages sent so far */
 	uint64_t consumed;	/* as last read: the receiver may be further */
@@ -29,7 +29,7 @@ struct channel_sender {
 };
 
 struct channel_receiver {
-	struct channel_memory *memory;
+	struct host_memory *memory;
 	uint32_t slots, slot_bytes;
 	uint64_t next;		/* messages taken so far */
 	uint64_t acknowledged;	/* what the sender was told of that */
@@ -42,14 +42,14 @@ struct channel_receiver {
 uint64_t channel_bytes(uint32_t slots, uint32_t slot_bytes);
 
 /* Makes an empty channel; neither end may be open, not even of one that was there before. */
-void channel_format(struct channel_memory *memory, uint32_t slots, uint32_t slot_bytes,
+void channel_format(struct host_memory *memory, uint32_t slots, uint32_t slot_bytes,
 		    uint64_t generation);
 
 /* The channel of that generation, once it has been made; `bytes`: how much of the memory
  * there is for it. */
-int channel_open_sender(struct channel_sender *sender, struct channel_memory *memory,
+int channel_open_sender(struct channel_sender *sender, struct host_memory *memory,
 			uint64_t bytes, uint64_t generation);
-int channel_open_receiver(struct channel_receiver *receiver, struct channel_memory *memory,
+int channel_open_receiver(struct channel_receiver *receiver, struct host_memory *memory,
 			  uint64_t bytes, uint64_t generation);
 
 /* How many messages can be sent now: 0, or at least as many as the receiver told of. */

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "channel.h"
-#include "channel_memory.h"
+#include "host_memory.h"
 #include "channel_receive.h"
 
 enum {
@@ -27,7 +27,7 @@ struct measurement {
 	const struct ladder_setup *setup;
 	enum ladder_rung rung;
 	struct ladder_result *result;
-	struct channel_memory memory;
+	struct host_memory memory;
 	pthread_barrier_t begin;
 };
 

@@ -1,33 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#ifndef CHANNEL_MODEL
-#define CHANNEL_MODEL
+#ifndef HOST_MODEL
+#define HOST_MODEL
 #endif
 #include "channel_model_state.h"
 
 #include <stdlib.h>
 
-#include "channel_memory.h"
+#include "host_memory.h"
+#include "model_sites.h"
 
 enum {
-	SITES_MAX = 64,
 	/* Accesses of one host without a message: it waits for what will not come. */
 	PATIENCE = 200000,
 	FENCE_TURN = 500,
 };
 
-static struct {
-	const char *in, *does;
-	int32_t site;
-} sites[SITES_MAX];
-static uint32_t nr_sites;
-
 const char *channel_model_site(uint32_t index, int32_t *site, const char **does)
 {
-	if (index >= nr_sites)
-		return NULL;
-	*site = sites[index].site;
-	*does = sites[index].does;
-	return sites[index].in;
+	return model_sites_get(index, site, does);
 }
 
 /* --- turns --- */
@@ -38,7 +28,7 @@ void channel_model_end_trial(struct channel_model *model, uint32_t outcome)
 	setcontext(&model->home);
 }
 
-static void pass_turn(struct channel_memory *memory, uint32_t permille)
+static void pass_turn(struct host_memory *memory, uint32_t permille)
 {
 	struct channel_model *model = memory->model;
 	const uint32_t other = 1 - memory->host;
@@ -48,7 +38,7 @@ static void pass_turn(struct channel_memory *memory, uint32_t permille)
 		swapcontext(&model->sides[memory->host].context, &model->sides[other].context);
 }
 
-static void step(struct channel_memory *memory)
+static void step(struct host_memory *memory)
 {
 	struct channel_model *model = memory->model;
 
@@ -57,9 +47,9 @@ static void step(struct channel_memory *memory)
 	pass_turn(memory, model->trial->turn);
 }
 
-/* --- channel_memory.h --- */
+/* --- host_memory.h --- */
 
-uint64_t channel_load(struct channel_memory *memory, uint64_t at)
+uint64_t host_load(struct host_memory *memory, uint64_t at)
 {
 	uint64_t value;
 
@@ -68,13 +58,13 @@ uint64_t channel_load(struct channel_memory *memory, uint64_t at)
 	return value;
 }
 
-void channel_store(struct channel_memory *memory, uint64_t at, uint64_t value)
+void host_store(struct host_memory *memory, uint64_t at, uint64_t value)
 {
 	step(memory);
 	ic_store(memory->model->system, memory->host, at, &value, sizeof(value));
 }
 
-void channel_prefetch(struct channel_memory *memory, uint64_t at)
+void host_prefetch(struct host_memory *memory, uint64_t at)
 {
 	uint64_t value;
 
@@ -82,34 +72,26 @@ void channel_prefetch(struct channel_memory *memory, uint64_t at)
 	ic_load(memory->model->system, memory->host, at, &value, sizeof(value));
 }
 
-static int is_left_out(struct channel_memory *memory, int site, const char *in, const char *does)
+static int is_left_out(struct host_memory *memory, int site, const char *in, const char *does)
 {
-	uint32_t i = 0;
-
 	step(memory);
-	while (i < nr_sites && sites[i].site != site)
-		i++;
-	if (i == nr_sites && nr_sites < SITES_MAX) {
-		sites[nr_sites].in = in;
-		sites[nr_sites].does = does;
-		sites[nr_sites++].site = site;
-	}
+	model_sites_note(site, in, does);
 	return memory->model->trial->left_out == site;
 }
 
-void channel_write_back_at(struct channel_memory *memory, uint64_t at, int site, const char *in)
+void host_write_back_at(struct host_memory *memory, uint64_t at, int site, const char *in)
 {
 	if (!is_left_out(memory, site, in, "write back"))
 		ic_write_back(memory->model->system, memory->host, at, 1);
 }
 
-void channel_invalidate_at(struct channel_memory *memory, uint64_t at, int site, const char *in)
+void host_invalidate_at(struct host_memory *memory, uint64_t at, int site, const char *in)
 {
 	if (!is_left_out(memory, site, in, "invalidate"))
 		ic_invalidate(memory->model->system, memory->host, at, 1);
 }
 
-void channel_fence_at(struct channel_memory *memory, int site, const char *in)
+void host_fence_at(struct host_memory *memory, int site, const char *in)
 {
 	/* Before a fence most can go wrong. */
 	pass_turn(memory, FENCE_TURN);
@@ -128,7 +110,7 @@ struct channel_model *channel_model_make(const struct channel_trial *trial)
 	};
 	struct channel_model *model = calloc(1, sizeof(*model));
 
-	nr_sites = 0;
+	model_sites_forget();
 	if (!model)
 		return NULL;
 	model->trial = trial;
@@ -139,7 +121,7 @@ struct channel_model *channel_model_make(const struct channel_trial *trial)
 		return NULL;
 	}
 	for (uint32_t host = 0; host < HOSTS; host++)
-		model->sides[host].memory = (struct channel_memory){ model, host };
+		model->sides[host].memory = (struct host_memory){ model, host };
 	return model;
 }
 
@@ -147,7 +129,7 @@ struct channel_verdict channel_model_end(struct channel_model *model)
 {
 	const struct channel_verdict verdict = {
 		.outcome = model->outcome,
-		.sites = nr_sites,
+		.sites = model_sites_count(),
 		.arrived = model->arrived,
 		.accesses = model->accesses,
 	};

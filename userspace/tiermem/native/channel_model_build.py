@@ -10,7 +10,7 @@ from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
 from tiermem.native.pool_model_build import MODELS
 
-SOURCES = ("channel.c", "channel_model.c", "channel_trials.c")
+SOURCES = ("channel.c", "channel_model.c", "channel_trials.c", "model_sites.c")
 
 
 def ffi(root: Path) -> cffi.FFI:
@@ -26,6 +26,6 @@ def ffi(root: Path) -> cffi.FFI:
             str(root / MODELS / "incoherent.c"),
         ],
         include_dirs=[str(folder), str(root / MODELS)],
-        extra_compile_args=["-DCHANNEL_MODEL", *COMPILE_ARGS],
+        extra_compile_args=["-DHOST_MODEL", *COMPILE_ARGS],
     )
     return builder

@@ -19,7 +19,7 @@ enum {
 	BATCH_MAX = 1024,
 };
 
-struct channel_memory {
+struct host_memory {
 	struct channel_model *model;
 	uint32_t host;
 };
@@ -27,7 +27,7 @@ struct channel_memory {
 struct channel_model_side {
 	ucontext_t context;
 	uint8_t stack[STACK_BYTES];
-	struct channel_memory memory;
+	struct host_memory memory;
 	uint64_t messages[BATCH_MAX * WORDS_MAX];
 	int is_done;
 };

@@ -8,7 +8,7 @@
 #define CHANNEL_RECEIVE_H
 
 #include "channel.h"
-#include "channel_memory.h"
+#include "host_memory.h"
 
 enum channel_way {
 	CHANNEL_PREFETCH = 1,		/* lines ahead of the one read */
@@ -36,8 +36,8 @@ static inline uint64_t channel_epoch(uint64_t message, uint32_t slots)
 
 static inline void channel_tell_consumed(struct channel_receiver *receiver)
 {
-	channel_store(receiver->memory, CHANNEL_CONSUMED_AT, receiver->next);
-	channel_write_back(receiver->memory, CHANNEL_CONSUMED_AT);
+	host_store(receiver->memory, CHANNEL_CONSUMED_AT, receiver->next);
+	host_write_back(receiver->memory, CHANNEL_CONSUMED_AT);
 	receiver->acknowledged = receiver->next;
 }
 
@@ -52,9 +52,9 @@ static inline void channel_drop_stale(struct channel_receiver *receiver, uint32_
 			     receiver->ahead : first + per_line;
 
 	for (uint64_t slot = first; slot < end; slot += per_line)
-		channel_invalidate(receiver->memory,
+		host_invalidate(receiver->memory,
 				   channel_slot_at(slot, receiver->slots, slot_bytes));
-	channel_fence(receiver->memory);
+	host_fence(receiver->memory);
 	receiver->ahead = first + per_line;
 	receiver->ahead_lines = 1;
 	receiver->stale_looks++;
@@ -72,7 +72,7 @@ static inline void channel_prefetch_ahead(struct channel_receiver *receiver, uin
 	if (receiver->ahead < receiver->next)
 		receiver->ahead = receiver->next;
 	for (; receiver->ahead < end; receiver->ahead += per_line)
-		channel_prefetch(receiver->memory,
+		host_prefetch(receiver->memory,
 				 channel_slot_at(receiver->ahead, receiver->slots, slot_bytes));
 }
 
@@ -86,7 +86,7 @@ channel_end_line(struct channel_receiver *receiver, uint64_t at, const uint32_t 
 		 const unsigned int ways)
 {
 	if (ways & CHANNEL_DROP_CONSUMED)
-		channel_invalidate(receiver->memory, at);
+		host_invalidate(receiver->memory, at);
 	if (receiver->next - receiver->acknowledged >= receiver->slots / CHANNEL_SHARE_TOLD)
 		channel_tell_consumed(receiver);
 	if (ways & CHANNEL_PREFETCH)
@@ -99,7 +99,7 @@ channel_take(struct channel_receiver *receiver, uint64_t *messages, uint32_t mos
 {
 	const uint32_t words = slot_bytes / sizeof(uint64_t);
 	const uint32_t per_line = CHANNEL_LINE_BYTES / slot_bytes;
-	struct channel_memory *const memory = receiver->memory;
+	struct host_memory *const memory = receiver->memory;
 	uint32_t taken = 0;
 
 	for (; taken < most; taken++, messages += words) {
@@ -109,15 +109,15 @@ channel_take(struct channel_receiver *receiver, uint64_t *messages, uint32_t mos
 
 		if (ways & CHANNEL_BYPASS)
 			channel_drop_stale(receiver, slot_bytes, ways);
-		last = channel_load(memory, last_at);
+		last = host_load(memory, last_at);
 		if (!(ways & CHANNEL_BYPASS) && !channel_is_new(receiver, last)) {
 			channel_drop_stale(receiver, slot_bytes, ways);
-			last = channel_load(memory, last_at);
+			last = host_load(memory, last_at);
 		}
 		if (!channel_is_new(receiver, last))
 			break;
 		for (uint32_t word = 0; word < words - 1; word++)
-			messages[word] = channel_load(memory, at + word * sizeof(uint64_t));
+			messages[word] = host_load(memory, at + word * sizeof(uint64_t));
 		messages[words - 1] = last & ~CHANNEL_EPOCH;
 		receiver->next++;
 		if (!(receiver->next & (per_line - 1)))

@@ -41,7 +41,7 @@ int net_link_format(void *base, uint32_t slots, uint64_t tx_bytes, uint64_t rx_b
 		.magic = NET_LINK_MAGIC, .version = NET_LINK_VERSION, .slots = slots,
 		.tx_bytes = tx_bytes, .rx_bytes = rx_bytes, .generation = generation,
 	};
-	struct channel_memory whole = { .base = base };
+	struct host_memory whole = { .base = base };
 	struct net_link link;
 
 	if (!net_link_bytes(slots, tx_bytes, rx_bytes))
@@ -49,34 +49,34 @@ int net_link_format(void *base, uint32_t slots, uint64_t tx_bytes, uint64_t rx_b
 	place(&link, base, &header);
 	channel_format(&link.requests, slots, CHANNEL_SMALL_BYTES, generation);
 	channel_format(&link.events, slots, CHANNEL_SMALL_BYTES, generation);
-	channel_store(&whole, 0, header.magic);
-	channel_store(&whole, 8, header.version | (uint64_t)slots << 32);
-	channel_store(&whole, 16, tx_bytes);
-	channel_store(&whole, 24, rx_bytes);
+	host_store(&whole, 0, header.magic);
+	host_store(&whole, 8, header.version | (uint64_t)slots << 32);
+	host_store(&whole, 16, tx_bytes);
+	host_store(&whole, 24, rx_bytes);
 	/* Last: until then it is the link that was here before, if any. */
-	channel_store(&whole, 32, generation);
-	channel_write_back(&whole, 0);
-	channel_fence(&whole);
+	host_store(&whole, 32, generation);
+	host_write_back(&whole, 0);
+	host_fence(&whole);
 	return 0;
 }
 
 int net_link_open(struct net_link *link, void *base, uint64_t bytes, uint64_t generation)
 {
-	struct channel_memory whole = { .base = base };
+	struct host_memory whole = { .base = base };
 	struct net_link_header header;
 	uint64_t needed, word;
 
 	if (bytes < sizeof(header))
 		return -1;
-	channel_invalidate(&whole, 0);
-	channel_fence(&whole);
-	header.generation = channel_load(&whole, 32);
-	header.magic = channel_load(&whole, 0);
-	word = channel_load(&whole, 8);
+	host_invalidate(&whole, 0);
+	host_fence(&whole);
+	header.generation = host_load(&whole, 32);
+	header.magic = host_load(&whole, 0);
+	word = host_load(&whole, 8);
 	header.version = (uint32_t)word;
 	header.slots = word >> 32;
-	header.tx_bytes = channel_load(&whole, 16);
-	header.rx_bytes = channel_load(&whole, 24);
+	header.tx_bytes = host_load(&whole, 16);
+	header.rx_bytes = host_load(&whole, 24);
 	if (header.magic != NET_LINK_MAGIC || header.version != NET_LINK_VERSION ||
 	    header.generation != generation)
 		return -1;

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "channel.h"
-#include "channel_memory.h"
+#include "host_memory.h"
 #endif
 
 enum net_link_limits {
@@ -58,7 +58,7 @@ _Static_assert(offsetof(struct net_link_header, generation) == 32, "the layout i
 
 /* Where the parts lie in this process. */
 struct net_link {
-	struct channel_memory requests, events;
+	struct host_memory requests, events;
 	uint64_t channel_bytes;		/* of each */
 	uint8_t *tx, *rx;
 	uint64_t tx_bytes, rx_bytes;

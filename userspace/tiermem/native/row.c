@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "pool_copy.h"
-#include "row_memory.h"
+#include "host_memory.h"
 
 _Static_assert(sizeof(struct row_head) == ROW_HEAD_BYTES, "the layout is shared by hosts");
 _Static_assert(offsetof(struct row_head, checksum) == 24, "the layout is shared by hosts");
@@ -26,7 +26,7 @@ static uint64_t copy_at(const struct row_place *place, uint64_t copy)
 void row_publish(const struct row_place *place, uint64_t sequence, const uint64_t *words,
 		 uint64_t bytes)
 {
-	struct row_memory *const memory = place->memory;
+	struct host_memory *const memory = place->memory;
 	const uint64_t at = copy_at(place, sequence & 1);
 	struct row_head head = {
 		.sequence = sequence,
@@ -35,24 +35,24 @@ void row_publish(const struct row_place *place, uint64_t sequence, const uint64_
 	};
 
 	head.checksum = checksum(&head, words);
-	row_store(memory, at + offsetof(struct row_head, sequence), head.sequence);
-	row_store(memory, at + offsetof(struct row_head, bytes), head.bytes);
-	row_store(memory, at + offsetof(struct row_head, generation), head.generation);
-	row_store(memory, at + offsetof(struct row_head, checksum), head.checksum);
+	host_store(memory, at + offsetof(struct row_head, sequence), head.sequence);
+	host_store(memory, at + offsetof(struct row_head, bytes), head.bytes);
+	host_store(memory, at + offsetof(struct row_head, generation), head.generation);
+	host_store(memory, at + offsetof(struct row_head, checksum), head.checksum);
 	for (uint64_t offset = 0; offset < bytes; offset += sizeof(uint64_t))
-		row_store(memory, at + ROW_HEAD_BYTES + offset, words[offset / sizeof(uint64_t)]);
+		host_store(memory, at + ROW_HEAD_BYTES + offset, words[offset / sizeof(uint64_t)]);
 	for (uint64_t line = 0; line < ROW_HEAD_BYTES + bytes; line += ROW_LINE_BYTES)
-		row_write_back(memory, at + line);
+		host_write_back(memory, at + line);
 	/* All of it is in memory before the next row destroys the other copy. */
-	row_fence(memory);
+	host_fence(memory);
 }
 
 static void load_head(const struct row_place *place, uint64_t at, struct row_head *head)
 {
-	head->sequence = row_load(place->memory, at + offsetof(struct row_head, sequence));
-	head->bytes = row_load(place->memory, at + offsetof(struct row_head, bytes));
-	head->generation = row_load(place->memory, at + offsetof(struct row_head, generation));
-	head->checksum = row_load(place->memory, at + offsetof(struct row_head, checksum));
+	head->sequence = host_load(place->memory, at + offsetof(struct row_head, sequence));
+	head->bytes = host_load(place->memory, at + offsetof(struct row_head, bytes));
+	head->generation = host_load(place->memory, at + offsetof(struct row_head, generation));
+	head->checksum = host_load(place->memory, at + offsetof(struct row_head, checksum));
 }
 
 static enum copy_state read_copy(const struct row_place *place, uint64_t copy,
@@ -68,7 +68,7 @@ static enum copy_state read_copy(const struct row_place *place, uint64_t copy,
 		return COPY_TORN;
 	for (uint64_t offset = 0; offset < head->bytes; offset += sizeof(uint64_t))
 		words[offset / sizeof(uint64_t)] =
-			row_load(place->memory, at + ROW_HEAD_BYTES + offset);
+			host_load(place->memory, at + ROW_HEAD_BYTES + offset);
 	return checksum(head, words) == head->checksum ? COPY_WHOLE : COPY_TORN;
 }
 
@@ -78,23 +78,23 @@ static void drop(const struct row_place *place, uint64_t first, uint64_t count)
 	const uint64_t end = copy_at(place, first + count);
 
 	for (uint64_t at = copy_at(place, first); at < end; at += ROW_LINE_BYTES)
-		row_invalidate(place->memory, at);
-	row_fence(place->memory);
+		host_invalidate(place->memory, at);
+	host_fence(place->memory);
 }
 
 static void load_sequences(const struct row_place *place, uint64_t *even, uint64_t *odd)
 {
-	*even = row_load(place->memory, copy_at(place, 0) + offsetof(struct row_head, sequence));
-	*odd = row_load(place->memory, copy_at(place, 1) + offsetof(struct row_head, sequence));
+	*even = host_load(place->memory, copy_at(place, 0) + offsetof(struct row_head, sequence));
+	*odd = host_load(place->memory, copy_at(place, 1) + offsetof(struct row_head, sequence));
 }
 
 uint64_t row_newest(const struct row_place *place)
 {
 	uint64_t even, odd;
 
-	row_invalidate(place->memory, copy_at(place, 0));
-	row_invalidate(place->memory, copy_at(place, 1));
-	row_fence(place->memory);
+	host_invalidate(place->memory, copy_at(place, 0));
+	host_invalidate(place->memory, copy_at(place, 1));
+	host_fence(place->memory);
 	load_sequences(place, &even, &odd);
 	return odd > even ? odd : even;
 }

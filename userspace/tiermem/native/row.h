@@ -31,7 +31,7 @@ enum row_result {
 	ROW_DAMAGED = -2,	/* neither copy is whole, however often it is looked at */
 };
 
-struct row_memory;
+struct host_memory;
 
 struct row_head {
 	uint64_t sequence;	/* 1 for the first; the copy it is in is sequence % 2 */
@@ -41,7 +41,7 @@ struct row_head {
 };
 
 struct row_place {
-	struct row_memory *memory;
+	struct host_memory *memory;
 	uint64_t at;		/* of copy 0; a multiple of ROW_LINE_BYTES */
 	uint64_t copy_bytes;	/* a multiple of ROW_LINE_BYTES */
 	uint64_t generation;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#ifndef ROW_MODEL
-#define ROW_MODEL
+#ifndef HOST_MODEL
+#define HOST_MODEL
 #endif
 #include "row_model.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
 
+#include "host_memory.h"
 #include "incoherent.h"
+#include "model_sites.h"
 #include "row.h"
-#include "row_memory.h"
 
 enum {
 	WRITER,
 	READER,
 	HOSTS,
-	SITES_MAX = 16,
 	WORDS_MAX = 64,
 	COPY_BYTES = ROW_HEAD_BYTES + WORDS_MAX * 8 + ROW_LINE_BYTES / 2,
 	GENERATION = 77,
@@ -23,7 +23,7 @@ enum {
 
 _Static_assert(COPY_BYTES % ROW_LINE_BYTES == 0, "copies are whole lines");
 
-struct row_memory {
+struct host_memory {
 	struct row_model *model;
 	uint32_t host;
 };
@@ -31,26 +31,16 @@ struct row_memory {
 struct row_model {
 	const struct row_trial *trial;
 	struct ic_system *system;
-	struct row_memory memory[HOSTS];
+	struct host_memory memory[HOSTS];
 	jmp_buf death;
 	uint32_t writer_accesses, depth;
 	uint32_t begun, published, seen;
 	struct row_verdict verdict;
 };
 
-static struct {
-	const char *in, *does;
-	int32_t site;
-} sites[SITES_MAX];
-static uint32_t nr_sites;
-
 const char *row_model_site(uint32_t index, int32_t *site, const char **does)
 {
-	if (index >= nr_sites)
-		return NULL;
-	*site = sites[index].site;
-	*does = sites[index].does;
-	return sites[index].in;
+	return model_sites_get(index, site, does);
 }
 
 static struct row_place place_of(struct row_model *model, uint32_t host)
@@ -122,9 +112,9 @@ static void read_once(struct row_model *model)
 		model->seen = head.sequence;
 }
 
-/* --- row_memory.h --- */
+/* --- host_memory.h --- */
 
-static void step(struct row_memory *memory)
+static void step(struct host_memory *memory)
 {
 	struct row_model *const model = memory->model;
 
@@ -140,7 +130,7 @@ static void step(struct row_memory *memory)
 	model->depth--;
 }
 
-uint64_t row_load(struct row_memory *memory, uint64_t at)
+uint64_t host_load(struct host_memory *memory, uint64_t at)
 {
 	uint64_t value;
 
@@ -149,40 +139,32 @@ uint64_t row_load(struct row_memory *memory, uint64_t at)
 	return value;
 }
 
-void row_store(struct row_memory *memory, uint64_t at, uint64_t value)
+void host_store(struct host_memory *memory, uint64_t at, uint64_t value)
 {
 	step(memory);
 	ic_store(memory->model->system, memory->host, at, &value, sizeof(value));
 }
 
-static int is_left_out(struct row_memory *memory, int site, const char *in, const char *does)
+static int is_left_out(struct host_memory *memory, int site, const char *in, const char *does)
 {
-	uint32_t i = 0;
-
 	step(memory);
-	while (i < nr_sites && sites[i].site != site)
-		i++;
-	if (i == nr_sites && nr_sites < SITES_MAX) {
-		sites[nr_sites].in = in;
-		sites[nr_sites].does = does;
-		sites[nr_sites++].site = site;
-	}
+	model_sites_note(site, in, does);
 	return memory->model->trial->left_out == site;
 }
 
-void row_write_back_at(struct row_memory *memory, uint64_t at, int site, const char *in)
+void host_write_back_at(struct host_memory *memory, uint64_t at, int site, const char *in)
 {
 	if (!is_left_out(memory, site, in, "write back"))
 		ic_write_back(memory->model->system, memory->host, at, 1);
 }
 
-void row_invalidate_at(struct row_memory *memory, uint64_t at, int site, const char *in)
+void host_invalidate_at(struct host_memory *memory, uint64_t at, int site, const char *in)
 {
 	if (!is_left_out(memory, site, in, "invalidate"))
 		ic_invalidate(memory->model->system, memory->host, at, 1);
 }
 
-void row_fence_at(struct row_memory *memory, int site, const char *in)
+void host_fence_at(struct host_memory *memory, int site, const char *in)
 {
 	if (!is_left_out(memory, site, in, "fence"))
 		ic_fence(memory->model->system, memory->host);
@@ -211,7 +193,7 @@ struct row_verdict row_model_run(const struct row_trial *trial)
 	struct row_model *const model = calloc(1, sizeof(*model));
 	struct row_verdict verdict = { .outcome = ROW_NO_MEMORY };
 
-	nr_sites = 0;
+	model_sites_forget();
 	if (!model || trial->words < 1 || trial->words > WORDS_MAX)
 		goto out;
 	model->trial = trial;
@@ -219,10 +201,10 @@ struct row_verdict row_model_run(const struct row_trial *trial)
 	if (!model->system)
 		goto out;
 	for (uint32_t host = 0; host < HOSTS; host++)
-		model->memory[host] = (struct row_memory){ model, host };
+		model->memory[host] = (struct host_memory){ model, host };
 	run(model);
 	verdict = model->verdict;
-	verdict.sites = nr_sites;
+	verdict.sites = model_sites_count();
 	verdict.published = model->published;
 	ic_destroy(model->system);
 out:

@@ -20,10 +20,10 @@ def ffi(root: Path) -> cffi.FFI:
         "_row_model",
         '#include "row_model.h"',
         sources=[
-            *(str(folder / name) for name in ("row.c", "row_model.c", *COPIES)),
+            *(str(folder / name) for name in ("row.c", "row_model.c", "model_sites.c", *COPIES)),
             str(root / MODELS / "incoherent.c"),
         ],
         include_dirs=[str(folder), str(root / MODELS)],
-        extra_compile_args=["-DROW_MODEL", *COMPILE_ARGS],
+        extra_compile_args=["-DHOST_MODEL", *COMPILE_ARGS],
     )
     return builder

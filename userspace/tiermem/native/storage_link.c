@@ -63,7 +63,7 @@ int storage_link_format(void *base, uint32_t tags, uint32_t block_bytes, uint32_
 		.block_bytes = block_bytes, .buffer_bytes = buffer_bytes,
 		.generation = generation,
 	};
-	struct channel_memory whole = { .base = base };
+	struct host_memory whole = { .base = base };
 	struct storage_link link;
 
 	if (!is_allowed(tags, block_bytes, buffer_bytes))
@@ -71,32 +71,32 @@ int storage_link_format(void *base, uint32_t tags, uint32_t block_bytes, uint32_
 	place(&link, base, &header);
 	channel_format(&link.commands, slots_for(tags), CHANNEL_LARGE_BYTES, generation);
 	channel_format(&link.completions, slots_for(tags), CHANNEL_LARGE_BYTES, generation);
-	channel_store(&whole, 0, header.magic);
-	channel_store(&whole, 8, header.version | (uint64_t)tags << 32);
-	channel_store(&whole, 16, block_bytes | (uint64_t)buffer_bytes << 32);
+	host_store(&whole, 0, header.magic);
+	host_store(&whole, 8, header.version | (uint64_t)tags << 32);
+	host_store(&whole, 16, block_bytes | (uint64_t)buffer_bytes << 32);
 	/* Last: until then it is the link that was here before, if any. */
-	channel_store(&whole, 24, generation);
-	channel_write_back(&whole, 0);
-	channel_fence(&whole);
+	host_store(&whole, 24, generation);
+	host_write_back(&whole, 0);
+	host_fence(&whole);
 	return 0;
 }
 
 int storage_link_open(struct storage_link *link, void *base, uint64_t bytes, uint64_t generation)
 {
-	struct channel_memory whole = { .base = base };
+	struct host_memory whole = { .base = base };
 	struct storage_link_header header;
 	uint64_t needed, word;
 
 	if (bytes < sizeof(header))
 		return -1;
-	channel_invalidate(&whole, 0);
-	channel_fence(&whole);
-	header.generation = channel_load(&whole, 24);
-	header.magic = channel_load(&whole, 0);
-	word = channel_load(&whole, 8);
+	host_invalidate(&whole, 0);
+	host_fence(&whole);
+	header.generation = host_load(&whole, 24);
+	header.magic = host_load(&whole, 0);
+	word = host_load(&whole, 8);
 	header.version = (uint32_t)word;
 	header.tags = word >> 32;
-	word = channel_load(&whole, 16);
+	word = host_load(&whole, 16);
 	header.block_bytes = (uint32_t)word;
 	header.buffer_bytes = word >> 32;
 	if (header.magic != STORAGE_LINK_MAGIC || header.version != STORAGE_LINK_VERSION ||

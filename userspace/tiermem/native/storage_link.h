@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "channel.h"
-#include "channel_memory.h"
+#include "host_memory.h"
 #include "storage_command.h"
 #endif
 
@@ -66,7 +66,7 @@ _Static_assert(offsetof(struct storage_link_header, generation) == 24,
 
 /* Where the parts lie in this process. */
 struct storage_link {
-	struct channel_memory commands, completions;
+	struct host_memory commands, completions;
 	uint64_t channel_bytes;		/* of each */
 	uint8_t *buffers;
 	uint64_t buffers_bytes;

@@ -81,7 +81,7 @@ class _Place:
         self.bytes = area.bytes - at
         self._view = area.view[at:]
         self._pinned: Any = ffi.from_buffer("uint8_t[]", self._view, require_writable=True)
-        self.memory: Any = ffi.new("struct channel_memory *")
+        self.memory: Any = ffi.new("struct host_memory *")
         self.memory.base = self._pinned
         self.is_open = True
 

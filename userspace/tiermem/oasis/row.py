@@ -34,7 +34,7 @@ class RowMemory:
         self.name, self.bytes, self.generation = area.entry.name, area.bytes, area.generation
         self._view = area.view
         self._pinned: Any = ffi.from_buffer("uint8_t[]", self._view, require_writable=True)
-        self.raw: Any = ffi.new("struct row_memory *")
+        self.raw: Any = ffi.new("struct host_memory *")
         self.raw.base = self._pinned
         self._is_open = True
 

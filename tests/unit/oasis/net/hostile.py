@@ -15,12 +15,12 @@ class HostileFrontend:
     def __init__(self, memory: FileMemory, tx_bytes: int, rx_bytes: int) -> None:
         self.memory = memory
         self.tx_at = memory.bytes - tx_bytes - rx_bytes
-        # struct channel_memory is no more than the address.
+        # struct host_memory is no more than the address.
         self._base = ffi.new("uint8_t *[1]", [self._pointer(REQUESTS_AT)])
         self._sender = ffi.new("struct channel_sender *")
         opened = lib.channel_open_sender(
             self._sender,
-            ffi.cast("struct channel_memory *", self._base),
+            ffi.cast("struct host_memory *", self._base),
             memory.bytes,
             GENERATION,
         )
