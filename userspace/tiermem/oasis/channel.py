@@ -24,6 +24,7 @@ import numpy.typing as npt
 from tiermem.errors import MissingError, NoSpaceError, TiermemError
 from tiermem.layer.pool import Area
 from tiermem.native._channel import ffi, lib
+from tiermem.oasis.host_memory import HostMemory
 
 SLOTS = int(lib.CHANNEL_SLOTS)
 LINE_BYTES = int(lib.CHANNEL_LINE_BYTES)
@@ -66,10 +67,10 @@ def format_channel(
                 f"a channel of {size} bytes at {at} of {area.entry.name!r}: "
                 f"{place.bytes} bytes are left there"
             )
-        lib.channel_format(place.memory, slots, message_bytes, area.generation)
+        lib.channel_format(place.raw, slots, message_bytes, area.generation)
 
 
-class _Place:
+class _Place(HostMemory):
     """The memory of a channel; the pool cannot be closed while it is open."""
 
     def __init__(self, area: Area, at: int) -> None:
@@ -78,25 +79,7 @@ class _Place:
                 f"a channel at {at} of {area.entry.name!r}: a multiple of {LINE_BYTES} below "
                 f"{area.bytes} is allowed"
             )
-        self.bytes = area.bytes - at
-        self._view = area.view[at:]
-        self._pinned: Any = ffi.from_buffer("uint8_t[]", self._view, require_writable=True)
-        self.memory: Any = ffi.new("struct host_memory *")
-        self.memory.base = self._pinned
-        self.is_open = True
-
-    def close(self) -> None:
-        """Give the memory up."""
-        if self.is_open:
-            self.is_open = False
-            ffi.release(self._pinned)
-            self._view.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+        super().__init__(ffi, area, at)
 
 
 class _End:
@@ -106,7 +89,7 @@ class _End:
         self._name = f"the channel at {at} of {area.entry.name!r}"
         self._place = _Place(area, at)
         self._end = end
-        if open_end(end, self._place.memory, self._place.bytes, area.generation) != lib.CHANNEL_OK:
+        if open_end(end, self._place.raw, self._place.bytes, area.generation) != lib.CHANNEL_OK:
             self._place.close()
             raise MissingError(f"{self._name}: there is none, or one of another life of the area")
         self.slots = int(end.slots)

@@ -11,11 +11,11 @@ one writer, which is one thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
 
 from tiermem.errors import DamagedError, NoSpaceError, TiermemError
 from tiermem.layer.pool import Area
 from tiermem.native._allocator import ffi, lib
+from tiermem.oasis.host_memory import HostMemory
 
 LINE_BYTES = int(lib.ROW_LINE_BYTES)
 HEAD_BYTES = int(lib.ROW_HEAD_BYTES)
@@ -27,29 +27,12 @@ def copy_bytes_for(most: int) -> int:
     return -(-(HEAD_BYTES + most) // LINE_BYTES) * LINE_BYTES
 
 
-class RowMemory:
+class RowMemory(HostMemory):
     """An area's bytes, for its rows; the pool cannot be closed before it is."""
 
     def __init__(self, area: Area) -> None:
-        self.name, self.bytes, self.generation = area.entry.name, area.bytes, area.generation
-        self._view = area.view
-        self._pinned: Any = ffi.from_buffer("uint8_t[]", self._view, require_writable=True)
-        self.raw: Any = ffi.new("struct host_memory *")
-        self.raw.base = self._pinned
-        self._is_open = True
-
-    def close(self) -> None:
-        """Give the memory up: its rows must not be used after."""
-        if self._is_open:
-            self._is_open = False
-            ffi.release(self._pinned)
-            self._view.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+        super().__init__(ffi, area)
+        self.name, self.generation = area.entry.name, area.generation
 
 
 @dataclass(frozen=True, slots=True)
