@@ -23,7 +23,14 @@ need liblinear-dev test -e /usr/include/linear.h
 need e2fsprogs env PATH="$PATH:/sbin:/usr/sbin" mke2fs -V
 need python3-venv "$python" -c 'import ensurepip, venv'
 need python3-dev "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
-[ "$(id -u)" -eq 0 ] || need uidmap command -v newuidmap
+if [ "$(id -u)" -eq 0 ]; then
+	# Programs of instances in the net engine's tests, which are root's.
+	need iputils-ping command -v ping
+	need iperf3 command -v iperf3
+	need curl command -v curl
+else
+	need uidmap command -v newuidmap
+fi
 
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

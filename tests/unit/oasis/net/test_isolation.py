@@ -112,7 +112,7 @@ def test_no_instance_has_a_real_devices_address(world: World) -> None:
 
 def test_an_address_is_free_again_when_its_instance_is_gone(world: World) -> None:
     first, second = world.host(), world.host()
-    settings = TapSettings(name="eth0", mac="02:00:00:00:aa:01", namespace=world.namespace("t"))
+    settings = TapSettings(name="eth0", mac="02:00:00:00:aa:01", namespace=world.namespace())
     with Tap(settings) as tap:
         for frontend in (first.frontend, second.frontend, first.frontend):
             number = frontend.add(tap)

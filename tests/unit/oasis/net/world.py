@@ -2,6 +2,7 @@
 
 An *instance* is a namespace with a TAP of a frontend. The backend has its NIC, one end of
 a veth, in a namespace of its own; the other end is in `outside`. All are in 10.7.0.0/24.
+Namespaces outlast a test, since they take their time; interfaces in them do not.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ NIC = "nic0"
 READY_S = 5.0
 SO_RCVBUFFORCE = 33
 PACE = Pace(sleep_max_us=200)
+IPV6_OFF = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 SIZE = LinkSize(tx_bytes=1 << 20, rx_bytes=1 << 20)
 
 
@@ -69,18 +71,16 @@ class Host:
     instances: list[Instance] = field(default_factory=list)
 
 
-class World:
-    """`outside` and a backend, and hosts as they are added; all of it goes with `stack`."""
+class Network:
+    """`outside` and a backend's NIC, and namespaces for instances: what tests share."""
 
     outside_address = "10.7.0.1"
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack, *, mtu: int = 1500) -> None:
-        self.folder, self.stack, self.mtu = folder, stack, mtu
-        # What is to be there until all of the rest is gone.
-        self.under = stack.enter_context(contextlib.ExitStack())
-        self.numbers = itertools.count(1)
-        self.outside = self.namespace("out")
-        self.backend_namespace = self.namespace("nic")
+    def __init__(self, stack: contextlib.ExitStack, *, mtu: int) -> None:
+        self.stack, self.mtu = stack, mtu
+        self.names = itertools.count(1)
+        self.free: list[str] = []
+        self.outside, self.backend_namespace = self.namespace(), self.namespace()
         with NetNS(self.outside) as out, NetNS(self.backend_namespace) as back:
             peer = {"ifname": NIC, "net_ns_fd": self.backend_namespace}
             out.link("add", ifname="veth0", kind="veth", peer=peer, mtu=mtu)
@@ -89,19 +89,49 @@ class World:
             out.link("set", index=index, state="up")
             (nic,) = back.link_lookup(ifname=NIC)
             back.link("set", index=nic, state="up", mtu=mtu)
-        settings = BackendSettings(nic=NIC, namespace=self.backend_namespace, pace=PACE)
-        self.backend = stack.enter_context(Backend(settings))
 
-    def namespace(self, name: str) -> str:
-        """A new one. Without IPv6, whose messages would be among those that a test counts."""
-        full = f"tiermem-{os.getpid()}-{name}"
+    def namespace(self) -> str:
+        """One that nobody uses. Without IPv6, whose messages would be among those that a
+        test counts."""
+        if self.free:
+            return self.free.pop()
+        full = f"tiermem-{os.getpid()}-{self.mtu}-{next(self.names)}"
         netns.create(full)
         self.stack.callback(netns.remove, full)
         with inside(full):
-            Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+            IPV6_OFF.write_text("1")
         with NetNS(full) as inner:
             inner.link("set", index=1, state="up")
         return full
+
+
+class World:
+    """A backend on a network, and hosts as they are added; all of it goes with `stack`."""
+
+    def __init__(self, network: Network, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.network, self.folder, self.stack, self.mtu = network, folder, stack, network.mtu
+        # What is to be there until all of the rest is gone.
+        self.under = stack.enter_context(contextlib.ExitStack())
+        self.numbers = itertools.count(1)
+        self.outside, self.outside_address = network.outside, network.outside_address
+        self.backend_namespace = network.backend_namespace
+        settings = BackendSettings(nic=NIC, namespace=self.backend_namespace, pace=PACE)
+        self.backend = stack.enter_context(Backend(settings))
+
+    def namespace(self) -> str:
+        """One that is this test's until its end."""
+        taken = self.network.namespace()
+        self.stack.callback(self.network.free.append, taken)
+        return taken
+
+    @contextlib.contextmanager
+    def ipv6(self, *namespaces: str) -> Iterator[None]:
+        """Those have it meanwhile."""
+        with contextlib.ExitStack() as undo:
+            for namespace in namespaces:
+                set_ipv6_off(namespace, "0")
+                undo.callback(set_ipv6_off, namespace, "1")
+            yield
 
     def host(self, size: LinkSize = SIZE) -> Host:
         """A host with a link to the backend, and no instances."""
@@ -122,7 +152,7 @@ class World:
     def instance(self, host: Host, *, mac: str | None = None) -> Instance:
         """An instance of that host, ready."""
         number = next(self.numbers)
-        namespace = self.namespace(f"i{number}")
+        namespace = self.namespace()
         settings = TapSettings(
             name="eth0",
             mac=mac or f"02:00:00:00:00:{number:02x}",
@@ -140,6 +170,11 @@ class World:
         made = Instance(namespace, address, tap, served)
         host.instances.append(made)
         return made
+
+
+def set_ipv6_off(namespace: str, value: str) -> None:
+    with inside(namespace):
+        IPV6_OFF.write_text(value)
 
 
 def run(namespace: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -54,7 +54,9 @@ STEADY_S = 3.0
 AGAIN_S = 1.0
 UNSEEN_S = 1.5  # longer than the longest pause between rounds
 MOST = 0.95
-PROBE_PERIOD_S, PROBE_PERIODS = "0.5", 4
+PROBE_PERIOD_S = "0.5"
+PROBE_COUNTS_S = 30.0
+PROBED = "tiermem_m5_probe_migration_moved_pages_total{"
 
 
 class Memory:
@@ -132,6 +134,27 @@ class Daemon:
                 raise SystemExit(f"the probe is not attached: {self.log.read_text()[-2000:]}")
             time.sleep(0.5)
 
+    def set(self, key: str, value: str) -> None:
+        """As `tiermem m5 set`."""
+        LocalClient(self.socket, timeout_s=ANSWER_S).post("/v1/set", {"key": key, "value": value})
+
+    def status(self) -> dict[str, Any]:
+        """As `tiermem m5 status`."""
+        answer: dict[str, Any] = LocalClient(self.socket, timeout_s=ANSWER_S).get("/v1/status")
+        return answer
+
+    def probed_pages(self) -> int:
+        """How many pages the probe saw the promoter move."""
+        lines = [line for line in self.metrics().splitlines() if line.startswith(PROBED)]
+        moves = [float(line.rsplit(" ", 1)[1]) for line in lines if "tiermem_promote" in line]
+        return int(sum(moves))
+
+    def wait_for_counts(self) -> None:
+        """Until the probe has reported all moves; it does so each period, when it gets to run."""
+        moved, end = self.status()["totals"]["moved_pages"], time.monotonic() + PROBE_COUNTS_S
+        while self.probed_pages() < moved and time.monotonic() < end:
+            time.sleep(float(PROBE_PERIOD_S))
+
     def metrics(self) -> str:
         """The Prometheus text."""
         return LocalClient(self.socket, timeout_s=ANSWER_S).metrics()
@@ -200,7 +223,8 @@ def main() -> None:
     """See the module."""
     seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if "=" in word]
     if "--probes" in sys.argv:
-        keys += ['probes.names=["migration"]', f"probes.period_s={PROBE_PERIOD_S}"]
+        # What moved before the probe is there would be counted by one of the two only.
+        keys += ['probes.names=["migration"]', f"probes.period_s={PROBE_PERIOD_S}", "dry_run=true"]
     seen: dict[str, Any] = {"switches_before": switches(), "device_before": device()}
     memory = Memory(slow_node=1, together="--together" in sys.argv)
     seen["before"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
@@ -209,6 +233,7 @@ def main() -> None:
         seen["switches_while"] = switches()
         if "--probes" in sys.argv:
             daemon.wait_for_probes()
+            daemon.set("dry_run", "false")
         if "--kill" in sys.argv:
             read_for(memory, STEADY_S)
             daemon.end(signal.SIGKILL)
@@ -218,16 +243,16 @@ def main() -> None:
         began_s, cpu_s = time.monotonic(), daemon.cpu_s()
         read_for(memory, STEADY_S)
         seen["cpu_share"] = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began_s)
-        client = LocalClient(daemon.socket, timeout_s=ANSWER_S)
         # Nothing moves from here on, so that what is counted is one and the same.
-        client.post("/v1/set", {"key": "dry_run", "value": "true"})
+        daemon.set("dry_run", "true")
         if "--probes" in sys.argv:
-            time.sleep(PROBE_PERIODS * float(PROBE_PERIOD_S))
+            daemon.wait_for_counts()
+            seen["probed_pages"] = daemon.probed_pages()
         seen["after"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
-        seen["status"] = client.get("/v1/status")
+        seen["status"] = daemon.status()
         seen["metrics"] = daemon.metrics()
         if "--explain" in sys.argv:
-            seen |= explanations(client, memory)
+            seen |= explanations(LocalClient(daemon.socket, timeout_s=ANSWER_S), memory)
         seen["exit"] = daemon.end(signal.SIGTERM)
         seen["socket_left"] = daemon.socket.exists()
         seen["log"] = daemon.log.read_text()
