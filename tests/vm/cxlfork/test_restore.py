@@ -62,7 +62,7 @@ def test_node(fork_guest: Guest) -> None:
 
 
 def test_a_restore_that_is_killed_leaves_nothing(fork_guest: Guest) -> None:
-    run(fork_guest, f"{RESTORING}/test_killed.py", TIERMEM_TEST_KILL_STEP="11")
+    run(fork_guest, f"{RESTORING}/test_killed.py")
 
 
 def test_memory_that_is_short(fork_guest: Guest) -> None:

@@ -3,7 +3,6 @@ nothing is left, of neither the restorer nor the process that it was making."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from tiermem.errors import TiermemError, TimeoutExpiredError
 from tests.unit.cxlfork.conftest import Starter
 from tests.unit.cxlfork.restoring.conftest import Cloner
 
-STEP = int(os.environ.get("TIERMEM_TEST_KILL_STEP", "15"))
+STEP = 16
 """Of some hundred system calls, each of that many is tried."""
 PATIENCE_S = 20.0
 

@@ -1,9 +1,10 @@
 """A process whose memory begins on the slow node: a few pages hot, most cold, and the daemon.
 
-    python3 hot_and_cold.py SECONDS [--kill] [--probes] [--together] [--explain] [KEY=VALUE…]
+    python3 hot_and_cold.py SECONDS [--until SHARE] [--kill] [--probes] [--together] [--explain]
+                            [KEY=VALUE…]
 
-Starts `tiermem m5 run` with the given keys, reads the hot pages until most are
-on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
+Starts `tiermem m5 run` with the given keys, reads the hot pages until that share of them
+(MOST) is on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
 SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
 after, kernel switches before, while and after, the daemon's own status, its share of a
 CPU in the steady part, what the device was told before and in the end. With --kill
@@ -183,13 +184,13 @@ def device() -> str | None:
         return f"{tracker.config()} {tracker.info().state.name}"
 
 
-def read_for(memory: Memory, seconds: float, *, until_fast: bool = False) -> None:
-    """Read hot pages for so long, or until most of them are on the fast node."""
+def read_for(memory: Memory, seconds: float, *, until_fast: float | None = None) -> None:
+    """Read hot pages for so long, or until that share of them is on the fast node."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for _ in range(20):
             memory.read_hot()
-        if until_fast and memory.nodes(memory.hot).get("0", 0) >= MOST * HOT:
+        if until_fast and memory.nodes(memory.hot).get("0", 0) >= until_fast * HOT:
             return
 
 
@@ -222,6 +223,7 @@ def explanations(client: LocalClient, memory: Memory) -> dict[str, Any]:
 def main() -> None:
     """See the module."""
     seconds, keys = float(sys.argv[1]), [word for word in sys.argv[2:] if "=" in word]
+    until = sys.argv[sys.argv.index("--until") + 1] if "--until" in sys.argv else MOST
     if "--probes" in sys.argv:
         # What moved before the probe is there would be counted by one of the two only.
         keys += ['probes.names=["migration"]', f"probes.period_s={PROBE_PERIOD_S}", "dry_run=true"]
@@ -230,16 +232,16 @@ def main() -> None:
     seen["before"] = {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)}
     with tempfile.TemporaryDirectory(prefix="m5-", dir="/run") as folder:
         daemon = Daemon(Path(folder), keys)
-        seen["switches_while"] = switches()
         if "--probes" in sys.argv:
             daemon.wait_for_probes()
             daemon.set("dry_run", "false")
+        seen["switches_while"] = switches()
         if "--kill" in sys.argv:
             read_for(memory, STEADY_S)
             daemon.end(signal.SIGKILL)
             seen["switches_killed"] = switches()
             daemon.start()
-        read_for(memory, seconds, until_fast=True)
+        read_for(memory, seconds, until_fast=float(until))
         began_s, cpu_s = time.monotonic(), daemon.cpu_s()
         read_for(memory, STEADY_S)
         seen["cpu_share"] = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began_s)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "m5/in_guest"))
 
-from hot_and_cold import Memory, read_for, switches
+from hot_and_cold import MOST, Memory, read_for, switches
 
 
 def main() -> None:
     """See the module."""
     memory = Memory(slow_node=1, together=False)
-    read_for(memory, float(sys.argv[1]), until_fast=True)
+    read_for(memory, float(sys.argv[1]), until_fast=MOST)
     print(json.dumps({"hot": memory.nodes(memory.hot), "switches": switches()}))
 
 
