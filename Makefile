@@ -13,6 +13,8 @@ PREFIX ?= /opt/tiermem
 DESTDIR ?=
 
 export PYTHONUNBUFFERED := 1
+# Tests start some hundred interpreters: none is to compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets
@@ -38,6 +40,7 @@ native: $(VENV)/.installed
 
 .PHONY: unit
 unit: setup ## tests/unit: host only, seconds
+	$(BIN)/python -m compileall -q userspace bench
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 .PHONY: model

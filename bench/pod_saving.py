@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy import stats
+from scipy.special import stdtrit
 from tiermem.errors import TiermemError
 
 from bench.pod_packing import KINDS, WAYS, Outcome, simulate
@@ -49,7 +49,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     if len(values) < 2:
         return Estimate(float(np.mean(values)), float("inf"))
     error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    width = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    width = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * error
     return Estimate(float(np.mean(values)), width)
 
 
