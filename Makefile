@@ -41,7 +41,7 @@ native: $(VENV)/.installed
 .PHONY: unit
 unit: setup ## tests/unit: host only, seconds
 	$(BIN)/python -m compileall -q userspace bench
-	$(BIN)/pytest -n 2 --dist loadfile tests/unit
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/unit
 
 .PHONY: model
 model: setup ## the channel: spin checks every interleaving, its code sends ten million messages (a minute)
@@ -54,7 +54,7 @@ model: setup ## the channel: spin checks every interleaving, its code sends ten 
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed
 	$(BIN)/tiermem testbed build
-	$(BIN)/pytest tests/vm
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/vm
 
 .PHONY: lint
 lint: setup ## ruff, mypy on the package, C with warnings as errors
