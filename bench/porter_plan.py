@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.arrivals import burst, load_trace, scaled
-from bench.guest.porter_spec import AMPLE, COLD, QUARTER, CalledFunction, PorterSpec
+from bench.guest.porter_spec import AMPLE, COLD_WITH_A_QUARTER, QUARTER, CalledFunction, PorterSpec
 
 Mode = Literal["full", "quick"]
 CRIU_FOLDER = "/run/files-in-cxl/porter"
@@ -29,7 +29,7 @@ FUNCTIONS = {
 }
 QUICK_FUNCTIONS = ("algebra", "json", "images")
 CASES = [(start, memory) for memory in (AMPLE, QUARTER) for start in STARTS]
-QUICK_CASES = [one for one in CASES if one != COLD]
+QUICK_CASES = [one for one in CASES if one != COLD_WITH_A_QUARTER]
 # A cold start takes ten seconds and more to emulate.
 COLD_CALLS = 40
 FLOOD_EACH = {"quick": 10, "full": 20}

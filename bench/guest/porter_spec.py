@@ -9,7 +9,7 @@ from typing import Any
 AMPLE, QUARTER = "ample", "quarter"
 """How much memory there is: no limit that matters; a quarter of what CRIU's instances took
 without one."""
-COLD = ("cold", QUARTER)
+COLD_WITH_A_QUARTER = ("cold", QUARTER)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class PorterSpec:
 
     def arrivals_of(self, start: str, memory: str) -> list[tuple[float, str]]:
         """The load of one case."""
-        return self.arrivals[: self.cold_calls] if (start, memory) == COLD else self.arrivals
+        is_short = (start, memory) == COLD_WITH_A_QUARTER
+        return self.arrivals[: self.cold_calls] if is_short else self.arrivals
 
     @property
     def flood(self) -> list[tuple[float, str]]:

@@ -29,7 +29,8 @@ def unload(guest: Guest, *modules: str) -> None:
     guest.check(["rmmod", *(modules or MODULES)])
 
 
-def run_cases(guest: Guest, file: str) -> None:
-    """Run one file of `in_guest/` under the guest's pytest; its report is the failure."""
-    done = guest.exec([*PYTEST, f"{CASES}/{file}"], env=ENVIRONMENT, timeout_s=800)
-    assert done.status == 0, f"{file} in guest {guest.name}:\n{done.stdout}\n{done.stderr}"
+def run_cases(guest: Guest, *files: str) -> None:
+    """Run files of `in_guest/` under the guest's pytest; its report is the failure."""
+    paths = [f"{CASES}/{file}" for file in files]
+    done = guest.exec([*PYTEST, *paths], env=ENVIRONMENT, timeout_s=800)
+    assert done.status == 0, f"guest {guest.name}:\n{done.stdout}\n{done.stderr}"

@@ -22,7 +22,7 @@ def kmod_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
 
 
 def test_a_mapping_is_the_processes_own_memory(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "image_mappings.py")
+    run_cases(kmod_guest, "image_mappings.py", "image_large_mappings.py")
 
 
 def test_what_processes_hold_is_told(kmod_guest: Guest) -> None:

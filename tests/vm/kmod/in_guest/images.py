@@ -209,6 +209,11 @@ def stored(page: int, pages: int) -> list[int]:
     return [value_of(number) for number in range(page, page + pages)]
 
 
+def check(is_so: bool) -> None:
+    """An assertion for a lambda."""
+    assert is_so
+
+
 def in_child(job: Callable[[], object]) -> None:
     """Run it in a child process; it fails where that fails."""
     sys.stdout.flush()
