@@ -72,10 +72,15 @@ def test_live_keys_of_a_table_take_effect_beside_fixed_ones(daemon: Daemon) -> N
     assert daemon.engine.parts.limiter.limit_MBps == 50.0
 
 
-def test_the_end_of_a_dry_run_sets_the_switches(daemon: Daemon) -> None:
+def test_the_end_of_a_dry_run_sets_the_switches_and_nothing_competes_any_more(
+    daemon: Daemon,
+) -> None:
+    daemon.start()
+    assert any("numa_balancing is 1" in warning for warning in daemon.warnings)
     again = daemon.settings.model_copy(update={"dry_run": False})
     assert daemon.reload(again) == []
     assert daemon.switches.read(NUMA_BALANCING) == "0"
+    assert daemon.warnings == []
     daemon.stop()
     assert daemon.switches.read(NUMA_BALANCING) == "1"
 

@@ -207,6 +207,7 @@ class Daemon:
         parts.monitor.settings = settings.monitor
         if self.settings.dry_run and not settings.dry_run:
             self._prepare_kernel()
+            self._check_competitors()
         self.engine.dry_run = settings.dry_run
         self.engine.swappiness = settings.demotion.swappiness
         logging.getLogger("tiermem").setLevel(settings.log_level.upper())
