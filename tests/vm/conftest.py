@@ -1,4 +1,4 @@
-"""Guests that tests share. Each boots when its first test comes, and ends after its last.
+"""Guests that tests share. Each boots when its first test comes, and ends when the next has.
 
 Tests are put in the order of the guest they need, so that one pod runs at a time in each
 process; where several share the work (`pytest -n 2 --dist loadgroup`), all tests of a
@@ -108,11 +108,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
-    """End the guests that no test needs any more."""
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """End the guests that no test needs any more; only now, since a module's fixture for one
+    guest is torn down when that for another is set up."""
     yield
-    needed = needed_guests(nextitem) if nextitem is not None else set()
-    for name in set(running) - needed:
+    for name in set(running) - needed_guests(item):
         running.pop(name).close()
 
 
