@@ -58,7 +58,7 @@ def _without_io_uring(fork_guest: Guest) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_without_io_uring")
 def test_node(fork_guest: Guest) -> None:
-    run(fork_guest, f"{RESTORING}/test_node.py", TIERMEM_TEST_RESTORES="30")
+    run(fork_guest, f"{RESTORING}/test_node.py", TIERMEM_TEST_RESTORES="10")
 
 
 def test_a_restore_that_is_killed_leaves_nothing(fork_guest: Guest) -> None:
