@@ -50,7 +50,6 @@ FOLDER = Path("/run/porter-bench")
 POOL = Path("/dev/dax0.0")
 SOCKET = FOLDER / "fork.sock"
 PORT = 8470
-GHOSTS = 8
 CALL_TIMEOUT_S = 600.0
 """Of the guest's clock, which leaps; nothing should fail by it."""
 AMPLE_MIB = 1 << 14
@@ -118,14 +117,14 @@ def listens(family: socket.AddressFamily, address: str | tuple[str, int]) -> boo
 
 
 @contextmanager
-def fork_daemon() -> Iterator[None]:
-    """cxlforkd over an empty pool."""
+def fork_daemon(ghosts: int) -> Iterator[None]:
+    """cxlforkd over an empty pool, with so many ghosts kept ready."""
     create_pool(POOL, hosts=1, force=True)
     settings = ForkSettings(
         socket=SOCKET,
         state_file=FOLDER / "fork.jsonl",
         pool=POOL,
-        ghosts=GHOSTS,
+        ghosts=ghosts,
         lease_s=600,
         scan_s=0.25,
         end_clones_at_exit=True,
@@ -236,7 +235,8 @@ def measure(spec: PorterSpec) -> PorterResult:
     FOLDER.mkdir()
     criu_folder = Path(spec.criu_folder)
     shutil.rmtree(criu_folder, ignore_errors=True)
-    with fork_daemon(), ModelledClock() as clock:
+    ghosts = len(spec.functions) * spec.instances_max
+    with fork_daemon(ghosts), ModelledClock() as clock:
         ways: dict[str, Images] = {"restore": ForkImages(SOCKET), "criu": CriuImages(criu_folder)}
         used = {start for start, _ in spec.cases}
         asyncio.run(prepare(spec, [one for start, one in ways.items() if start in used]))
