@@ -100,11 +100,29 @@ static int serve_frontends(struct net_backend *backend)
 	return served;
 }
 
+static void say_how_it_is(struct net_backend *backend, uint64_t now_ns)
+{
+	backend->said_ns = now_ns;
+	backend->beats++;
+	for (uint32_t number = 0; number < backend->used; number++) {
+		struct net_backend_link *const link = &backend->links[number];
+
+		if (link->is_open)
+			net_pulse_say(&link->link.whole, backend->beats, backend->nic_is_down);
+	}
+}
+
 static int round_of_work(void *engine, uint64_t wait_ns)
 {
 	struct net_backend *const backend = engine;
 	const int served = serve_frontends(backend);
-	const struct timespec wait = { 0, served ? 0 : (long)wait_ns };
+	const uint64_t now_ns = channel_now_ns();
+	struct timespec wait = { 0, 0 };
+
+	if (now_ns - backend->said_ns >= NET_PULSE_NS)
+		say_how_it_is(backend, now_ns);
+	if (!served)
+		wait.tv_nsec = (long)(wait_ns < NET_PULSE_NS ? wait_ns : NET_PULSE_NS);
 
 	if (ppoll(backend->sockets, backend->used, &wait, NULL) <= 0)
 		return served;
@@ -184,6 +202,14 @@ int net_backend_add_link(struct net_backend *backend, void *base, uint64_t bytes
 		return number;
 	errno = -number;
 	return -1;
+}
+
+void net_backend_set_nic(struct net_backend *backend, int is_down)
+{
+	net_thread_pause(&backend->thread);
+	backend->nic_is_down = is_down;
+	say_how_it_is(backend, channel_now_ns());
+	net_thread_resume(&backend->thread);
 }
 
 /* Its socket, still to be closed. */
