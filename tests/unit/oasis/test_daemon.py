@@ -1,0 +1,213 @@
+"""oasisd on three hosts: instances are served, moved, and go on when what serves them fails.
+
+One pod for all tests, which leave it well: each host's daemon runs, each NIC has a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyroute2 import NetNS
+from tiermem.errors import ConfigError, MissingError, NameTakenError, NoSpaceError, TiermemError
+from tiermem.layer.pool import open_pool
+from tiermem.oasis.link_areas import LinkName
+
+from tests.unit.oasis.pod import OUTSIDE, Pod, answers, until
+from tests.unit.oasis.traffic import echoes, stream
+
+NAME, ADDRESS = "eth0", "10.7.1.2"
+SETTLE_S = 0.15
+"""How long traffic goes on before and after something happens."""
+LEASE_S = 0.5
+"""Of the allocator's hosts: what does not need their judgement is over long before."""
+
+
+@pytest.fixture(scope="module")
+def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
+        pytest.skip("namespaces and TAPs need root and /dev/net/tun")
+    with contextlib.ExitStack() as stack:
+        yield Pod(tmp_path_factory.mktemp("pod"), stack)
+
+
+@pytest.fixture(scope="module")
+def web(pod: Pod) -> str:
+    """The namespace of an instance on host 0, which has no NIC of its own."""
+    namespace = pod.namespace("web")
+    body = {"namespace": namespace, "expected": "1Gbit"}
+    pod.daemons[0].client.post("/v1/attach", body)
+    with NetNS(namespace) as inner:
+        (index,) = inner.link_lookup(ifname=NAME)
+        inner.addr("add", index=index, address=ADDRESS, prefixlen=24)
+    until(lambda: pod.served_by(f"{namespace}/{NAME}"))
+    return namespace
+
+
+@pytest.fixture
+def name(web: str) -> str:
+    """What that instance is called."""
+    return f"{web}/{NAME}"
+
+
+def links(pod: Pod) -> list[LinkName]:
+    with open_pool(pod.folder / "pool") as looker:
+        parsed = [LinkName.parse(entry.name) for entry in looker.entries()]
+    return [one for one in parsed if one is not None]
+
+
+def test_an_instance_has_a_nic_of_another_host(pod: Pod, web: str, name: str) -> None:
+    with echoes(web, pod.switch, OUTSIDE) as seen:
+        until(lambda: len(seen.seen_s) > 50)
+    listed = pod.daemons[1].client.get("/v1/ls")
+    assert {one["device"]: one["health"] for one in listed["devices"]} == {
+        "1/0": "healthy",
+        "2/0": "healthy",
+    }
+    (instance,) = listed["instances"]
+    assert instance["instance"] == "0/0"
+    assert instance["device"] == pod.instance(name)["by"]
+
+
+def test_what_is_carried_is_counted_and_told(pod: Pod, web: str, name: str) -> None:
+    device = pod.instance(name)["by"]
+    with echoes(web, pod.switch, OUTSIDE) as seen:
+        until(lambda: len(seen.seen_s) > 50)
+    client = pod.daemons[0].client
+    sample = f'tiermem_oasis_uplink_frames_total{{device="{device}",direction="tx"}} '
+
+    def told() -> float:
+        lines = [one for one in client.metrics().splitlines() if one.startswith(sample)]
+        return float(lines[0].removeprefix(sample)) if lines else 0.0
+
+    until(lambda: told() >= 50)
+    assert "tiermem_oasis_leader 0.0" in client.metrics()
+    assert client.get("/v1/status")["leader"] == 0
+
+
+def test_a_nic_that_loses_its_link_is_replaced_by_its_backup(pod: Pod, web: str, name: str) -> None:
+    """Before anybody's lease is over; TCP goes on by itself."""
+    host = pod.served_by(name)
+    assert host is not None
+    with echoes(web, pod.switch, OUTSIDE) as seen, stream(web, pod.switch, OUTSIDE) as sent:
+        time.sleep(SETTLE_S)
+        pod.set_port(host, "down")
+        until(lambda: pod.served_by(name) == 3 - host)
+        time.sleep(SETTLE_S)
+    pod.set_port(host, "up")
+    print(f"UDP without an answer for {seen.gap_s * 1000:.1f} ms")
+    assert seen.gap_s < LEASE_S / 2
+    assert sent.bytes > 0
+    assert sent.received == sent.wanted
+    loans = pod.daemons[0].client.get("/v1/ls")["loans"]
+    assert loans in ([], [{"failed": f"{host}/0", "backup": f"{3 - host}/0"}])
+
+
+def test_so_is_one_whose_daemon_is_killed_and_the_next_daemon_lends_it_again(
+    pod: Pod, web: str, name: str
+) -> None:
+    host = pod.served_by(name)
+    assert host is not None
+    until(lambda: len(links(pod)) == 2)
+    with echoes(web, pod.switch, OUTSIDE) as seen, stream(web, pod.switch, OUTSIDE) as sent:
+        time.sleep(SETTLE_S)
+        pod.daemons[host].end(signal.SIGKILL)
+        until(lambda: pod.served_by(name) == 3 - host)
+        time.sleep(SETTLE_S)
+    print(f"UDP without an answer for {seen.gap_s * 1000:.1f} ms")
+    assert seen.gap_s < LEASE_S / 2
+    assert sent.received == sent.wanted
+    before = {one.life for one in links(pod) if one.device.host == host}
+    pod.start(host)
+    until(lambda: answers(pod.daemons[host].client))
+    # Of two NICs, each with a link to the one host that has instances, none is left over.
+    until(lambda: len(links(pod)) == 2)
+    assert before.isdisjoint({one.life for one in links(pod) if one.device.host == host})
+
+
+def test_an_instance_is_moved_and_stays_where_it_was_asked_to_be(pod: Pod, name: str) -> None:
+    client, host = pod.daemons[0].client, pod.served_by(name)
+    assert host is not None
+    for target in (3 - host, host):
+        until(lambda: answers(client))
+        until(
+            lambda target=target: (
+                client.post("/v1/move", {"instance": name, "device": f"{target}/0"})
+                if f"{target}/0" in healthy(pod)
+                else None
+            )
+        )
+        until(lambda target=target: pod.served_by(name) == target)
+    with pytest.raises(TiermemError, match="the pod has no such device"):
+        client.post("/v1/move", {"instance": name, "device": "1/7"})
+    client.post("/v1/move", {"instance": name, "device": None})
+
+
+def healthy(pod: Pod) -> set[str]:
+    devices = pod.daemons[0].client.get("/v1/ls")["devices"]
+    return {one["device"] for one in devices if one["health"] == "healthy"}
+
+
+def test_a_nic_is_drained_by_its_own_host(pod: Pod, name: str) -> None:
+    host = pod.served_by(name)
+    assert host is not None
+    device = f"{host}/0"
+    until(lambda: len(healthy(pod)) == 2)
+    with pytest.raises(ConfigError, match=f"is host {host}'s; this is host 0: ask there"):
+        pod.daemons[0].client.post("/v1/drain", {"device": device})
+    pod.daemons[host].client.post("/v1/drain", {"device": device})
+    until(lambda: pod.served_by(name) == 3 - host)
+    pod.daemons[host].client.post("/v1/drain", {"device": device, "undo": True})
+    until(lambda: len(healthy(pod)) == 2)
+
+
+def test_an_interface_outlives_its_daemon_with_its_address(pod: Pod, web: str, name: str) -> None:
+    with stream(web, pod.switch, OUTSIDE) as sent:
+        time.sleep(SETTLE_S)
+        pod.daemons[0].end(signal.SIGKILL)
+        pod.start(0)
+        until(lambda: answers(pod.daemons[0].client))
+        until(lambda: pod.served_by(name))
+    assert sent.received == sent.wanted
+    until(lambda: len(links(pod)) == 2)
+
+
+def test_what_cannot_be_is_told_and_leaves_nothing(pod: Pod, web: str) -> None:
+    client = pod.daemons[0].client
+    for body, kind, said in (
+        ({"namespace": web}, NameTakenError, "has an interface of that name"),
+        ({"namespace": "no-such"}, MissingError, "no such network namespace"),
+        ({"namespace": web, "name": "x", "mac": "00:11:22:33:44:55"}, ConfigError, "second digit"),
+        ({"namespace": web, "name": "x", "mac": "01"}, TiermemError, "is no MAC address"),
+        ({"namespace": web, "expected": "fast"}, ConfigError, "must be a bandwidth"),
+    ):
+        expected = kind if kind in (ConfigError, MissingError, NoSpaceError) else TiermemError
+        with pytest.raises(expected, match=said):
+            client.post("/v1/attach", body)
+    with pytest.raises(MissingError, match="instance nothing: host 0 has none of that name"):
+        client.post("/v1/detach", {"instance": "nothing"})
+    assert len(client.get("/v1/ls")["instances"]) == 1
+
+
+def test_a_second_daemon_of_a_host_is_refused_and_disturbs_nobody(pod: Pod, name: str) -> None:
+    first = pod.daemons[1]
+    pod.start(1)
+    until(pod.daemons[1].has_ended)
+    pod.daemons[1] = first
+    assert "another daemon is listening there" in pod.log(1)
+    assert answers(first.client)
+    assert pod.served_by(name) is not None
+
+
+def test_it_leaves_the_system_as_it_was_found(pod: Pod, web: str) -> None:
+    for daemon in pod.daemons.values():
+        daemon.end(signal.SIGTERM)
+    assert links(pod) == []
+    with NetNS(web) as inner:
+        assert [one.get("ifname") for one in inner.get_links()] == ["lo"]
+    assert not list(pod.folder.glob("*.sock"))
