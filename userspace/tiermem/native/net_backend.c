@@ -146,6 +146,7 @@ struct net_backend *net_backend_create(uint32_t nic_index, uint64_t nic_mac, str
 	backend->nic_mac = nic_mac;
 	for (uint32_t number = 0; number < NET_LINKS; number++)
 		backend->sockets[number].fd = -1;
+	net_membership_init(&backend->membership);
 	net_thread_init(&backend->thread, round_of_work, backend, pace);
 	return backend;
 }
@@ -171,6 +172,7 @@ static int add_link(struct net_backend *backend, void *base, uint64_t bytes, uin
 {
 	uint32_t number = 0;
 	struct net_backend_link *link;
+	int error;
 
 	while (number < NET_LINKS && backend->links[number].is_open)
 		number++;
@@ -180,6 +182,9 @@ static int add_link(struct net_backend *backend, void *base, uint64_t bytes, uin
 	*link = (struct net_backend_link){ .number = number };
 	if (open_link(link, base, bytes, generation) < 0)
 		return -ENOENT;
+	error = net_membership_open(&backend->membership, backend->nic_index);
+	if (error)
+		return -error;
 	link->socket = net_socket_open(backend->nic_index);
 	if (link->socket < 0)
 		return -errno;
@@ -242,6 +247,7 @@ void net_backend_destroy(struct net_backend *backend)
 	net_thread_stop(&backend->thread);
 	for (uint32_t number = 0; number < NET_LINKS; number++)
 		net_backend_remove_link(backend, number);
+	net_membership_close(&backend->membership);
 	free(backend);
 }
 

@@ -9,6 +9,7 @@
 #include "net_backend.h"
 #include "net_inbox.h"
 #include "net_link.h"
+#include "net_membership.h"
 #include "net_outbox.h"
 #include "net_pulse.h"
 #include "net_ring.h"
@@ -34,6 +35,7 @@ struct net_backend {
 	uint64_t beats, said_ns;	/* see net_pulse.h */
 	int nic_is_down;
 	struct net_macs macs;
+	struct net_membership membership;
 	uint32_t used;			/* so many of these have ever been open */
 	struct net_backend_link links[NET_LINKS];
 	struct pollfd sockets[NET_LINKS];	/* -1 where there is no link */

@@ -39,6 +39,7 @@ SOURCES = (
     "net_frontend.c",
     "net_frontend_instances.c",
     "net_socket.c",
+    "net_membership.c",
     "net_backend_instances.c",
     "net_backend_requests.c",
     "net_backend.c",

@@ -21,8 +21,9 @@ from tiermem.oasis.allocator.failover import stand_in
 from tiermem.oasis.allocator.pod import Device, DeviceId, Instance, Kind
 from tiermem.oasis.engine import View
 from tiermem.oasis.link_areas import LinkName
+from tiermem.oasis.names import id_text
 from tiermem.oasis.net.counters import Counters
-from tiermem.oasis.net.frontend import Watch
+from tiermem.oasis.net.frontend import Peer, Watch
 from tiermem.oasis.net.nic import Nic
 from tiermem.oasis.net.served import Served
 from tiermem.oasis.net.totals import ZERO, plus
@@ -32,6 +33,11 @@ from tiermem.oasis.settings import OasisSettings
 
 _TEND_S = 1.0
 _GRACE_S = 0.05
+_IN_WORDS = {
+    Peer.WELL: "can be used",
+    Peer.SILENT: "its host does not answer",
+    Peer.WITHOUT_NIC: "has no link",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +73,7 @@ class NetEngine:
         self._uplinks: dict[DeviceId, Uplink] = {}
         self._gone: dict[DeviceId, Counters] = {}
         self._moves_of_gone = 0
+        self._lost: dict[DeviceId, Peer] = {}
         self._tend_s = 0.0
 
     def descriptors(self) -> tuple[int, ...]:
@@ -87,7 +94,13 @@ class NetEngine:
 
     def unreachable(self) -> tuple[DeviceId, ...]:
         """NICs whose hosts say nothing any more, or that they have no link."""
-        return tuple(device for device, uplink in self._uplinks.items() if uplink.is_lost)
+        lost = {device: one.peer for device, one in self._uplinks.items() if one.is_lost}
+        for device in lost.keys() | self._lost.keys():
+            before, now = self._lost.get(device, Peer.WELL), lost.get(device, Peer.WELL)
+            if before is not now:
+                _log.warning("NIC %s, from here: %s", id_text(device), _IN_WORDS[now])
+        self._lost = lost
+        return tuple(lost)
 
     def apply(self, view: View) -> None:
         """See `Engine`. What goes on without a NIC comes first."""
@@ -112,7 +125,7 @@ class NetEngine:
 
     def _targets(self, view: View) -> dict[int, DeviceId]:
         """Which NIC each instance is to use now; without those that the table does not know."""
-        lost = self.unreachable()
+        lost = self._lost
         assigned = {
             number: view.assignments[one.id]
             for number, one in self.served.items()

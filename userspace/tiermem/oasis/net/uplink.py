@@ -33,9 +33,14 @@ class Uplink:
         return None if area is None else cls(pool, name, area, pace, watch)
 
     @property
+    def peer(self) -> Peer:
+        """How the NIC's host is, as far as it is listened to."""
+        return Peer.WELL if self._frontend is None else self._frontend.peer
+
+    @property
     def is_lost(self) -> bool:
         """Its NIC cannot be used from here, whatever its host says elsewhere."""
-        return self._frontend is not None and self._frontend.peer is not Peer.WELL
+        return self.peer is not Peer.WELL
 
     @property
     def is_current(self) -> bool:
