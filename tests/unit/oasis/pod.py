@@ -1,4 +1,4 @@
-"""A pod on this machine: a switch, hosts with a NIC on it, each with a daemon, one without.
+"""A pod on this machine: a switch, two hosts with a NIC on it, one without, a daemon on each.
 
 Hosts are processes over one pool in a file, their NICs ends of veths in namespaces of their
 own, the switch a bridge, and `outside` its own address.
@@ -75,12 +75,15 @@ class Daemon:
 
 
 class Pod:
-    """Host 0 has no NIC; hosts 1 and 2 have one each, and are each other's backup."""
+    """Hosts 0, which leads while it lives, and 1 have a NIC each, and are each other's backup.
+    Host 2 has none: instances are there."""
 
     hosts = 3
+    without_nic = 2
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self.folder, self._stack = folder, stack
+        self._prefix = f"tiermem-{os.getpid()}-"
         self.switch = self.namespace("switch")
         with NetNS(self.switch) as switch:
             switch.link("add", ifname="br0", kind="bridge")
@@ -98,7 +101,7 @@ class Pod:
         for host in range(self.hosts):
             self._config(host).write_text(
                 CONFIG.format(folder=folder, host=host, hosts=self.hosts)
-                + (self._make_nic(host) if host else "")
+                + ("" if host == self.without_nic else self._make_nic(host))
             )
             self.start(host)
         for daemon in self.daemons.values():
@@ -116,11 +119,11 @@ class Pod:
             switch.link("set", index=port, master=self._bridge, state="up")
             (nic,) = inner.link_lookup(ifname="nic0")
             inner.link("set", index=nic, state="up")
-        return NIC.format(namespace=namespace, backup=3 - host)
+        return NIC.format(namespace=namespace, backup=1 - host)
 
     def namespace(self, name: str) -> str:
         """A new one, without IPv6."""
-        full = f"tiermem-{os.getpid()}-{name}"
+        full = f"{self._prefix}{name}"
         netns.create(full)
         self._stack.callback(netns.remove, full)
         with inside(full):
@@ -145,12 +148,25 @@ class Pod:
             (port,) = switch.link_lookup(ifname=f"port{host}")
             switch.link("set", index=port, state=state)
 
+    def rename_nic(self, host: int, old: str, new: str) -> None:
+        """For its daemon it is gone, or there again."""
+        with NetNS(f"{self._prefix}nic{host}") as inner:
+            (nic,) = inner.link_lookup(ifname=old)
+            inner.link("set", index=nic, state="down")
+            inner.link("set", index=nic, ifname=new)
+            inner.link("set", index=nic, state="up")
+
+    @property
+    def client(self) -> LocalClient:
+        """Of the daemon of the host of instances."""
+        return self.daemons[self.without_nic].client
+
     def instance(self, name: str) -> Any:
-        """As host 0's daemon describes it."""
-        return self.daemons[0].client.get("/v1/instance", {"name": name})
+        """As its host's daemon describes it."""
+        return self.client.get("/v1/instance", {"name": name})
 
     def served_by(self, name: str) -> int | None:
-        """The host whose NIC carries an instance of host 0; None: none, yet."""
+        """The host whose NIC carries an instance; None: none, yet."""
         found = self.instance(name)
         return int(found["by"].split("/")[0]) if found["is_ready"] else None
 
