@@ -32,7 +32,6 @@ state_file = "{folder}/oasis{host}.json"
 pool = "{folder}/pool"
 host = {host}
 hosts = {hosts}
-lease_s = 0.5
 [link]
 slots = 1024
 tx_bytes = 1048576

@@ -18,6 +18,7 @@ from pyroute2 import NetNS
 from tiermem.cli.oasis import app
 from tiermem.errors import ConfigError, MissingError, NameTakenError, NoSpaceError, TiermemError
 from tiermem.layer.pool import open_pool
+from tiermem.oasis.allocator.leadership import LEASE_S
 from tiermem.oasis.link_areas import LinkName
 from typer.testing import CliRunner
 
@@ -27,8 +28,6 @@ from tests.unit.oasis.traffic import echoes, stream
 NAME, ADDRESS = "eth0", "10.7.1.2"
 SETTLE_S = 0.15
 """How long traffic goes on before and after something happens."""
-LEASE_S = 0.5
-"""Of the allocator's hosts: what does not need their judgement is over long before."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def web(pod: Pod) -> str:
     with NetNS(namespace) as inner:
         (index,) = inner.link_lookup(ifname=NAME)
         inner.addr("add", index=index, address=ADDRESS, prefixlen=24)
-    until(lambda: pod.served_by(f"{namespace}/{NAME}"))
+    until(lambda: pod.served_by(f"{namespace}/{NAME}") is not None)
     return namespace
 
 
@@ -62,6 +61,11 @@ def links(pod: Pod) -> list[LinkName]:
     with open_pool(pod.folder / "pool") as looker:
         parsed = [LinkName.parse(entry.name) for entry in looker.entries()]
     return [one for one in parsed if one is not None]
+
+
+def lives(pod: Pod) -> list[int]:
+    """Of the NICs' daemons, one for each link."""
+    return [one.life for one in links(pod)]
 
 
 def test_an_instance_has_a_nic_of_another_host(pod: Pod, web: str, name: str) -> None:
@@ -126,11 +130,11 @@ def test_so_is_one_whose_daemon_is_killed_though_that_one_led_the_pod(
     assert seen.gap_s < LEASE_S / 2
     assert sent.received == sent.wanted
     before = {one.life for one in links(pod) if one.device.host == 0}
+    assert len(before) == 1
     pod.start(0)
     until(lambda: answers(pod.daemons[0].client))
     # Of two NICs, each with a link to the one host that has instances, none is left over.
-    until(lambda: len(links(pod)) == 2)
-    assert before.isdisjoint({one.life for one in links(pod) if one.device.host == 0})
+    until(lambda: before.isdisjoint(now := lives(pod)) and len(now) == 2)
 
 
 def test_an_instance_is_moved_and_stays_where_it_was_asked_to_be(pod: Pod, name: str) -> None:
@@ -203,7 +207,7 @@ def test_an_interface_outlives_its_daemon_with_its_address(pod: Pod, web: str, n
         pod.daemons[2].end(signal.SIGKILL)
         pod.start(2)
         until(lambda: answers(pod.client))
-        until(lambda: pod.served_by(name))
+        until(lambda: pod.served_by(name) is not None)
     assert sent.received == sent.wanted
     until(lambda: len(links(pod)) == 2)
 

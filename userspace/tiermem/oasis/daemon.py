@@ -45,7 +45,6 @@ class OasisDaemon:
 
     def __init__(self, settings: OasisSettings) -> None:
         self.settings = settings
-        self.life = time.time_ns()
         self.trouble = ""
         self.table = Table(0)
         self.figures = NetFigures({}, {}, 0)
@@ -53,6 +52,8 @@ class OasisDaemon:
         self._tidying, self._is_open = threading.Lock(), True
         self._file = StateFile(settings.state_file, Saved)
         saved = self._file.load() or Saved()
+        # Later than the last one, whatever became of the clock.
+        self.life = max(time.time_ns(), saved.life + 1)
         with contextlib.ExitStack() as undo:
             self.pool = undo.enter_context(open_pool(settings.pool, settings.host))
             self._area, self.state = open_pod(self.pool, settings.host, settings.hosts)
@@ -73,7 +74,9 @@ class OasisDaemon:
         )
 
     async def run(self) -> None:
-        """Serve for ever; raises what ended the control thread, if anything does."""
+        """Serve for ever; raises what ended the control thread, if anything does.
+        TiermemError where the state cannot be kept."""
+        await asyncio.to_thread(self.save)
         self.control.start()
         finished = asyncio.wrap_future(self.control.finished)
         while not finished.done():
@@ -145,7 +148,7 @@ class OasisDaemon:
         """Keep over a restart what was asked for. TiermemError."""
         draining = {one.settings.interface for one in self.net.nics if one.is_draining}
         instances = tuple(one.saved for _, one in sorted(self.net.served.items()))
-        self._file.save(Saved(instances=instances, draining=frozenset(draining)))
+        self._file.save(Saved(life=self.life, instances=instances, draining=frozenset(draining)))
 
     def _end(self) -> None:
         """The pod is told at once that this host's devices and instances are gone."""

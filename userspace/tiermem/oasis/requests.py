@@ -33,7 +33,7 @@ class AttachNic(Settings):
     name: str = Field(default="eth0", min_length=1, max_length=NAME_BYTES_MAX)
     mac: str | None = None
     mtu: int = Field(default=1500, ge=576, le=9000)
-    expected: Bandwidth = Field(default="0bit", validate_default=True)
+    expected: Bandwidth = Field(default=0, validate_default=False)
 
 
 class MoveInstance(Settings):

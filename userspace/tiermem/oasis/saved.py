@@ -25,7 +25,9 @@ class SavedInstance(BaseModel):
 
 
 class Saved(BaseModel):
-    """All of it. draining: NICs of this host, by their interfaces."""
+    """All of it. life: of the daemon that saved it. draining: NICs of this host, by their
+    interfaces."""
 
+    life: int = 0
     instances: tuple[SavedInstance, ...] = ()
     draining: frozenset[str] = frozenset()

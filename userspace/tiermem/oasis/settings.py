@@ -27,7 +27,7 @@ class NicSettings(Settings):
 
     interface: str = Field(min_length=1, max_length=NAME_BYTES_MAX)
     namespace: str | None = None
-    capacity: Bandwidth
+    capacity: Bandwidth = Field(gt=0)
     backup: DeviceName | None = None
 
 
