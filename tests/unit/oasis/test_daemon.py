@@ -137,6 +137,24 @@ def test_so_is_one_whose_daemon_is_killed_though_that_one_led_the_pod(
     until(lambda: before.isdisjoint(now := lives(pod)) and len(now) == 2)
 
 
+def test_a_host_that_stands_still_is_left_and_may_come_back(pod: Pod, web: str, name: str) -> None:
+    host = pod.served_by(name)
+    assert host is not None
+    stopped = pod.daemons[host].pid
+    with echoes(web, pod.switch, OUTSIDE) as seen:
+        time.sleep(SETTLE_S)
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            until(lambda: pod.served_by(name) == 1 - host)
+            time.sleep(SETTLE_S)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    print(f"UDP without an answer for {seen.gap_s * 1000:.1f} ms")
+    assert seen.gap_s < LEASE_S / 2
+    assert f"NIC {host}/0, from here: its host does not answer" in pod.log(pod.without_nic)
+    until(lambda: len(healthy(pod)) == 2)
+
+
 def test_an_instance_is_moved_and_stays_where_it_was_asked_to_be(pod: Pod, name: str) -> None:
     host = pod.served_by(name)
     assert host is not None

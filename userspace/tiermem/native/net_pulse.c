@@ -15,6 +15,15 @@ void net_pulse_say(struct host_memory *link, uint64_t beats, int nic_is_down)
 	host_fence(link);
 }
 
+void net_pulse_say_down(void *link)
+{
+	struct host_memory memory = { .base = link };
+
+	host_store(&memory, NIC_AT, 1);
+	host_write_back(&memory, NIC_AT);
+	host_fence(&memory);
+}
+
 static enum net_peer judge(const struct net_listener *listener, uint64_t nic_is_down)
 {
 	const uint64_t silence_ns = listener->watch.silence_ns;

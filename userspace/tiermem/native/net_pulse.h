@@ -29,6 +29,9 @@ struct net_watch {
 	int alarm_fd;		/* an eventfd, told of each change; -1: none */
 };
 
+/* For a backend that was killed: its NIC is down. In memory when this returns. */
+void net_pulse_say_down(void *link);
+
 #ifndef TIERMEM_CDEF
 struct net_listener {
 	struct net_watch watch;

@@ -23,6 +23,7 @@ from tiermem.oasis.allocator.pod import Health, Pod
 from tiermem.oasis.allocator.state import REPORT_S
 from tiermem.oasis.control import Control
 from tiermem.oasis.engine import Engine, View
+from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import sweep
 from tiermem.oasis.net.engine import NetEngine, NetFigures
 from tiermem.oasis.pod_area import open_pod
@@ -43,7 +44,7 @@ class OasisDaemon:
     figures: as of the last report.
     """
 
-    def __init__(self, settings: OasisSettings) -> None:
+    def __init__(self, settings: OasisSettings, last_words: LastWords) -> None:
         self.settings = settings
         self.trouble = ""
         self.table = Table(0)
@@ -60,7 +61,7 @@ class OasisDaemon:
             undo.callback(self._area.close)
             undo.enter_context(self.state)
             self.member = Member(self.state, lease_s=settings.lease_s)
-            self.net = NetEngine(settings, self.pool, self.life, saved.instances)
+            self.net = NetEngine(settings, self.pool, self.life, last_words, saved.instances)
             undo.pop_all()
         for nic in self.net.nics:
             nic.is_draining = nic.settings.interface in saved.draining

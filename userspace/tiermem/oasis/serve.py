@@ -8,6 +8,7 @@ import os
 
 from tiermem.oasis.daemon import OasisDaemon
 from tiermem.oasis.figures import add_metrics
+from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.routes import add_routes
 from tiermem.oasis.settings import OasisSettings
 from tiermem.service.api import LocalApi
@@ -21,13 +22,15 @@ def serve(settings: OasisSettings) -> None:
     # Before there is any other thread, for these to have it too. Who may not, waits.
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, settings.nice)
-    run_until_signalled(_main(settings, Notifier()))
+    last_words = LastWords.prepare(settings.pool)
+    run_until_signalled(_main(settings, Notifier(), last_words))
+    last_words.end()
 
 
-async def _main(settings: OasisSettings, notifier: Notifier) -> None:
+async def _main(settings: OasisSettings, notifier: Notifier, last_words: LastWords) -> None:
     metrics = Metrics("oasis")
     api = LocalApi(settings.socket, metrics)
-    daemon = await asyncio.to_thread(OasisDaemon, settings)
+    daemon = await asyncio.to_thread(OasisDaemon, settings, last_words)
     try:
         add_routes(api, daemon)
         add_metrics(metrics, daemon)

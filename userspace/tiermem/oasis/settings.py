@@ -42,7 +42,7 @@ class OasisSettings(Settings):
     hosts: int = Field(default=8, ge=1, le=HOSTS_MAX)
     lease_s: float = Field(default=LEASE_S, ge=3 * REPORT_S, le=60)
     look_ms: int = Field(default=10, ge=1, le=int(REPORT_S * 1000))
-    silence_ms: int = Field(default=20, ge=10, le=10_000)
+    silence_ms: int = Field(default=25, ge=10, le=10_000)
     nice: int = Field(default=-10, ge=-20, le=19)
     keep_interfaces: bool = False
     link: LinkSize = LinkSize()

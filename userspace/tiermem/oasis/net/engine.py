@@ -20,6 +20,7 @@ from tiermem.oasis.allocator.encoding import INSTANCES_MAX
 from tiermem.oasis.allocator.failover import stand_in
 from tiermem.oasis.allocator.pod import Device, DeviceId, Instance, Kind
 from tiermem.oasis.engine import View
+from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import LinkName
 from tiermem.oasis.names import id_text
 from tiermem.oasis.net.counters import Counters
@@ -61,6 +62,7 @@ class NetEngine:
         settings: OasisSettings,
         pool: Pool,
         life: int,
+        last_words: LastWords,
         instances: Iterable[SavedInstance] = (),
     ) -> None:
         """MissingError where a NIC's namespace is not there."""
@@ -68,7 +70,9 @@ class NetEngine:
         self._pace, self._keep_interfaces = settings.pace, settings.keep_interfaces
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._watch = Watch(settings.silence_ms, self._alarm)
-        self.nics = [Nic(number, life, settings, pool) for number in range(len(settings.nic))]
+        self.nics = [
+            Nic(number, life, settings, pool, last_words) for number in range(len(settings.nic))
+        ]
         self.served = {one.number: Served(self.host, one) for one in instances}
         self._uplinks: dict[DeviceId, Uplink] = {}
         self._gone: dict[DeviceId, Counters] = {}

@@ -15,6 +15,7 @@ from tiermem.errors import TiermemError
 from tiermem.layer.pool import Area, Pool
 from tiermem.oasis.allocator.pod import Device, DeviceId, Health, Kind
 from tiermem.oasis.engine import View
+from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import LinkName, drop_area, is_current, make_area
 from tiermem.oasis.net.backend import Backend, BackendSettings
 from tiermem.oasis.net.carrier import Carrier
@@ -46,6 +47,7 @@ class Nic:
         life: int,
         settings: OasisSettings,
         pool: Pool,
+        last_words: LastWords,
     ) -> None:
         """MissingError where its namespace is not there."""
         self.id = DeviceId(settings.host, number)
@@ -53,6 +55,7 @@ class Nic:
         self.is_draining = False
         self.trouble = ""
         self._life, self._pool, self._size = life, pool, settings.link
+        self._last_words = last_words
         self._backend_settings = BackendSettings(
             nic=self.settings.interface, namespace=self.settings.namespace, pace=settings.pace
         )
@@ -153,6 +156,7 @@ class Nic:
             self._complain(f"host {host} has no link to it: {error}")
             self._again_s = time.monotonic() + _AGAIN_S
         else:
+            self._last_words.add(area.entry.offset)
             self.trouble = ""
 
     def _complain(self, trouble: str) -> None:
@@ -165,6 +169,7 @@ class Nic:
         if self._backend is not None:
             self._closed = plus(self._closed, self._backend.counters(offered.number))
             self._backend.remove_link(offered.number)
+        self._last_words.remove(offered.area.entry.offset)
         drop_area(self._pool, offered.area)
 
     def counters(self) -> Counters:
