@@ -74,7 +74,7 @@ class Daemon:
 
 
 class Pod:
-    """Hosts 0, which leads while it lives, and 1 have a NIC each, and are each other's backup.
+    """Hosts 0 and 1 have a NIC each, and are each other's backup.
     Host 2 has none: instances are there."""
 
     hosts = 3
@@ -168,6 +168,14 @@ class Pod:
         """The host whose NIC carries an instance; None: none, yet."""
         found = self.instance(name)
         return int(found["by"].split("/")[0]) if found["is_ready"] else None
+
+    def until(self, is_so: Callable[[], Any]) -> Any:
+        """The first true answer; where there is none in time, what the daemons said."""
+        try:
+            return until(is_so)
+        except AssertionError:
+            said = [f"host {host}:\n{self.log(host)[-2000:]}" for host in self.daemons]
+            raise AssertionError("\n".join(said)) from None
 
     def log(self, host: int) -> str:
         """What its daemons have said."""

@@ -5,45 +5,53 @@ from __future__ import annotations
 import contextlib
 import time
 
-from tiermem.errors import MissingError, NameTakenError
+from tiermem.errors import MissingError, NameTakenError, TiermemError
 from tiermem.layer.pool import Area, Pool
 from tiermem.oasis.allocator.state import PodState, format_state, state_bytes
 
 NAME = "oasis-allocator"
-_BEGIN_S = 2.0
+_BEGIN_S = 5.0
 _AGAIN_S = 0.02
+_TURN_S = 0.1
 
 
 def open_pod(pool: Pool, host: int, hosts: int) -> tuple[Area, PodState]:
-    """Both are to be closed, the state first. MissingError where the pod has another number
-    of hosts, or its state is not begun: who made the area died at once. NoSpaceError."""
-    deadline_s = time.monotonic() + _BEGIN_S
+    """Both are to be closed, the state first. TiermemError where the pod has another number
+    of hosts; MissingError where its state is not begun: who made the area died at once.
+    NoSpaceError."""
+    began_s = time.monotonic()
+    # Of hosts that start at once one makes it, and the others need not fight for the name.
+    turn_s = began_s + host * _TURN_S
     while True:
-        area = _find_or_make(pool, hosts)
         try:
-            return area, _state_of(area, host, hosts)
+            return _open(pool, host, hosts)
         except MissingError:
-            area.close()
-            if time.monotonic() > deadline_s:
+            if time.monotonic() > max(began_s, turn_s) + _BEGIN_S:
                 raise
-            time.sleep(_AGAIN_S)
+        if time.monotonic() >= turn_s:
+            _make(pool, hosts)
+        time.sleep(_AGAIN_S)
 
 
-def _find_or_make(pool: Pool, hosts: int) -> Area:
-    while True:
-        with contextlib.suppress(MissingError):
-            return pool.open_area(NAME)
-        with contextlib.suppress(NameTakenError):
-            area = pool.create_area(NAME, state_bytes(hosts))
-            format_state(area, hosts)
-            return area
+def _make(pool: Pool, hosts: int) -> None:
+    with contextlib.suppress(NameTakenError), pool.create_area(NAME, state_bytes(hosts)) as area:
+        format_state(area, hosts)
+
+
+def _open(pool: Pool, host: int, hosts: int) -> tuple[Area, PodState]:
+    area = pool.open_area(NAME)
+    try:
+        return area, _state_of(area, host, hosts)
+    except TiermemError:
+        area.close()
+        raise
 
 
 def _state_of(area: Area, host: int, hosts: int) -> PodState:
     state = PodState(area, host)
     if state.hosts != hosts:
         state.close()
-        raise MissingError(
+        raise TiermemError(
             f"area {NAME!r}: is of a pod of {state.hosts} hosts, not {hosts}: set hosts = "
             f"{state.hosts}, or stop all daemons and `tiermem pool rm {NAME}`"
         )

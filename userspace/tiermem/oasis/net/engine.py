@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from tiermem.errors import MissingError, NameTakenError, NoSpaceError
@@ -33,6 +33,7 @@ from tiermem.oasis.saved import SavedInstance
 from tiermem.oasis.settings import OasisSettings
 
 _TEND_S = 1.0
+_KEEP_S = 60.0
 _GRACE_S = 0.05
 _IN_WORDS = {
     Peer.WELL: "can be used",
@@ -76,6 +77,7 @@ class NetEngine:
         self.served = {one.number: Served(self.host, one) for one in instances}
         self._uplinks: dict[DeviceId, Uplink] = {}
         self._gone: dict[DeviceId, Counters] = {}
+        self._spent: dict[DeviceId, int] = {}
         self._moves_of_gone = 0
         self._lost: dict[DeviceId, Peer] = {}
         self._tend_s = 0.0
@@ -124,8 +126,7 @@ class NetEngine:
         wanted = self._wanted(view, targets)
         self._find(view, wanted)
         self._serve(targets)
-        for device in self._uplinks.keys() - wanted:
-            self._close_uplink(device)
+        self._give_up(wanted)
 
     def _targets(self, view: View) -> dict[int, DeviceId]:
         """Which NIC each instance is to use now; without those that the table does not know."""
@@ -160,8 +161,24 @@ class NetEngine:
                 continue
             name = LinkName(Kind.NIC, device, self.host, life, self._life)
             uplink = Uplink.find(self._pool, name, self._pace, self._watch)
-            if uplink is not None:
+            if uplink is not None and uplink.generation == self._spent.get(device):
+                uplink.close()
+            elif uplink is not None:
                 self._uplinks[device] = uplink
+
+    def _give_up(self, wanted: Set[DeviceId]) -> None:
+        """Uplinks that are of no use; those that were, not before a while: whoever wants them
+        again waits for another link."""
+        now_s = time.monotonic()
+        for device, uplink in list(self._uplinks.items()):
+            if device in wanted:
+                uplink.unwanted_since_s = None
+            elif uplink.is_fresh:
+                self._close_uplink(device)
+            elif uplink.unwanted_since_s is None:
+                uplink.unwanted_since_s = now_s
+            elif now_s - uplink.unwanted_since_s >= _KEEP_S:
+                self._close_uplink(device)
 
     def _drop_stale(self, view: View, *, look_them_up: bool) -> None:
         """Uplinks to another life of a NIC's host, or that it has replaced."""
@@ -176,6 +193,8 @@ class NetEngine:
             if served.uplink is uplink:
                 served.leave()
         self._gone[device] = plus(self._gone.get(device, ZERO), uplink.counters())
+        if not uplink.is_fresh:
+            self._spent[device] = uplink.generation
         uplink.close()
 
     def free_number(self) -> int:

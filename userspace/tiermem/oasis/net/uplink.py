@@ -17,11 +17,13 @@ from tiermem.oasis.net.totals import ZERO
 
 
 class Uplink:
-    """For the engine's thread. users: how many instances use it."""
+    """For the engine's thread. users: how many instances use it. unwanted_since_s: when it was
+    of no use first, by the monotonic clock; None while it is."""
 
     def __init__(self, pool: Pool, name: LinkName, area: Area, pace: Pace, watch: Watch) -> None:
         self.name = name
         self.users = 0
+        self.unwanted_since_s: float | None = None
         self._pool, self._area = pool, area
         self._pace, self._watch = pace, watch
         self._frontend: Frontend | None = None
@@ -41,6 +43,16 @@ class Uplink:
     def is_lost(self) -> bool:
         """Its NIC cannot be used from here, whatever its host says elsewhere."""
         return self.peer is not Peer.WELL
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was never used: then it may be given up, and found once more."""
+        return self._frontend is None
+
+    @property
+    def generation(self) -> int:
+        """Of the link's memory."""
+        return self._area.generation
 
     @property
     def is_current(self) -> bool:
