@@ -1,4 +1,4 @@
-"""`tiermem doctor`: what this host lacks for tiering and remote fork, and what changes it.
+"""`tiermem doctor`: what this host lacks for tiering and the rest, and what changes it.
 
 Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
 """
@@ -17,6 +17,7 @@ from rich.table import Table
 from tiermem.service.doctor import Facts, Finding, Status, examine, read_facts
 
 FORK_CONFIG = Path("/etc/tiermem/fork.toml")
+OASIS_CONFIG = Path("/etc/tiermem/oasis.toml")
 
 app = typer.Typer()
 
@@ -28,7 +29,7 @@ COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Explain what this host lacks for tiering and remote fork, and what to do about it.
+    """Explain what this host lacks for tiering, fork and pooled NICs, and what to do.
 
     Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
     """
@@ -47,8 +48,11 @@ def look_at_host() -> Facts:
         return facts
     # The pool is read by native code.
     from tiermem.cxlfork.readiness import read_fork_facts
+    from tiermem.oasis.readiness import read_oasis_facts
 
-    return dataclasses.replace(facts, fork=read_fork_facts(FORK_CONFIG))
+    return dataclasses.replace(
+        facts, fork=read_fork_facts(FORK_CONFIG), oasis=read_oasis_facts(OASIS_CONFIG)
+    )
 
 
 def _print(findings: list[Finding]) -> None:

@@ -6,8 +6,8 @@
  *	ALLOCATOR_HOSTS_AT	a block for each host, which that host alone writes:
  *				its report, a row (row.h), and its table, another
  *
- * A report is a struct allocator_report, its devices, then its instances. A table is a
- * struct allocator_table, its assignments, then its loans.
+ * A report is a struct allocator_report, its devices, its instances, then what devices of
+ * others it cannot reach. A table is a struct allocator_table, its assignments, then its loans.
  */
 #ifndef ALLOCATOR_LAYOUT_H
 #define ALLOCATOR_LAYOUT_H
@@ -22,7 +22,8 @@ enum allocator_limits {
 	ALLOCATOR_HOSTS_MAX = 64,
 	ALLOCATOR_DEVICES_MAX = 16,	/* of a host */
 	ALLOCATOR_INSTANCES_MAX = 128,	/* of a host */
-	ALLOCATOR_VERSION = 1,
+	ALLOCATOR_UNREACHABLE_MAX = 64,	/* devices, for one host */
+	ALLOCATOR_VERSION = 2,
 	ALLOCATOR_NO_HOST = 0xffff,	/* of a backup or a wish: there is none */
 };
 
@@ -36,6 +37,9 @@ struct allocator_header {
 struct allocator_report {
 	uint32_t devices;
 	uint32_t instances;
+	uint32_t unreachable;
+	uint32_t reserved;
+	uint64_t life;		/* another each time that its daemon starts */
 };
 
 struct allocator_device {
@@ -55,6 +59,13 @@ struct allocator_instance {
 	uint16_t wish_host;	/* the device that it was asked to be on */
 	uint16_t wish_number;
 	uint64_t expected;
+};
+
+/* Of another host, to one for which it does not answer. */
+struct allocator_unreachable {
+	uint16_t host;
+	uint16_t number;
+	uint32_t reserved;
 };
 
 struct allocator_table {
@@ -84,12 +95,14 @@ struct allocator_loan {
 	_Static_assert(sizeof(struct name) == (bytes), "the layout is shared by hosts")
 
 ALLOCATOR_SIZE(allocator_header, 16);
-ALLOCATOR_SIZE(allocator_report, 8);
+ALLOCATOR_SIZE(allocator_report, 24);
 ALLOCATOR_SIZE(allocator_device, 24);
 ALLOCATOR_SIZE(allocator_instance, 16);
+ALLOCATOR_SIZE(allocator_unreachable, 8);
 ALLOCATOR_SIZE(allocator_table, 32);
 ALLOCATOR_SIZE(allocator_assignment, 8);
 ALLOCATOR_SIZE(allocator_loan, 8);
+_Static_assert(offsetof(struct allocator_report, life) == 16, "the layout is shared by hosts");
 _Static_assert(offsetof(struct allocator_device, capacity) == 8, "the layout is shared by hosts");
 _Static_assert(offsetof(struct allocator_instance, expected) == 8, "the layout is shared by hosts");
 _Static_assert(offsetof(struct allocator_table, assignments) == 24, "the layout is shared by hosts");

@@ -100,11 +100,29 @@ static int serve_frontends(struct net_backend *backend)
 	return served;
 }
 
+static void say_how_it_is(struct net_backend *backend, uint64_t now_ns)
+{
+	backend->said_ns = now_ns;
+	backend->beats++;
+	for (uint32_t number = 0; number < backend->used; number++) {
+		struct net_backend_link *const link = &backend->links[number];
+
+		if (link->is_open)
+			net_pulse_say(&link->link.whole, backend->beats, backend->nic_is_down);
+	}
+}
+
 static int round_of_work(void *engine, uint64_t wait_ns)
 {
 	struct net_backend *const backend = engine;
 	const int served = serve_frontends(backend);
-	const struct timespec wait = { 0, served ? 0 : (long)wait_ns };
+	const uint64_t now_ns = channel_now_ns();
+	struct timespec wait = { 0, 0 };
+
+	if (now_ns - backend->said_ns >= NET_PULSE_NS)
+		say_how_it_is(backend, now_ns);
+	if (!served)
+		wait.tv_nsec = (long)(wait_ns < NET_PULSE_NS ? wait_ns : NET_PULSE_NS);
 
 	if (ppoll(backend->sockets, backend->used, &wait, NULL) <= 0)
 		return served;
@@ -128,6 +146,7 @@ struct net_backend *net_backend_create(uint32_t nic_index, uint64_t nic_mac, str
 	backend->nic_mac = nic_mac;
 	for (uint32_t number = 0; number < NET_LINKS; number++)
 		backend->sockets[number].fd = -1;
+	net_membership_init(&backend->membership);
 	net_thread_init(&backend->thread, round_of_work, backend, pace);
 	return backend;
 }
@@ -153,6 +172,7 @@ static int add_link(struct net_backend *backend, void *base, uint64_t bytes, uin
 {
 	uint32_t number = 0;
 	struct net_backend_link *link;
+	int error;
 
 	while (number < NET_LINKS && backend->links[number].is_open)
 		number++;
@@ -162,6 +182,9 @@ static int add_link(struct net_backend *backend, void *base, uint64_t bytes, uin
 	*link = (struct net_backend_link){ .number = number };
 	if (open_link(link, base, bytes, generation) < 0)
 		return -ENOENT;
+	error = net_membership_open(&backend->membership, backend->nic_index);
+	if (error)
+		return -error;
 	link->socket = net_socket_open(backend->nic_index);
 	if (link->socket < 0)
 		return -errno;
@@ -184,6 +207,14 @@ int net_backend_add_link(struct net_backend *backend, void *base, uint64_t bytes
 		return number;
 	errno = -number;
 	return -1;
+}
+
+void net_backend_set_nic(struct net_backend *backend, int is_down)
+{
+	net_thread_pause(&backend->thread);
+	backend->nic_is_down = is_down;
+	say_how_it_is(backend, channel_now_ns());
+	net_thread_resume(&backend->thread);
 }
 
 /* Its socket, still to be closed. */
@@ -216,6 +247,7 @@ void net_backend_destroy(struct net_backend *backend)
 	net_thread_stop(&backend->thread);
 	for (uint32_t number = 0; number < NET_LINKS; number++)
 		net_backend_remove_link(backend, number);
+	net_membership_close(&backend->membership);
 	free(backend);
 }
 

@@ -31,6 +31,8 @@ void net_backend_destroy(struct net_backend *backend);
  * the kernel says of a raw socket on the NIC. */
 int net_backend_add_link(struct net_backend *backend, void *base, uint64_t bytes,
 			 uint64_t generation);
+/* Tells the frontends at once whether the NIC can carry anything. */
+void net_backend_set_nic(struct net_backend *backend, int is_down);
 /* Its instances are gone, and its memory is not used any more, when this returns.
  * -1: there is none of that number. */
 int net_backend_remove_link(struct net_backend *backend, uint32_t link);

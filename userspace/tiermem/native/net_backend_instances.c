@@ -25,10 +25,9 @@ int net_instance_add(struct net_backend *backend, struct net_backend_link *link,
 	    net_macs_add(&backend->macs, owner) < 0)
 		return -1;
 	link->macs[instance] = mac;
-	if (net_socket_join(link->socket, backend->nic_index, mac) == 0) {
-		if (update_filter(link) == 0)
-			return 0;
-		net_socket_leave(link->socket, backend->nic_index, mac);
+	if (update_filter(link) == 0) {
+		net_membership_add(&backend->membership, mac);
+		return 0;
 	}
 	link->macs[instance] = 0;
 	net_macs_remove(&backend->macs, mac);
@@ -42,8 +41,8 @@ int net_instance_remove(struct net_backend *backend, struct net_backend_link *li
 		return -1;
 	link->macs[instance] = 0;
 	net_macs_remove(&backend->macs, mac);
-	/* Neither can fail for lack of anything but memory, and then only too much comes in. */
-	net_socket_leave(link->socket, backend->nic_index, mac);
+	net_membership_remove(&backend->membership, mac);
+	/* Fails for lack of memory at most, and then only too much comes in. */
 	update_filter(link);
 	return 0;
 }

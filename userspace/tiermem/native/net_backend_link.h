@@ -9,7 +9,9 @@
 #include "net_backend.h"
 #include "net_inbox.h"
 #include "net_link.h"
+#include "net_membership.h"
 #include "net_outbox.h"
+#include "net_pulse.h"
 #include "net_ring.h"
 
 struct net_backend_link {
@@ -30,7 +32,10 @@ struct net_backend {
 	struct net_thread thread;
 	uint32_t nic_index;
 	uint64_t nic_mac;
+	uint64_t beats, said_ns;	/* see net_pulse.h */
+	int nic_is_down;
 	struct net_macs macs;
+	struct net_membership membership;
 	uint32_t used;			/* so many of these have ever been open */
 	struct net_backend_link links[NET_LINKS];
 	struct pollfd sockets[NET_LINKS];	/* -1 where there is no link */

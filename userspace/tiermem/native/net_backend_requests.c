@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "net_announce.h"
 #include "net_backend_link.h"
 #include "net_frame.h"
 
@@ -18,6 +19,17 @@ enum outcome {
 	LAST,		/* done, and enough for this round: it took the kernel long */
 };
 
+/* Switches may know it behind the port of another NIC. One that does not get this learns of
+ * it by the instance's next frame. */
+static void announce(struct net_backend_link *link, uint64_t mac)
+{
+	uint8_t frame[NET_ANNOUNCE_BYTES];
+
+	net_announce_frame(frame, mac);
+	if (send(link->socket, frame, sizeof(frame), MSG_DONTWAIT) < 0)
+		link->counters.dropped_by_device++;
+}
+
 static enum outcome add(struct net_backend *backend, struct net_backend_link *link,
 			const struct net_meaning *meaning)
 {
@@ -29,6 +41,8 @@ static enum outcome add(struct net_backend *backend, struct net_backend_link *li
 		return LATER;
 	if (net_instance_add(backend, link, meaning->instance, meaning->mac) < 0)
 		answer = NET_REFUSED;
+	else
+		announce(link, meaning->mac);
 	net_outbox_add(&link->events,
 		       net_message_of_instance(answer, meaning->instance, meaning->mac));
 	return LAST;

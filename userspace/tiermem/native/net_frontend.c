@@ -168,9 +168,10 @@ static int serve_taps(struct net_frontend *frontend)
 static int round_of_work(void *engine, uint64_t wait_ns)
 {
 	struct net_frontend *const frontend = engine;
-	struct timespec wait = { 0, (long)wait_ns };
+	struct timespec wait = { 0, (long)(wait_ns < NET_PULSE_NS ? wait_ns : NET_PULSE_NS) };
 	int worked, can_send;
 
+	net_pulse_listen(&frontend->listener, &frontend->link.whole, channel_now_ns());
 	worked = take_events(frontend);
 	net_frontend_announce(frontend);
 	net_outbox_flush(&frontend->requests);
@@ -186,7 +187,7 @@ static int round_of_work(void *engine, uint64_t wait_ns)
 /* --- control --- */
 
 struct net_frontend *net_frontend_create(void *base, uint64_t bytes, uint64_t generation,
-					 struct net_pace pace)
+					 struct net_pace pace, struct net_watch watch)
 {
 	struct net_frontend *frontend = calloc(1, sizeof(*frontend));
 
@@ -205,6 +206,8 @@ struct net_frontend *net_frontend_create(void *base, uint64_t bytes, uint64_t ge
 					  .bytes = frontend->link.tx_bytes };
 	for (uint32_t number = 0; number < NET_INSTANCES; number++)
 		frontend->taps[number].fd = -1;
+	frontend->listener.watch = watch;
+	frontend->listener.looked_ns = channel_now_ns();
 	net_thread_init(&frontend->thread, round_of_work, frontend, pace);
 	return frontend;
 }
@@ -218,6 +221,16 @@ void net_frontend_destroy(struct net_frontend *frontend)
 {
 	net_thread_stop(&frontend->thread);
 	free(frontend);
+}
+
+enum net_peer net_frontend_peer(struct net_frontend *frontend)
+{
+	enum net_peer peer;
+
+	net_thread_pause(&frontend->thread);
+	peer = frontend->listener.peer;
+	net_thread_resume(&frontend->thread);
+	return peer;
 }
 
 struct net_counters net_frontend_counters(struct net_frontend *frontend)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "net_counters.h"
+#include "net_pulse.h"
 #include "net_thread.h"
 #endif
 
@@ -27,7 +28,7 @@ enum net_instance_state {
 /* The link must have been made, with that generation, and stays mapped. NULL with errno:
  * ENOENT where there is no such link. */
 struct net_frontend *net_frontend_create(void *base, uint64_t bytes, uint64_t generation,
-					 struct net_pace pace);
+					 struct net_pace pace, struct net_watch watch);
 int net_frontend_start(struct net_frontend *frontend);
 /* Stops it too. The TAPs stay open. */
 void net_frontend_destroy(struct net_frontend *frontend);
@@ -41,6 +42,8 @@ int net_frontend_add(struct net_frontend *frontend, int tap, uint64_t mac);
 int net_frontend_remove(struct net_frontend *frontend, uint32_t instance);
 enum net_instance_state net_frontend_state(struct net_frontend *frontend, uint32_t instance);
 
+/* How the backend is, by what it says in the link. */
+enum net_peer net_frontend_peer(struct net_frontend *frontend);
 struct net_counters net_frontend_counters(struct net_frontend *frontend);
 
 #endif

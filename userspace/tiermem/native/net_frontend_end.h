@@ -10,6 +10,7 @@
 #include "net_inbox.h"
 #include "net_link.h"
 #include "net_outbox.h"
+#include "net_pulse.h"
 #include "net_ring.h"
 
 struct net_frontend_instance {
@@ -21,6 +22,7 @@ struct net_frontend_instance {
 struct net_frontend {
 	struct net_thread thread;
 	struct net_link link;
+	struct net_listener listener;
 	struct net_outbox requests;
 	struct net_inbox events;
 	struct net_ring tx;

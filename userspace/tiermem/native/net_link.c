@@ -26,6 +26,7 @@ static void place(struct net_link *link, uint8_t *base, const struct net_link_he
 	const uint64_t channel = aligned(channel_bytes(header->slots, CHANNEL_SMALL_BYTES));
 
 	link->channel_bytes = channel;
+	link->whole.base = base;
 	link->requests.base = base + NET_LINK_REQUESTS_AT;
 	link->events.base = link->requests.base + channel;
 	link->tx = link->events.base + channel;
@@ -49,6 +50,9 @@ int net_link_format(void *base, uint32_t slots, uint64_t tx_bytes, uint64_t rx_b
 	place(&link, base, &header);
 	channel_format(&link.requests, slots, CHANNEL_SMALL_BYTES, generation);
 	channel_format(&link.events, slots, CHANNEL_SMALL_BYTES, generation);
+	host_store(&whole, NET_LINK_PULSE_AT, 0);
+	host_store(&whole, NET_LINK_PULSE_AT + 8, 0);
+	host_write_back(&whole, NET_LINK_PULSE_AT);
 	host_store(&whole, 0, header.magic);
 	host_store(&whole, 8, header.version | (uint64_t)slots << 32);
 	host_store(&whole, 16, tx_bytes);

@@ -4,6 +4,7 @@
  * host of a NIC) share, in memory without coherence across hosts.
  *
  *	line 0		struct net_link_header, written once, by whoever makes the link
+ *	PULSE_AT	struct net_link_pulse, the backend's (net_pulse.h)
  *	REQUESTS_AT	the channel from frontend to backend
  *	then		the channel from backend to frontend
  *	then		TX frames, a ring (net_ring.h); the frontend's own words
@@ -24,8 +25,9 @@
 #endif
 
 enum net_link_limits {
-	NET_LINK_VERSION = 1,
+	NET_LINK_VERSION = 2,
 	NET_LINK_ALIGN = 4096,
+	NET_LINK_PULSE_AT = 1024,
 	NET_LINK_REQUESTS_AT = 4096,
 	NET_FRAME_BYTES_MAX = 68 << 10,	/* 64 KiB of segments to be cut, and their headers */
 	NET_RING_BYTES_MIN = 4 * NET_FRAME_BYTES_MAX,
@@ -49,6 +51,11 @@ uint64_t net_link_bytes(uint32_t slots, uint64_t tx_bytes, uint64_t rx_bytes);
 int net_link_format(void *base, uint32_t slots, uint64_t tx_bytes, uint64_t rx_bytes,
 		    uint64_t generation);
 
+struct net_link_pulse {
+	uint64_t beats;			/* another number each time the backend says that it lives */
+	uint64_t nic_is_down;
+};
+
 #ifndef TIERMEM_CDEF
 #define NET_LINK_MAGIC 0x6b6e696c74656e74ULL	/* "tnetlink" */
 
@@ -58,7 +65,7 @@ _Static_assert(offsetof(struct net_link_header, generation) == 32, "the layout i
 
 /* Where the parts lie in this process. */
 struct net_link {
-	struct host_memory requests, events;
+	struct host_memory whole, requests, events;
 	uint64_t channel_bytes;		/* of each */
 	uint8_t *tx, *rx;
 	uint64_t tx_bytes, rx_bytes;

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiermem.errors import NoSpaceError, TiermemError
 from tiermem.oasis.allocator.decisions import decide
-from tiermem.oasis.allocator.failover import fail_over
+from tiermem.oasis.allocator.failover import fail_over, stand_in
 from tiermem.oasis.allocator.placement import Loads, place
 from tiermem.oasis.allocator.pod import (
     DeviceId,
@@ -124,6 +124,33 @@ def test_borrowed_macs_go_on_to_the_backups_backup_and_home_when_their_nic_is_ba
     pod = pod.after(fail_over(pod, SECOND))
     assert pod.loans == (Loan(FIRST, THIRD), Loan(SECOND, THIRD))
     assert with_health(pod, FIRST, Health.HEALTHY).loans == (Loan(SECOND, THIRD),)
+
+
+@unhurried
+@given(pods())
+def test_what_stands_in_until_then_is_where_the_leader_moves_to_while_there_is_room(
+    pod: Pod,
+) -> None:
+    for device in pod.devices.values():
+        stand = stand_in(pod.devices, device.id)
+        if device.health is not Health.FAILED:
+            assert stand == device.id
+        elif stand != device.id and stand == device.backup and device.kind is Kind.NIC:
+            kept = [one for one in fail_over(pod, device.id).moves if one.target == stand]
+            needed = sum(one.expected for one in pod.users(device.id))
+            assert len(kept) == len(pod.users(device.id)) or pod.room(stand) < needed
+
+
+def test_what_this_host_has_lost_has_failed_for_it_whatever_others_say() -> None:
+    first = replace(nic(0), backup=SECOND)
+    second = replace(nic(1), backup=THIRD)
+    devices = {one.id: one for one in (first, second, nic(2))}
+    assert stand_in(devices, FIRST) == FIRST
+    assert stand_in(devices, FIRST, {FIRST}) == SECOND
+    assert stand_in(devices, FIRST, {FIRST, SECOND}) == THIRD
+    assert stand_in(devices, FIRST, {FIRST, SECOND, THIRD}) == FIRST
+    round_trip = {**devices, SECOND: replace(second, backup=FIRST)}
+    assert stand_in(round_trip, FIRST, {FIRST, SECOND}) == FIRST
 
 
 @unhurried

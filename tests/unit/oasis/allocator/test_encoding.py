@@ -43,7 +43,7 @@ def test_a_report_is_read_as_it_was_written(pod: Pod) -> None:
 def test_so_is_what_is_seldom_said() -> None:
     backed = replace(nic(HOST), backup=DeviceId(3, 2))
     asked = replace(wants(HOST, 0, 1 << 40, Kind.SSD), wish=DeviceId(0, 1))
-    report = Report((backed,), (asked,))
+    report = Report((backed,), (asked,), (DeviceId(0, 0), DeviceId(3, 1)), life=1 << 60)
     assert decode_report(HOST, encode_report(report)) == report
 
 
@@ -68,7 +68,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 @unhurried
 @given(st.data())
 def test_one_changed_word_is_read_or_refused(data: st.DataObject) -> None:
-    report = Report((nic(HOST), nic(HOST, 1)), (wants(HOST, 0, 5), wants(HOST, 1, 6)))
+    instances = wants(HOST, 0, 5), wants(HOST, 1, 6)
+    report = Report((nic(HOST), nic(HOST, 1)), instances, (DeviceId(0, 0), DeviceId(0, 1)))
     words = np.frombuffer(encode_report(report), np.uint16).copy()
     words[data.draw(st.integers(0, len(words) - 1))] = data.draw(st.integers(0, 0xFFFF))
     with contextlib.suppress(DamagedError):
@@ -80,6 +81,9 @@ def test_what_no_honest_host_says_is_named() -> None:
     twice = Report((nic(HOST), nic(HOST)))
     with pytest.raises(DamagedError, match="report of host 1: names something twice"):
         decode_report(HOST, encode_report(twice))
+    silent = Report(unreachable=(DeviceId(0, 0), DeviceId(0, 0)))
+    with pytest.raises(DamagedError, match="names something twice"):
+        decode_report(HOST, encode_report(silent))
     another = encode_table(Table(next_term(0, 2)))
     with pytest.raises(DamagedError, match="table of host 1: term 66 of 0 cannot be its"):
         decode_table(HOST, HOSTS, another)

@@ -74,6 +74,46 @@ class Running:
         self.reports[host] = replace(self.reports[host], devices=(device,))
 
 
+def test_a_nic_that_one_host_cannot_reach_has_failed_for_all(states: list[PodState]) -> None:
+    pod = Running(states)
+    pod.change_nic(1, backup=nic(2).id)
+    pod.run(3 * LEASE_S)
+    lost = nic(1).id
+    pod.reports[0] = replace(pod.reports[0], unreachable=(lost,))
+    pod.run(3 * REPORT_S)
+    served_by = [dict(pod.tables[host].assignments)[InstanceId(1, 0)] for host in range(HOSTS)]
+    assert served_by == [nic(2).id] * HOSTS
+    assert pod.members[2].pod().devices[lost].health is Health.FAILED
+    pod.reports[0] = replace(pod.reports[0], unreachable=())
+    pod.run(REPORT_S)
+    assert pod.members[2].pod().devices[lost].health is Health.HEALTHY
+
+
+def test_a_failure_is_acted_on_between_reports(states: list[PodState]) -> None:
+    pod = Running(states)
+    pod.run(3 * LEASE_S)
+    leader, other, failing = pod.members[0], pod.members[2], pod.members[1]
+    before = other.look()
+    assert leader.look() == before
+    failed = replace(pod.reports[1], devices=(replace(nic(1), health=Health.FAILED),))
+    failing.step(failed)
+    assert leader.look() != before
+    assert dict(other.look().assignments)[InstanceId(1, 0)] != nic(1).id
+    assert other.has_news
+    other.look()
+    assert not other.has_news
+
+
+def test_each_life_of_a_host_is_known_until_it_is_dead(states: list[PodState]) -> None:
+    pod = Running(states)
+    pod.reports[1] = replace(pod.reports[1], life=7)
+    pod.run(3 * LEASE_S)
+    assert pod.members[0].lives() == {0: 0, 1: 7, 2: 0}
+    pod.living.remove(1)
+    pod.run(2 * LEASE_S)
+    assert pod.members[0].lives() == {0: 0, 2: 0}
+
+
 def test_a_host_reads_what_the_others_said_last(states: list[PodState]) -> None:
     for measured in (1, 2, 3):
         states[1].report(Report((replace(nic(1), measured=measured),)))

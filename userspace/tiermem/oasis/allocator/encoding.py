@@ -28,6 +28,7 @@ from tiermem.oasis.allocator.pod import (
 
 DEVICES_MAX = int(lib.ALLOCATOR_DEVICES_MAX)
 INSTANCES_MAX = int(lib.ALLOCATOR_INSTANCES_MAX)
+UNREACHABLE_MAX = int(lib.ALLOCATOR_UNREACHABLE_MAX)
 NOWHERE = DeviceId(int(lib.ALLOCATOR_NO_HOST), 0)
 # So that a claim has room above what anybody says.
 TERM_MAX = 1 << 62
@@ -35,12 +36,16 @@ TERM_MAX = 1 << 62
 _REPORT = struct_dtype(ffi, "allocator_report")
 _DEVICE = struct_dtype(ffi, "allocator_device")
 _INSTANCE = struct_dtype(ffi, "allocator_instance")
+_UNREACHABLE = struct_dtype(ffi, "allocator_unreachable")
 _TABLE = struct_dtype(ffi, "allocator_table")
 _ASSIGNMENT = struct_dtype(ffi, "allocator_assignment")
 _LOAN = struct_dtype(ffi, "allocator_loan")
 
 REPORT_BYTES_MAX = (
-    _REPORT.itemsize + DEVICES_MAX * _DEVICE.itemsize + INSTANCES_MAX * _INSTANCE.itemsize
+    _REPORT.itemsize
+    + DEVICES_MAX * _DEVICE.itemsize
+    + INSTANCES_MAX * _INSTANCE.itemsize
+    + UNREACHABLE_MAX * _UNREACHABLE.itemsize
 )
 
 
@@ -53,10 +58,13 @@ def table_bytes_max(hosts: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a host says of itself: its devices, and the instances that run on it."""
+    """What a host says: its devices, the instances that run on it, which devices of others
+    do not answer it, and a number that is another each time its daemon starts."""
 
     devices: tuple[Device, ...] = ()
     instances: tuple[Instance, ...] = ()
+    unreachable: tuple[DeviceId, ...] = ()
+    life: int = 0
 
 
 def encode_report(report: Report) -> bytes:
@@ -64,6 +72,7 @@ def encode_report(report: Report) -> bytes:
     for what, count, most in (
         ("devices", len(report.devices), DEVICES_MAX),
         ("instances", len(report.instances), INSTANCES_MAX),
+        ("unreachable devices", len(report.unreachable), UNREACHABLE_MAX),
     ):
         if count > most:
             raise NoSpaceError(f"{count} {what} of one host: at most {most} are allowed")
@@ -82,12 +91,14 @@ def encode_report(report: Report) -> bytes:
         (one.id.number, one.kind, 0, *(one.wish or NOWHERE), one.expected)
         for one in report.instances
     ]
-    head = np.array([(len(devices), len(instances))], _REPORT)
+    unreachable = [(*one, 0) for one in report.unreachable]
+    head = (len(devices), len(instances), len(unreachable), 0, report.life)
     return b"".join(
         (
-            head.tobytes(),
+            np.array([head], _REPORT).tobytes(),
             np.array(devices, _DEVICE).tobytes(),
             np.array(instances, _INSTANCE).tobytes(),
+            np.array(unreachable, _UNREACHABLE).tobytes(),
         )
     )
 
@@ -98,6 +109,7 @@ def decode_report(host: int, data: bytes) -> Report:
     head, rest = _head(where, data, _REPORT)
     rows, rest = _rows(where, rest, _DEVICE, int(head["devices"]), DEVICES_MAX)
     wanting, rest = _rows(where, rest, _INSTANCE, int(head["instances"]), INSTANCES_MAX)
+    silent, rest = _rows(where, rest, _UNREACHABLE, int(head["unreachable"]), UNREACHABLE_MAX)
     if rest:
         raise DamagedError(f"{where}: has {len(rest)} bytes too many")
     try:
@@ -107,7 +119,9 @@ def decode_report(host: int, data: bytes) -> Report:
         raise DamagedError(f"{where}: {error}") from None
     _refuse_twice(where, [one.id for one in devices])
     _refuse_twice(where, [one.id for one in instances])
-    return Report(devices, instances)
+    unreachable = tuple(DeviceId(*row[:2]) for row in silent.tolist())
+    _refuse_twice(where, unreachable)
+    return Report(devices, instances, unreachable, int(head["life"]))
 
 
 def _device(host: int, row: Any) -> Device:

@@ -7,9 +7,21 @@ other devices and announces itself anew. An SSD's data is nowhere else: its inst
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 from tiermem.errors import TiermemError
 from tiermem.oasis.allocator.placement import Loads, spread
-from tiermem.oasis.allocator.pod import DeviceId, Health, Instance, Kind, Loan, Move, Plan, Pod
+from tiermem.oasis.allocator.pod import (
+    Device,
+    DeviceId,
+    Health,
+    Instance,
+    Kind,
+    Loan,
+    Move,
+    Plan,
+    Pod,
+)
 
 
 def fail_over(pod: Pod, failed: DeviceId) -> Plan:
@@ -43,3 +55,29 @@ def _usable_backup(pod: Pod, backup: DeviceId | None) -> DeviceId | None:
         return None
     device = pod.devices[backup]
     return backup if device.kind is Kind.NIC and device.health is Health.HEALTHY else None
+
+
+def stand_in(
+    devices: Mapping[DeviceId, Device], device: DeviceId, lost: Container[DeviceId] = ()
+) -> DeviceId:
+    """What an instance's host uses before the leader has decided: the device, or where that
+    has failed (or is `lost` to this host) the backup it named, or that one's.
+
+    The leader does the same where the first backup is healthy and has room. `device` where
+    there is none.
+    """
+
+    def is_healthy(one: DeviceId) -> bool:
+        return one in devices and devices[one].health is Health.HEALTHY and one not in lost
+
+    if device not in devices:
+        return device
+    if devices[device].health is not Health.FAILED and device not in lost:
+        return device
+    tried, backup = {device}, devices[device].backup
+    while backup is not None and backup in devices and backup not in tried:
+        if is_healthy(backup) and devices[backup].kind is devices[device].kind:
+            return backup
+        tried.add(backup)
+        backup = devices[backup].backup
+    return device

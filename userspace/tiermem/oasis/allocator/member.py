@@ -2,6 +2,7 @@
 
     member = Member(PodState(area, host=0))
     table = member.step(Report(devices, instances))     # each REPORT_S; at once on failure
+    table = member.look()                               # between, as often as failures matter
 
 What is to be done for the host's own instances and devices follows from the table: who
 uses which device, and whose MACs a NIC has borrowed.
@@ -30,7 +31,10 @@ BALANCE = Hysteresis()
 
 
 class Member:
-    """One host; for one thread. `hysteresis` None: a leader leaves loads as they are."""
+    """One host; for one thread. `hysteresis` None: a leader leaves loads as they are.
+
+    has_news: whether the last look found that a host has said something, or that one died.
+    """
 
     def __init__(
         self,
@@ -43,27 +47,42 @@ class Member:
         self._state, self._clock, self._hysteresis = state, clock, hysteresis
         self.leadership = Leadership(state.host, lease_s)
         self._obedience = Obedience(lease_s)
+        self.has_news = False
+        self._seen: object = None
+        self._decided_on: object = None
 
     def step(self, report: Report) -> Table:
         """Tell the others of this host; the table to act on now. NoSpaceError where the
         report is more than a host may have."""
         self._state.report(report)
+        return self._act(is_due=True)
+
+    def look(self) -> Table:
+        """See what the others say; a leader decides if that changes who can use what. The
+        table to act on now."""
+        return self._act(is_due=False)
+
+    def _act(self, *, is_due: bool) -> Table:
         look = self._state.look(self._clock)
         claim = self.leadership.step(look)
+        seen = look.beats, self.leadership.living
+        self.has_news, self._seen = seen != self._seen, seen
         if claim is not None:
             self._state.publish(claim)
-        if self.leadership.standing is Standing.LEADING:
+        if self.leadership.standing is Standing.LEADING and (is_due or self._is_urgent()):
             self._decide()
             look = self._state.look(self._clock)
         return self._obedience.obey(look, self._clock())
 
     def pod(self) -> Pod:
         """The pod as the leader sees it: a dead host's NICs have failed, and its instances
-        are gone with it; its SSDs have failed, and keep theirs until they are back."""
+        are gone with it; its SSDs have failed, and keep theirs until they are back. So has
+        what does not answer any one of the hosts that live."""
         living = self.leadership.living
         reports = self._state.reports()
+        silent = {one for host in living & reports.keys() for one in reports[host].unreachable}
         devices = [
-            one if host in living else replace(one, health=Health.FAILED)
+            one if host in living and one.id not in silent else replace(one, health=Health.FAILED)
             for host, report in reports.items()
             for one in report.devices
         ]
@@ -73,9 +92,19 @@ class Member:
         table = self.leadership.table
         return Pod.of(devices, instances, dict(table.assignments), table.loans)
 
+    def lives(self) -> dict[int, int]:
+        """Of the hosts that live, which life of theirs it is."""
+        living = self.leadership.living
+        return {host: one.life for host, one in self._state.reports().items() if host in living}
+
+    def _is_urgent(self) -> bool:
+        """Whether more than telemetry is another since the last decision."""
+        return self.has_news and _situation(self.pod()) != self._decided_on
+
     def _decide(self) -> None:
         """Publish a new table where there is something to change."""
         pod = self.pod()
+        self._decided_on = _situation(pod)
         after = pod.after(decide(pod, self._hysteresis))
         table = self.leadership.table
         assignments, loans = tuple(after.assignments.items()), after.loans
@@ -83,3 +112,11 @@ class Member:
         is_new = not is_own or (assignments, loans) != (table.assignments, table.loans)
         if is_new and self.leadership.may_write(self._clock()):
             self._state.publish(self.leadership.decide(assignments, loans))
+
+
+def _situation(pod: Pod) -> object:
+    """What decides who can use what, without how loaded devices are."""
+    return (
+        [(one.id, one.health) for one in pod.devices.values()],
+        [(one.id, one.wish) for one in pod.instances.values()],
+    )

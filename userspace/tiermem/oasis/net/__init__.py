@@ -11,7 +11,7 @@ channels of messages and two rings of frames, in memory without coherence across
 
 from tiermem.oasis.net.backend import Backend, BackendSettings
 from tiermem.oasis.net.counters import Counters
-from tiermem.oasis.net.frontend import Frontend, InstanceState
+from tiermem.oasis.net.frontend import Frontend, InstanceState, Peer, Watch
 from tiermem.oasis.net.link import LinkSize, Memory, make_link
 from tiermem.oasis.net.pace import Pace
 from tiermem.oasis.net.tap import Tap, TapSettings
@@ -25,7 +25,9 @@ __all__ = [
     "LinkSize",
     "Memory",
     "Pace",
+    "Peer",
     "Tap",
     "TapSettings",
+    "Watch",
     "make_link",
 ]

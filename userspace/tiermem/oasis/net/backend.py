@@ -67,6 +67,10 @@ class Backend:
             raise NoRightError("a raw socket needs CAP_NET_RAW and CAP_NET_ADMIN")
         raise KernelError(f"open a raw socket on NIC {self.settings.nic}", error)
 
+    def set_nic(self, *, is_down: bool) -> None:
+        """Tell the frontends at once whether the NIC can carry anything."""
+        lib.net_backend_set_nic(self._native, is_down)
+
     def remove_link(self, number: int) -> None:
         """Its instances are not served any longer, and its memory may be unmapped."""
         if lib.net_backend_remove_link(self._native, number) < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
 from typing import Self
@@ -30,10 +31,33 @@ class InstanceState(IntEnum):
     LEAVING = 4
 
 
+class Peer(IntEnum):
+    """How the backend of a link is, by what it says there; see net_pulse.h."""
+
+    WELL = 0
+    SILENT = 1
+    WITHOUT_NIC = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """silence_ms: after so long without a sign of life the backend is SILENT, 0: it never is.
+    alarm: an eventfd that rings at each change of `Frontend.peer`; -1: none."""
+
+    silence_ms: int = 0
+    alarm: int = -1
+
+
 class Frontend:
     """A thread that carries frames between TAPs and a link, until `close`."""
 
-    def __init__(self, memory: Memory, generation: int, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        generation: int,
+        pace: Pace | None = None,
+        watch: Watch = Watch(),
+    ) -> None:
         """Open the link and start. MissingError where there is none of that generation.
 
         Another thread of the same link must not be running. KernelError without a thread.
@@ -42,7 +66,8 @@ class Frontend:
         self._memory = memory
         base = ffi.cast("void *", memory.address)
         paced = native_pace(pace or Pace())
-        self._native = lib.net_frontend_create(base, memory.bytes, generation, paced)
+        watched = {"silence_ns": watch.silence_ms * 1_000_000, "alarm_fd": watch.alarm}
+        self._native = lib.net_frontend_create(base, memory.bytes, generation, paced, watched)
         if self._native == ffi.NULL:
             raise MissingError(f"no link of generation {generation}: the backend has to make it")
         error = lib.net_frontend_start(self._native)
@@ -83,6 +108,11 @@ class Frontend:
             if time.monotonic() > end_s:
                 raise TimeoutExpiredError(f"instance {number}: no answer within {timeout_s} s")
             time.sleep(_ASK_AGAIN_S)
+
+    @property
+    def peer(self) -> Peer:
+        """How the backend is."""
+        return Peer(lib.net_frontend_peer(self._native))
 
     def counters(self) -> Counters:
         """Since it was opened."""

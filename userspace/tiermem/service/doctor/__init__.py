@@ -4,11 +4,17 @@
 one of the `check_…` modules; `examine` runs them all.
 """
 
-from tiermem.service.doctor import check_fork, check_host, check_memory, check_switches
-from tiermem.service.doctor.facts import DaxDevice, Facts, ForkFacts, read_facts
+from tiermem.service.doctor import (
+    check_fork,
+    check_host,
+    check_memory,
+    check_oasis,
+    check_switches,
+)
+from tiermem.service.doctor.facts import DaxDevice, Facts, ForkFacts, OasisFacts, read_facts
 from tiermem.service.doctor.registry import CHECKS, Check, Finding, Status, examine
 
-CHECK_MODULES = (check_host, check_memory, check_switches, check_fork)
+CHECK_MODULES = (check_host, check_memory, check_switches, check_fork, check_oasis)
 """Importing them registers their checks."""
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "Facts",
     "Finding",
     "ForkFacts",
+    "OasisFacts",
     "Status",
     "examine",
     "read_facts",

@@ -40,6 +40,25 @@ class ForkFacts:
 
 
 @dataclass(frozen=True)
+class OasisFacts:
+    """Oasis on a host that uses it.
+
+    lacking: capabilities that this process has not. nic_troubles: of the config's NICs, a
+    line each. merging_nics: those that merge frames for good (LRO). pool_trouble,
+    daemon_trouble: one line; empty where it opens, and where it answers.
+    """
+
+    config: Path
+    has_tun: bool
+    lacking: tuple[str, ...]
+    nic_troubles: tuple[str, ...]
+    merging_nics: tuple[str, ...]
+    pool: Path
+    pool_trouble: str
+    daemon_trouble: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """A snapshot of one host."""
 
@@ -56,6 +75,8 @@ class Facts:
     has_native: bool
     fork: ForkFacts | None = None
     """None where CXLfork is not used."""
+    oasis: OasisFacts | None = None
+    """None where Oasis is not used."""
 
 
 def read_facts(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Facts:

@@ -1,0 +1,95 @@
+"""The daemon's one thread: steps in time, at once when something rings, and between them asks."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+from tiermem.errors import TiermemError
+from tiermem.oasis.control import Control
+
+LONG_S = 60.0
+
+
+class Steps:
+    """What a control thread did; ended: whether it came to its end."""
+
+    def __init__(self) -> None:
+        self.due: list[bool] = []
+        self.threads: set[int] = set()
+        self.ended = False
+        self.stepped = threading.Event()
+
+    def step(self, is_due: bool) -> None:
+        self.due.append(is_due)
+        self.threads.add(threading.get_ident())
+        self.stepped.set()
+
+    def end(self) -> None:
+        self.ended = True
+        self.threads.add(threading.get_ident())
+
+
+def test_it_looks_often_and_reports_seldom() -> None:
+    steps = Steps()
+    control = Control(steps.step, steps.end, (), look_s=0.001, report_s=0.02)
+    control.start()
+    time.sleep(0.1)
+    control.stop()
+    assert steps.ended
+    assert len(steps.threads) == 1
+    assert 2 <= steps.due.count(True) <= 6
+    assert steps.due.count(False) >= 2 * steps.due.count(True)
+
+
+def test_what_rings_or_is_asked_is_answered_by_a_step_at_once() -> None:
+    steps = Steps()
+    bell = os.eventfd(0, os.EFD_NONBLOCK)
+    control = Control(
+        lambda is_due: (steps.step(is_due), bell_read(bell)),  # type: ignore[func-returns-value]
+        steps.end,
+        (bell,),
+        look_s=LONG_S,
+        report_s=LONG_S,
+    )
+    control.start()
+    assert steps.stepped.wait(5)
+    steps.stepped.clear()
+    os.eventfd_write(bell, 1)
+    assert steps.stepped.wait(5)
+    assert control.call(threading.get_ident).result(5) in steps.threads
+    control.stop()
+    assert all(steps.due)
+    os.close(bell)
+
+
+def bell_read(bell: int) -> None:
+    try:
+        os.eventfd_read(bell)
+    except BlockingIOError:
+        return
+
+
+def test_what_goes_wrong_in_an_answer_is_the_askers_and_in_a_step_ends_it() -> None:
+    steps = Steps()
+
+    def fail() -> None:
+        raise TiermemError("asked for too much")
+
+    control = Control(steps.step, steps.end, (), look_s=LONG_S, report_s=LONG_S)
+    control.start()
+    with pytest.raises(TiermemError, match="asked for too much"):
+        control.call(fail).result(5)
+    assert not control.finished.done()
+
+    def breaks(_is_due: bool) -> None:
+        raise ZeroDivisionError
+
+    control.stop()
+    broken = Control(breaks, steps.end, (), look_s=LONG_S, report_s=LONG_S)
+    steps.ended = False
+    broken.start()
+    assert isinstance(broken.finished.exception(5), ZeroDivisionError)
+    assert steps.ended

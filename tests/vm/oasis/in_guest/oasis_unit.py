@@ -1,0 +1,87 @@
+"""An instance whose NIC is lent by the very unit that serves it: each step, and what was seen.
+
+Prints JSON. The NIC is one end of a veth, with the outside's address at the other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tiermem.errors import TiermemError
+from tiermem.service.client import LocalClient
+
+UNIT = "tiermem-oasis"
+CLIENT = LocalClient(Path("/run/tiermem/oasis.sock"), timeout_s=60)
+PATIENCE_S = 240
+OUTSIDE, WEB = "10.7.2.1", "10.7.2.2"
+
+
+def run(line: str) -> str:
+    return subprocess.run(line.split(), check=True, capture_output=True, text=True).stdout
+
+
+def until(is_so: Callable[[], Any]) -> Any:
+    """The first true answer; None where there is none for long."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(TiermemError):
+            if answer := is_so():
+                return answer
+        time.sleep(0.1)
+    return None
+
+
+def is_ready() -> bool:
+    return bool(CLIENT.get("/v1/instance", {"name": "web/eth0"})["is_ready"])
+
+
+def ping() -> bool:
+    command = ["ip", "netns", "exec", "web", "ping", "-c", "3", "-W", "5", OUTSIDE]
+    return " 0% packet loss" in subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def pid() -> str:
+    return run(f"systemctl show -P MainPID {UNIT}").strip()
+
+
+def interfaces() -> list[str]:
+    return [one["ifname"] for one in json.loads(run("ip -j -n web link"))]
+
+
+def main() -> None:
+    for line in (
+        "ip netns add web",
+        "ip netns add outside",
+        "ip link add nic0 type veth peer name far0 netns outside",
+        "ip link set nic0 up",
+        "ip -n outside link set far0 up",
+        f"ip -n outside addr add {OUTSIDE}/24 dev far0",
+        f"systemctl start {UNIT}",
+    ):
+        run(line)
+    seen: dict[str, Any] = {}
+    CLIENT.post("/v1/attach", {"namespace": "web"})
+    seen["served"] = until(is_ready)
+    run(f"ip -n web addr add {WEB}/24 dev eth0")
+    seen["ping"] = ping()
+    first = pid()
+    run(f"systemctl kill -s KILL {UNIT}")
+    seen["restarted"] = until(lambda: pid() not in ("0", first))
+    seen["served again"] = until(is_ready)
+    seen["ping again"] = ping()
+    seen["interfaces"] = interfaces()
+    run(f"systemctl stop {UNIT}")
+    seen["interfaces after"] = interfaces()
+    seen["result"] = run(f"systemctl show -P Result {UNIT}").strip()
+    seen["socket"] = CLIENT.path.exists()
+    seen["log"] = run(f"journalctl -o cat -n 40 -u {UNIT}")
+    print(json.dumps(seen))
+
+
+main()

@@ -1,0 +1,102 @@
+"""What Oasis needs: TAPs, rights, NICs, its pool, its daemon. Well where nobody uses it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tiermem.service.doctor.facts import Facts, OasisFacts
+from tiermem.service.doctor.registry import Check, Finding, Status, check
+
+NOT_USED = "not needed: Oasis is not used here (systemctl enable --now tiermem-oasis)"
+
+
+def _if_used(name: str) -> Callable[[Callable[[OasisFacts], Finding]], Check]:
+    """Register a check that has something to say only where Oasis is used."""
+
+    def register(look: Callable[[OasisFacts], Finding]) -> Check:
+        def look_if_used(facts: Facts) -> Finding:
+            return Finding(name, Status.OK, NOT_USED) if facts.oasis is None else look(facts.oasis)
+
+        return check(name)(look_if_used)
+
+    return register
+
+
+@_if_used("tun")
+def _tun(oasis: OasisFacts) -> Finding:
+    if oasis.has_tun:
+        return Finding("tun", Status.OK, "/dev/net/tun is there")
+    return Finding(
+        "tun",
+        Status.WARN,
+        "/dev/net/tun is not there",
+        "the interfaces of instances are TAPs; without them this host can only lend its NICs",
+        "modprobe tun",
+    )
+
+
+@_if_used("net-rights")
+def _net_rights(oasis: OasisFacts) -> Finding:
+    if not oasis.lacking:
+        return Finding("net-rights", Status.OK, "interfaces, raw frames and namespaces allowed")
+    return Finding(
+        "net-rights",
+        Status.WARN,
+        f"without {', '.join(oasis.lacking)}",
+        "NET_ADMIN makes instances' interfaces, NET_RAW sends and receives their frames by a NIC, "
+        "SYS_ADMIN enters network namespaces",
+        "run as root: systemctl start tiermem-oasis (in a container: --cap-add each of them)",
+    )
+
+
+@_if_used("pooled-nics")
+def _pooled_nics(oasis: OasisFacts) -> Finding:
+    if not oasis.nic_troubles:
+        return Finding("pooled-nics", Status.OK, "all NICs of the config have a link")
+    return Finding(
+        "pooled-nics",
+        Status.WARN,
+        "; ".join(oasis.nic_troubles),
+        "the pod takes a NIC without a link for failed, and has its instances elsewhere",
+        f"ip link set INTERFACE up, or another one in {oasis.config}",
+    )
+
+
+@_if_used("nic-offloads")
+def _nic_offloads(oasis: OasisFacts) -> Finding:
+    if not oasis.merging_nics:
+        return Finding("nic-offloads", Status.OK, "no pooled NIC merges frames for good (LRO)")
+    return Finding(
+        "nic-offloads",
+        Status.WARN,
+        f"LRO is on: {', '.join(oasis.merging_nics)}",
+        "frames that a NIC has merged without a way back cannot be passed on to an instance, and "
+        "are dropped",
+        "; ".join(f"ethtool -K {one} lro off" for one in oasis.merging_nics),
+    )
+
+
+@_if_used("oasis-pool")
+def _pool(oasis: OasisFacts) -> Finding:
+    if not oasis.pool_trouble:
+        return Finding("oasis-pool", Status.OK, f"{oasis.pool} is a pool")
+    return Finding(
+        "oasis-pool",
+        Status.WARN,
+        oasis.pool_trouble,
+        "hosts reach each other's NICs through the pool, which every host of the pod must reach",
+        f"tiermem pool create {oasis.pool} --hosts 2 (on one host), or another in {oasis.config}",
+    )
+
+
+@_if_used("oasis-daemon")
+def _oasis_daemon(oasis: OasisFacts) -> Finding:
+    if not oasis.daemon_trouble:
+        return Finding("oasis-daemon", Status.OK, "oasisd answers")
+    return Finding(
+        "oasis-daemon",
+        Status.WARN,
+        oasis.daemon_trouble,
+        "without it this host's instances have no network, and other hosts none of its NICs",
+        "systemctl restart tiermem-oasis; journalctl -u tiermem-oasis says why it ended",
+    )
