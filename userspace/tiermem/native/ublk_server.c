@@ -238,6 +238,9 @@ void ublk_server_run(struct ublk_server *server)
 
 	/* Of a thread's usual slack of 50 us, a short sleep would be mostly slack. */
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+	/* Memory that this thread asks for is not waited for until this device is written to.
+	 * Without the right to ask for that it goes well until memory is short. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	begin(server);
 	while (server->live && !server->is_stopping) {
 		/* Without sched_yield: since Linux 6.18 each one costs a thread its slice. */
