@@ -67,8 +67,9 @@ def dax_guest_lts() -> Guest:
 
 @pytest.fixture(scope="session")
 def two_hosts() -> Pod:
-    """Two hosts, a and b, that share one CXL memory and a network, on Debian's 6.12."""
-    return run("two_hosts", "two-hosts", kernel="lts")
+    """Two hosts, a and b, that share one CXL memory and a network, each with an NVMe drive, on
+    Debian's 6.12."""
+    return run("two_hosts", "two-hosts", changes={"nvme": "64M"}, kernel="lts")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ CASES = "tests/vm/oasis/in_guest"
 # The kernel says so where requests fail that are meant to.
 EXPECTED = (
     *("I/O error", "Buffer I/O", "EXT4-fs", "JBD2", "Aborting journal", "beyond end of device"),
-    *("limit=0", "hrtimer: interrupt"),
+    *("limit=0", "operation not supported error", "hrtimer: interrupt"),
 )
 
 _marks = itertools.count()

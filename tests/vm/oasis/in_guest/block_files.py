@@ -13,7 +13,7 @@ BLOCK = 4096
 MOUNT = Path("/mnt/oasis")
 
 
-def run(*command: str, timeout_s: float = 120) -> str:
+def run(*command: str, timeout_s: float = 300) -> str:
     """What it prints; what it complains of is the failure."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

@@ -93,7 +93,11 @@ class BlockDevice:
 
     def _serve(self, stack: ExitStack, depth: int) -> Any:
         """Begin to fetch requests; what ends it again goes to the stack."""
-        self._char_fd = os.open(char_path(self.number), os.O_RDWR | os.O_CLOEXEC)
+        char = char_path(self.number)
+        try:
+            self._char_fd = os.open(char, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise KernelError(f"open {char}", error.errno or errno.EIO) from None
         stack.callback(os.close, self._char_fd)
         native = lib.ublk_server_create(
             self._char_fd,
