@@ -20,6 +20,7 @@ SHARED_GUESTS = (
 )
 """Those whose tests take longest first, so that two processes end at about the same time."""
 BOOT_AND_TEST_S = 900
+DAX_AND_NVME = {"cxl_use": "devdax", "nvme": "256M"}
 
 running: dict[str, ExitStack] = {}
 """The shared pods that run, each with what ends it."""
@@ -54,20 +55,21 @@ def icount_guest() -> Guest:
 
 @pytest.fixture(scope="session")
 def dax_guest() -> Guest:
-    """One host whose CXL memory is /dev/dax0.0, on the newest kernel."""
-    return run("dax_guest", "one-host", changes={"cxl_use": "devdax"}, kernel="newest")["a"]
+    """One host whose CXL memory is /dev/dax0.0, and with an NVMe drive, on the newest kernel."""
+    return run("dax_guest", "one-host", changes=DAX_AND_NVME, kernel="newest")["a"]
 
 
 @pytest.fixture(scope="session")
 def dax_guest_lts() -> Guest:
     """The same on Debian's 6.12."""
-    return run("dax_guest_lts", "one-host", changes={"cxl_use": "devdax"}, kernel="lts")["a"]
+    return run("dax_guest_lts", "one-host", changes=DAX_AND_NVME, kernel="lts")["a"]
 
 
 @pytest.fixture(scope="session")
 def two_hosts() -> Pod:
-    """Two hosts, a and b, that share one CXL memory and a network, on Debian's 6.12."""
-    return run("two_hosts", "two-hosts", kernel="lts")
+    """Two hosts, a and b, that share one CXL memory and a network, each with an NVMe drive, on
+    Debian's 6.12."""
+    return run("two_hosts", "two-hosts", changes={"nvme": "64M"}, kernel="lts")
 
 
 @pytest.fixture(scope="session")

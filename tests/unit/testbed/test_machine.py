@@ -61,6 +61,14 @@ def test_icount_runs_one_thread_and_does_not_sleep(machine: Machine) -> None:
     assert values(machine, "-icount") == ["shift=0,sleep=off"]
 
 
+def test_an_nvme_drive_is_there_where_it_is_asked_for(machine: Machine) -> None:
+    assert not any(value.startswith("nvme") for value in values(machine, "-device"))
+    machine = replace(machine, host=Host(nvme="16M"))  # type: ignore[arg-type]
+    (device,) = [value for value in values(machine, "-device") if value.startswith("nvme")]
+    assert "drive=nvme" in device
+    assert f"file={RUN}/nvme.img,format=raw,if=none,id=nvme" in values(machine, "-drive")[1]
+
+
 def test_every_host_has_the_tracker_device(machine: Machine) -> None:
     assert "ivshmem-plain,memdev=hpt,bus=pcie.0" in values(machine, "-device")
     assert f"mem-path={RUN}/hpt.bar" in " ".join(values(machine, "-object"))

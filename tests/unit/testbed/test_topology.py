@@ -57,10 +57,11 @@ def test_what_is_not_a_size(wrong: object) -> None:
         ({"dram": "128M"}, "hosts.a: dram must be at least 256M"),
         ({"dram": 300 * MIB + 1}, "dram must be a multiple of 2M"),
         ({"cxl": "300M"}, "cxl must be a multiple of 256M"),
+        ({"nvme": 1000}, "nvme must be a multiple of 1M, or 0 for no drive"),
         ({"cpus": 0}, "hosts.a.cpus: Input should be greater than or equal to 1"),
         ({"dram": "big"}, "hosts.a.dram: 'big' is not a size"),
         ({"cxl_use": "swap"}, "hosts.a.cxl_use: Input should be 'system-ram', 'devdax' or 'none'"),
-        ({"ram": "1G"}, "a host has no setting 'ram'; allowed: cpus, dram, cxl, cxl_use"),
+        ({"ram": "1G"}, "a host has no setting 'ram'; allowed: cpus, dram, cxl, cxl_use, nvme"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, object], complaint: str) -> None:

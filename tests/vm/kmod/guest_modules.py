@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from tiermem.testbed import Guest
 
+from tests.vm import guest_python
+
 MODULES = ("tiermem_hpt", "tiermem_promote")
-CASES = "/opt/tiermem/src/tests/vm/kmod/in_guest"
-ENVIRONMENT = {
-    "PYTHONPATH": f"/opt/tiermem/src/userspace:{CASES}",
-    "TIERMEM_NATIVE_PATH": "/opt/tiermem/artifacts/native",
-    "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
-}
-PYTEST = (
-    *("python3", "-m", "pytest", "-q", "--tb=short", "-c", "/dev/null", "-p", "no:cacheprovider"),
-    *("--import-mode=importlib", f"--rootdir={CASES}", f"--confcutdir={CASES}"),
-)
+CASES = "tests/vm/kmod/in_guest"
 
 
 def load(guest: Guest, *modules: str) -> None:
@@ -31,6 +24,4 @@ def unload(guest: Guest, *modules: str) -> None:
 
 def run_cases(guest: Guest, *files: str) -> None:
     """Run files of `in_guest/` under the guest's pytest; its report is the failure."""
-    paths = [f"{CASES}/{file}" for file in files]
-    done = guest.exec([*PYTEST, *paths], env=ENVIRONMENT, timeout_s=800)
-    assert done.status == 0, f"guest {guest.name}:\n{done.stdout}\n{done.stderr}"
+    guest_python.run_cases(guest, CASES, *files)

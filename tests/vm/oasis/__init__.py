@@ -1,0 +1,1 @@
+"""Oasis with real devices."""

@@ -50,7 +50,9 @@ def up(
     plugin: Annotated[bool, typer.Option(help="Load the hardware model, idle.")] = True,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Of every host: cpus, dram, cxl, cxl_use."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Of every host: cpus, dram, cxl, cxl_use, nvme."
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,

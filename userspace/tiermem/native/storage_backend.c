@@ -37,7 +37,7 @@ struct storage_backend *storage_backend_create(const struct storage_device *devi
 	if (!backend)
 		return NULL;
 	backend->device = *device;
-	error = storage_ring_open(&backend->ring, REQUESTS, IN_FLIGHT_MAX);
+	error = storage_ring_open(&backend->ring, REQUESTS, IN_FLIGHT_MAX, 0);
 	if (error) {
 		free(backend);
 		errno = -error;

@@ -1,4 +1,4 @@
-"""The storage engine as `_storage`: a link, its backend and its frontend."""
+"""The storage engine as `_storage`: a link, its backend, its frontend, and a block device on it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ HEADERS = (
     "storage_slice.h",
     "storage_backend.h",
     "storage_frontend.h",
+    "ublk_control.h",
+    "ublk_server.h",
 )
 SOURCES = (
     "channel.c",
@@ -31,6 +33,9 @@ SOURCES = (
     "storage_backend.c",
     "storage_frontend.c",
     "storage_results.c",
+    "ublk_control.c",
+    "ublk_request.c",
+    "ublk_server.c",
 )
 
 

@@ -29,7 +29,7 @@ static int map_rings(struct storage_ring *ring, const struct io_uring_params *pa
 	ring->rings = map_ring(ring->fd, ring->rings_bytes, IORING_OFF_SQ_RING);
 	if (ring->rings == MAP_FAILED)
 		return -errno;
-	ring->sqes_bytes = params->sq_entries * sizeof(struct io_uring_sqe);
+	ring->sqes_bytes = (params->sq_entries * sizeof(struct io_uring_sqe)) << ring->sqe_shift;
 	ring->sqes = map_ring(ring->fd, ring->sqes_bytes, IORING_OFF_SQES);
 	if (ring->sqes == MAP_FAILED) {
 		const int error = -errno;
@@ -57,14 +57,17 @@ static void find_words(struct storage_ring *ring, const struct io_uring_params *
 	ring->cq_mask = params->cq_entries - 1;
 }
 
-int storage_ring_open(struct storage_ring *ring, uint32_t requests, uint32_t completions)
+int storage_ring_open(struct storage_ring *ring, uint32_t requests, uint32_t completions,
+		      uint32_t setup_flags)
 {
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_CQSIZE, .cq_entries = completions,
+		.flags = IORING_SETUP_CQSIZE | setup_flags, .cq_entries = completions,
 	};
 	int error;
 
-	*ring = (struct storage_ring){ .fd = -1 };
+	*ring = (struct storage_ring){
+		.fd = -1, .sqe_shift = setup_flags & IORING_SETUP_SQE128 ? 1 : 0,
+	};
 	ring->fd = (int)syscall(__NR_io_uring_setup, requests, &params);
 	if (ring->fd < 0)
 		return -errno;
@@ -92,9 +95,9 @@ uint32_t storage_ring_room(const struct storage_ring *ring)
 struct io_uring_sqe *storage_ring_next(struct storage_ring *ring)
 {
 	const uint32_t next = *ring->sq_tail + ring->unsubmitted++;
-	struct io_uring_sqe *const sqe = &ring->sqes[next & ring->sq_mask];
+	struct io_uring_sqe *const sqe = &ring->sqes[(next & ring->sq_mask) << ring->sqe_shift];
 
-	memset(sqe, 0, sizeof(*sqe));
+	memset(sqe, 0, sizeof(*sqe) << ring->sqe_shift);
 	return sqe;
 }
 

@@ -14,14 +14,17 @@ struct storage_ring {
 	struct io_uring_cqe *cqes;
 	uint32_t *sq_head, *sq_tail, *cq_head, *cq_tail;
 	uint32_t sq_entries, sq_mask, cq_mask;
+	uint32_t sqe_shift;		/* 1: a request takes two entries (IORING_SETUP_SQE128) */
 	uint32_t unsubmitted;
 	void *rings;
 	size_t rings_bytes, sqes_bytes;
 };
 
 /* Powers of two: requests that are put in between two submissions, and completions that
- * may wait to be taken. 0 or -errno (-ENOSYS: this kernel's lacks what is needed). */
-int storage_ring_open(struct storage_ring *ring, uint32_t requests, uint32_t completions);
+ * may wait to be taken. setup_flags: of io_uring_setup. 0 or -errno (-ENOSYS: this
+ * kernel's lacks what is needed). */
+int storage_ring_open(struct storage_ring *ring, uint32_t requests, uint32_t completions,
+		      uint32_t setup_flags);
 /* Requests in flight end some time after; what they use must stay until they were taken. */
 void storage_ring_close(struct storage_ring *ring);
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,9 +94,23 @@ class Machine:
         return self.run_dir / "hpt.bar"
 
     @property
+    def nvme_path(self) -> Path:
+        """What the guest's NVMe drive holds, where it has one."""
+        return self.run_dir / "nvme.img"
+
+    @property
     def pac_path(self) -> Path:
         """Where the plugin keeps the exact counters."""
         return self.run_dir / "pac"
+
+    def make_files(self) -> None:
+        """Those behind its devices, all zeros and sparse, before QEMU starts."""
+        sizes = {self.bar_path: TRACKER_BAR_BYTES}
+        if self.host.nvme:
+            sizes[self.nvme_path] = self.host.nvme
+        for path, size in sizes.items():
+            path.touch()
+            os.truncate(path, size)
 
     def arguments(self) -> list[str]:
         """QEMU's arguments, without the program."""
@@ -103,6 +118,7 @@ class Machine:
             *self._base(),
             *self._cxl(),
             *self._disk(),
+            *self._nvme(),
             *self._channels(),
             *self._shares(),
             *self._tracker(),
@@ -159,6 +175,14 @@ class Machine:
         drive = f"file={_escape(self.image.disk)},format=raw,if=none,id=root,snapshot=on"
         drive += ",cache=unsafe"
         return ["-drive", drive, "-device", "virtio-blk-pci,drive=root,bus=pcie.0"]
+
+    def _nvme(self) -> list[str]:
+        if not self.host.nvme:
+            return []
+        # What the guest flushes outlives the guest; it need not outlive the host.
+        drive = f"file={_escape(self.nvme_path)},format=raw,if=none,id=nvme,cache=unsafe"
+        device = f"nvme,drive=nvme,serial=tiermem-{self.name},bus=pcie.0"
+        return ["-drive", f"{drive},discard=unmap", "-device", device]
 
     def _channels(self) -> list[str]:
         def server(name: str, path: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import shutil
 import subprocess
 import time as clock
@@ -28,7 +27,7 @@ from tiermem.testbed.errors import (
     GuestCrashedError,
 )
 from tiermem.testbed.guest import Guest, GuestFiles
-from tiermem.testbed.machine import TRACKER_BAR_BYTES, Machine, Plugin, Shares, Time
+from tiermem.testbed.machine import Machine, Plugin, Shares, Time
 from tiermem.testbed.progress import Progress
 from tiermem.testbed.qemu import start
 from tiermem.testbed.run_control import RunControl
@@ -206,8 +205,7 @@ class _Booting:
         return self.run_dir / f"net{number}.sock", self.run_dir / f"net{1 - number}.sock"
 
     def _start(self, name: str, machine: Machine) -> None:
-        machine.bar_path.touch()
-        os.truncate(machine.bar_path, TRACKER_BAR_BYTES)
+        machine.make_files()
         log = machine.run_dir / "qemu.log"
         arguments = machine.arguments()
 

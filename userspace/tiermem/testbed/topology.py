@@ -24,6 +24,7 @@ TOPOLOGIES = Path(__file__).parent / "topologies"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _WINDOW_GRAIN = 256 << 20
 _DRAM_MIN = 256 << 20
+_NVME_GRAIN = 1 << 20
 
 
 def parse_size(value: object) -> int:
@@ -44,12 +45,13 @@ class _Model(BaseModel):
 
 
 class Host(_Model):
-    """One machine. Sizes are in bytes."""
+    """One machine. Sizes are in bytes; nvme: of its NVMe drive, 0 where it has none."""
 
     cpus: int = Field(default=2, ge=1, le=64)
     dram: Bytes = 1 << 30
     cxl: Bytes = 2 << 30
     cxl_use: Literal["system-ram", "devdax", "none"] = "system-ram"
+    nvme: Bytes = 0
 
     @model_validator(mode="after")
     def _sizes_that_the_machine_can_have(self) -> Host:
@@ -59,6 +61,8 @@ class Host(_Model):
             raise ValueError("dram must be a multiple of 2M")
         if self.cxl <= 0 or self.cxl % _WINDOW_GRAIN:
             raise ValueError("cxl must be a multiple of 256M, the grain of CXL windows")
+        if self.nvme < 0 or self.nvme % _NVME_GRAIN:
+            raise ValueError("nvme must be a multiple of 1M, or 0 for no drive")
         return self
 
 
@@ -103,7 +107,7 @@ def topology_names() -> list[str]:
 def load_topology(name: str | Path, **settings: object) -> Topology:
     """A topology by name, or from a TOML file, with settings changed in every host.
 
-    settings: fields of Host (cpus, dram, cxl, cxl_use), for example dram="768M".
+    settings: fields of Host (cpus, dram, cxl, cxl_use, nvme), for example dram="768M".
     Raises ConfigError, naming file, key and what is allowed.
     """
     path = Path(name)

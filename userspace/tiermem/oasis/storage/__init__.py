@@ -2,7 +2,8 @@
 
 - `link`: the memory that a frontend and a backend share;
 - `device`, `slices`, `backend`: the side that has the device;
-- `frontend`: the side of the instances.
+- `frontend`: the side of the instances;
+- `block_device`, `ublk`: the same as a block device.
 
 The data path is C (native/storage_*.h); docs/oasis.md says what is promised.
 """

@@ -1,7 +1,7 @@
 """The side of the instances: commands under tags, and what became of them.
 
-For control planes and tests; a block device uses native/storage_frontend.h, whose
-buffers need no copy.
+For control planes and tests; a block device (`block_device`) uses its `native`, whose
+buffers need no copy in between.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Frontend:
             int(sleep_max_s * 1e9),
         )
         if self._native == ffi.NULL:
-            raise _link_error(area, ffi.errno)
+            raise link_error(area, ffi.errno)
         self.tags = int(lib.storage_frontend_tags(self._native))
         self.block_bytes = int(lib.storage_frontend_block_bytes(self._native))
         self.buffer_bytes = int(lib.storage_frontend_buffer_bytes(self._native))
@@ -147,8 +147,13 @@ class Frontend:
         submitted there. The old area may be closed then. MissingError, TiermemError."""
         address = ffi.cast("void *", area.address)
         if lib.storage_frontend_reconnect(self._end(), address, area.bytes, area.generation) < 0:
-            raise _link_error(area, ffi.errno)
+            raise link_error(area, ffi.errno)
         self._area = area
+
+    @property
+    def native(self) -> Any:
+        """struct storage_frontend *, until it is closed. Whoever uses it is its one thread."""
+        return self._end()
 
     @property
     def pending(self) -> int:
@@ -205,7 +210,8 @@ def _native_request(request: Request) -> Any:
     return native
 
 
-def _link_error(area: Area, code: int) -> TiermemError:
+def link_error(area: Area, code: int) -> TiermemError:
+    """What storage_frontend_create or storage_frontend_reconnect means by an errno."""
     name = area.entry.name
     if code == errno.ENOENT:
         return MissingError(f"the link in {name!r}: there is none, it has to be made first")
