@@ -19,7 +19,7 @@ from tests.unit.oasis.net.frames import (
     until,
 )
 from tests.unit.oasis.net.hostile import HostileFrontend
-from tests.unit.oasis.net.world import GENERATION, FileMemory, World, run
+from tests.unit.oasis.net.world import GENERATION, FileMemory, World, ping
 
 MARKER = b"this is the marked one"
 SIZE = LinkSize(slots=256, tx_bytes=1 << 20, rx_bytes=1 << 20)
@@ -44,8 +44,7 @@ class Siege:
         return world_refused(self.world, self.link)
 
     def assert_alive(self) -> None:
-        command = ["ping", "-c", "3", "-i", "0.01", "-W", "2", self.world.outside_address]
-        assert " 0% packet loss" in run(self.honest.namespace, command).stdout
+        ping(self.honest.namespace, self.world.outside_address)
 
 
 def world_refused(world: World, link: int) -> int:
@@ -157,8 +156,7 @@ def test_junk_all_over_the_link_of_a_frontend(world: World) -> None:
             inside_it.send(ethernet(EVERYBODY, instance.tap.mac, MARKER))
     noise.join()
     host.frontend.counters()
-    command = ["ping", "-c", "3", "-i", "0.01", "-W", "2", world.outside_address]
-    assert " 0% packet loss" in run(beside.namespace, command).stdout
+    ping(beside.namespace, world.outside_address)
 
 
 def scribble(memory: FileMemory) -> None:

@@ -17,7 +17,7 @@ from pyroute2 import NetNS
 from tiermem.oasis.net.namespace import inside
 
 from tests.unit.oasis.net.frames import until
-from tests.unit.oasis.net.world import NIC, World, run, socket_in
+from tests.unit.oasis.net.world import NIC, World, ping, run, socket_in
 
 SOAK_PACKETS = int(os.environ.get("TIERMEM_SOAK_PACKETS", "4000"))
 """How many the soak sends each way."""
@@ -30,30 +30,24 @@ IFA_F_NODAD = 0x02
 @pytest.mark.parametrize("payload_bytes", [0, 56, 1472])
 def test_ping_both_ways(world: World, payload_bytes: int) -> None:
     instance = world.instance(world.host())
-    options = ["-c", "5", "-i", "0.01", "-W", "2", "-M", "do", "-s", str(payload_bytes)]
-    out = run(instance.namespace, ["ping", *options, world.outside_address]).stdout
-    back = run(world.outside, ["ping", *options, instance.address]).stdout
-    assert " 0% packet loss" in out
-    assert " 0% packet loss" in back
+    options = ["-M", "do", "-s", str(payload_bytes)]
+    ping(instance.namespace, world.outside_address, *options)
+    ping(world.outside, instance.address, *options)
 
 
 def test_fragments(world: World) -> None:
     instance = world.instance(world.host())
-    command = ["ping", "-c", "3", "-i", "0.01", "-s", "20000", world.outside_address]
-    assert " 0% packet loss" in run(instance.namespace, command).stdout
+    ping(instance.namespace, world.outside_address, "-s", "20000")
 
 
 def test_jumbo_frames(jumbo_world: World) -> None:
     instance = jumbo_world.instance(jumbo_world.host())
-    command = ["ping", "-c", "3", "-i", "0.01", "-M", "do", "-s", "8972"]
-    out = run(instance.namespace, [*command, jumbo_world.outside_address]).stdout
-    assert " 0% packet loss" in out
+    ping(instance.namespace, jumbo_world.outside_address, "-M", "do", "-s", "8972")
 
 
 def test_ipv6_finds_its_neighbours(world: World) -> None:
     """By multicast, whose frames go to everybody."""
     instance = world.instance(world.host())
-    command = ["ping", "-c", "3", "-i", "0.01", "-W", "2"]
     with world.ipv6(world.outside, instance.namespace):
         for namespace, interface, address in (
             (world.outside, "veth0", "fd00::1"),
@@ -62,8 +56,8 @@ def test_ipv6_finds_its_neighbours(world: World) -> None:
             with NetNS(namespace) as there:
                 (index,) = there.link_lookup(ifname=interface)
                 there.addr("add", index=index, address=address, prefixlen=64, flags=IFA_F_NODAD)
-        assert " 0% packet loss" in run(instance.namespace, [*command, "fd00::1"]).stdout
-        assert " 0% packet loss" in run(world.outside, [*command, "fd00::2"]).stdout
+        ping(instance.namespace, "fd00::1")
+        ping(world.outside, "fd00::2")
 
 
 @pytest.mark.parametrize("from_instance", [True, False], ids=["out", "in"])
@@ -112,7 +106,7 @@ def test_segments_go_through_whole(world: World) -> None:
     assert counters.tx_bytes / counters.tx_frames > 4 * world.mtu
 
 
-TCP, UDP = ["-n", "32M"], ["-u", "-n", "500K", "-b", "20M"]
+TCP, UDP = ["-n", "32M"], ["-u", "-n", "100K", "-b", "5M"]
 
 
 @pytest.mark.parametrize("way", [TCP, [*TCP, "-R"], UDP], ids=["out", "in", "udp"])
@@ -131,7 +125,7 @@ def test_iperf3(world: World, way: list[str]) -> None:
         server.kill()
         server.communicate()
     if way == UDP:
-        assert report["end"]["sum"]["packets"] > 300
+        assert report["end"]["sum"]["packets"] > 50
         assert report["end"]["sum"]["lost_packets"] == 0
     else:
         assert report["end"]["sum_received"]["bytes"] > 24 << 20
@@ -159,15 +153,14 @@ def test_curl(world: World, tmp_path: Path) -> None:
 def test_a_nic_that_was_down_serves_on(world: World) -> None:
     host = world.host()
     instance = world.instance(host)
-    ping = ["ping", "-c", "2", "-i", "0.01", "-W", "2", world.outside_address]
     with NetNS(world.backend_namespace) as back, socket_in(instance.namespace) as sender:
-        run(instance.namespace, ping)
+        ping(instance.namespace, world.outside_address)
         (nic,) = back.link_lookup(ifname=NIC)
         back.link("set", index=nic, state="down")
         sender.sendto(b"lost", (world.outside_address, PORT))
         assert until(lambda: world.backend.counters(host.link).dropped_by_device > 0)
         back.link("set", index=nic, state="up")
-    assert " 0% packet loss" in run(instance.namespace, ping).stdout
+    ping(instance.namespace, world.outside_address)
 
 
 def test_soak_loses_no_packet(world: World) -> None:

@@ -183,6 +183,12 @@ def run(namespace: str, command: Sequence[str]) -> subprocess.CompletedProcess[s
         return subprocess.run(command, check=True, capture_output=True, text=True)
 
 
+def ping(namespace: str, address: str, *options: str) -> None:
+    """Three answers come, if some of them late: on a busy machine, ping takes what comes after
+    two round trips for lost (loss is the soak's to find)."""
+    run(namespace, ["ping", "-c", "3", "-i", "0.01", "-w", "10", *options, address])
+
+
 @contextlib.contextmanager
 def socket_in(namespace: str, kind: int = socket.SOCK_DGRAM) -> Iterator[socket.socket]:
     """An IPv4 socket of that namespace."""
