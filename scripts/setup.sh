@@ -19,6 +19,7 @@ need libc6-dev test -e /usr/include/stdio.h
 need linux-libc-dev test -e /usr/include/linux/types.h
 need mmdebstrap command -v mmdebstrap
 need spin command -v spin
+need etcd-server command -v etcd
 need liblinear-dev test -e /usr/include/linear.h
 need e2fsprogs env PATH="$PATH:/sbin:/usr/sbin" mke2fs -V
 need python3-venv "$python" -c 'import ensurepip, venv'
