@@ -84,6 +84,10 @@ bench-channel: setup ## channels between hosts, on this machine's processors (QU
 bench-pod: setup ## what pooling NICs and SSDs saves, by simulation (QUICK=1)
 	$(BIN)/python -m bench.pod_saving
 
+.PHONY: bench-oasis
+bench-oasis: setup ## pooled NICs and SSDs against direct ones, as root (QUICK=1: at most 10 minutes)
+	$(BIN)/python -m bench.oasis
+
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
 	$(MAKE) -C kmod KDIR=$(KDIR) O=$(abspath $(BUILD))/kmod

@@ -81,7 +81,7 @@ def figures(throughputs: Sequence[Throughput], latencies: Sequence[Latency]) -> 
     }
 
 
-def print_tables(throughputs: Sequence[Throughput], latencies: Sequence[Latency]) -> None:
+def tables(throughputs: Sequence[Throughput], latencies: Sequence[Latency]) -> list[Table]:
     """The ladder, and latency by load."""
     ladder = Table(title="Messages a second, by what the receiver does about its cache")
     for column in ("message", "receiver", "M messages/s", "over the first"):
@@ -98,9 +98,7 @@ def print_tables(throughputs: Sequence[Throughput], latencies: Sequence[Latency]
             one = best(latencies, load, size)
             times = [f"{value:.2f}" for value in one.percentiles_us.values()]
             loads.add_row(f"{size} B", f"{load:.0%}", f"{one.per_s / 1e6:.1f}", *times)
-    console = Console()
-    console.print(ladder)
-    console.print(loads)
+    return [ladder, loads]
 
 
 def processor() -> str:
@@ -126,7 +124,8 @@ def main() -> None:
         throughputs, latencies = measure(cpus, rounds, options.seconds)
     except TiermemError as error:
         sys.exit(f"bench.channel: {error}")
-    print_tables(throughputs, latencies)
+    for table in tables(throughputs, latencies):
+        Console().print(table)
     found = figures(throughputs, latencies)
     for name, value in found.items():
         print(f"{name:>30}: {value:.4g}")

@@ -29,6 +29,8 @@ LOADS = (0.1, 0.25, 0.5, 0.75)
 """Shares of the most messages a second that latency is measured at."""
 HALF_LOAD = 0.5
 PERCENTILES = (50, 90, 99)
+LONGEST_US = lib.LADDER_BUCKETS * lib.LADDER_BUCKET_NS / 1000
+"""Latencies of this or more are not told apart."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ SIZES = (2, 4, 8, 16, 32)
 HOSTS = 64
 HEADLINE = 8
 CONFIDENCE = 0.95
+DRAWN = "drawn, in the shape of published sizes"
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,18 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return found
 
 
-def print_table(outcomes: Sequence[Outcome], source: str) -> None:
+def table(outcomes: Sequence[Outcome], source: str) -> Table:
     """A row for each size of a pod."""
-    table = Table(
+    made = Table(
         title="Capacity saved by pooling, by hosts of a pod", caption=f"VMs: {source}. Simulation."
     )
     for column in ("hosts", "NIC, peak", "NIC, 99.9 %", "SSD, peak", "SSD, 99.9 %"):
-        table.add_column(column, justify="right")
+        made.add_column(column, justify="right")
     columns = [savings(outcomes, way, kind) for kind in KINDS for way in WAYS]
     for size in SIZES:
         cells = [f"{one[size].mean:.1%} ± {one[size].half_width:.1%}" for one in columns]
-        table.add_row(str(size), *cells)
-    Console().print(table)
+        made.add_row(str(size), *cells)
+    return made
 
 
 def main() -> None:
@@ -104,8 +105,8 @@ def main() -> None:
         ]
     except TiermemError as error:
         sys.exit(f"bench.pod_saving: {error}")
-    source = options.trace.name if options.trace else "drawn, in the shape of published sizes"
-    print_table(outcomes, source)
+    source = options.trace.name if options.trace else DRAWN
+    Console().print(table(outcomes, source))
     found = figures(outcomes)
     for name, value in found.items():
         print(f"{name:>36}: {value:.4g}")

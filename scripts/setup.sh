@@ -19,6 +19,7 @@ need libc6-dev test -e /usr/include/stdio.h
 need linux-libc-dev test -e /usr/include/linux/types.h
 need mmdebstrap command -v mmdebstrap
 need spin command -v spin
+need etcd-server command -v etcd
 need liblinear-dev test -e /usr/include/linear.h
 need e2fsprogs env PATH="$PATH:/sbin:/usr/sbin" mke2fs -V
 need python3-venv "$python" -c 'import ensurepip, venv'
@@ -41,6 +42,11 @@ if [ -n "$missing" ]; then
 	apt-get update -qq
 	# shellcheck disable=SC2086 # a list of words on purpose
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	case $missing in
+	*etcd-server*) # Its package starts one, of which nobody here has asked for.
+		systemctl disable --quiet --now etcd 2>/dev/null || true
+		;;
+	esac
 fi
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {

@@ -48,7 +48,9 @@ EXTENSIONS = (
     "allocator",
     "row_model",
     "net",
+    "net_load",
     "storage",
+    "storage_load",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")

@@ -48,7 +48,8 @@ static void pass_on(struct net_backend *backend, struct net_backend_link *link, 
 	link->counters.rx_bytes += length;
 }
 
-static void receive(struct net_backend *backend, struct net_backend_link *link)
+/* Whether there was a frame. */
+static int receive(struct net_backend *backend, struct net_backend_link *link)
 {
 	ssize_t bytes = 0;
 
@@ -74,6 +75,19 @@ static void receive(struct net_backend *backend, struct net_backend_link *link)
 			net_outbox_flush(&link->events);
 	}
 	net_outbox_flush(&link->events);
+	return bytes > 0;
+}
+
+/* A receive tells as well as poll whether there is a frame, and has it then. */
+static int receive_from_all(struct net_backend *backend)
+{
+	int worked = 0;
+
+	for (uint32_t number = 0; number < backend->used; number++) {
+		if (backend->links[number].is_open)
+			worked |= receive(backend, &backend->links[number]);
+	}
+	return worked;
 }
 
 /* --- the rounds --- */
@@ -92,7 +106,6 @@ static int serve_frontends(struct net_backend *backend)
 
 		if (!link->is_open)
 			continue;
-		net_outbox_flush(&link->events);
 		/* Without room frames wait in the socket, and are dropped there. */
 		socket->events = (short)((net_backend_can_deliver(link) ? POLLIN : 0) |
 					 (link->nic_is_full ? POLLOUT : 0));
@@ -112,18 +125,34 @@ static void say_how_it_is(struct net_backend *backend, uint64_t now_ns)
 	}
 }
 
+static void flush_all(struct net_backend *backend)
+{
+	for (uint32_t number = 0; number < backend->used; number++) {
+		if (backend->links[number].is_open)
+			net_outbox_flush(&backend->links[number].events);
+	}
+}
+
 static int round_of_work(void *engine, uint64_t wait_ns)
 {
 	struct net_backend *const backend = engine;
 	const int served = serve_frontends(backend);
 	const uint64_t now_ns = channel_now_ns();
 	struct timespec wait = { 0, 0 };
+	int worked;
 
 	if (now_ns - backend->said_ns >= NET_PULSE_NS)
 		say_how_it_is(backend, now_ns);
 	if (!served)
 		wait.tv_nsec = (long)(wait_ns < NET_PULSE_NS ? wait_ns : NET_PULSE_NS);
 
+	if (!wait.tv_nsec && backend->used <= NET_READ_STRAIGHT) {
+		worked = receive_from_all(backend);
+		/* After the frames, which a program waits for; nobody does for what is told else. */
+		flush_all(backend);
+		return served || worked;
+	}
+	flush_all(backend);
 	if (ppoll(backend->sockets, backend->used, &wait, NULL) <= 0)
 		return served;
 	for (uint32_t number = 0; number < backend->used; number++) {

@@ -10,8 +10,6 @@
 #include "net_backend_link.h"
 #include "net_frame.h"
 
-enum { REQUESTS_AT_ONCE = 64 };
-
 enum outcome {
 	DONE,
 	REFUSED,
@@ -190,7 +188,7 @@ int net_backend_serve(struct net_backend *backend, struct net_backend_link *link
 	int served = 0;
 
 	link->nic_is_full = 0;
-	while (served < REQUESTS_AT_ONCE && (message = net_inbox_look(&link->requests))) {
+	while ((message = net_inbox_look(&link->requests))) {
 		const struct net_meaning meaning = net_message_read(*message);
 		const enum outcome outcome = handle(backend, link, &meaning);
 
@@ -200,7 +198,7 @@ int net_backend_serve(struct net_backend *backend, struct net_backend_link *link
 			link->counters.refused_messages++;
 		net_inbox_take(&link->requests);
 		served++;
-		if (outcome == LAST)
+		if (outcome == LAST || net_inbox_is_done(&link->requests))
 			break;
 	}
 	if (link->owed.what && net_outbox_has_room(&link->events)) {

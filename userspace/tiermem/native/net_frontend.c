@@ -10,8 +10,6 @@
 
 #include "net_frontend_end.h"
 
-enum { EVENTS_AT_ONCE = 64 };
-
 /* --- from the backend --- */
 
 static void deliver_to(struct net_frontend *frontend, uint32_t number,
@@ -77,18 +75,21 @@ static int handle(struct net_frontend *frontend, const struct net_meaning *meani
 	}
 }
 
+/* What came at once: the TAPs, to which a new look may show more, do not wait for that. */
 static int take_events(struct net_frontend *frontend)
 {
 	const struct net_message *message;
 	int taken = 0;
 
-	while (taken < EVENTS_AT_ONCE && (message = net_inbox_look(&frontend->events))) {
+	while ((message = net_inbox_look(&frontend->events))) {
 		const struct net_meaning meaning = net_message_read(*message);
 
 		net_inbox_take(&frontend->events);
 		if (handle(frontend, &meaning) < 0)
 			frontend->counters.refused_messages++;
 		taken++;
+		if (net_inbox_is_done(&frontend->events))
+			break;
 	}
 	if (frontend->owed.what && net_outbox_has_room(&frontend->requests)) {
 		net_outbox_add(&frontend->requests, frontend->owed);
@@ -107,8 +108,12 @@ static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *i
 	enum net_verdict verdict;
 	uint32_t offset;
 
-	if (length <= 0)
+	if (length <= 0) {
+		/* Its interface went with its namespace: there is nothing to wait for. */
+		if (length < 0 && errno == EBADFD)
+			frontend->taps[number].fd = -1;
 		return 0;
+	}
 	verdict = net_frame_check(into, (size_t)length, frontend->instances[number].mac);
 	if (verdict == NET_FRAME_GOOD) {
 		buffer_lines_write_back(into, (size_t)length);
@@ -125,8 +130,8 @@ static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *i
 	return (int)length;
 }
 
-/* Frames of one TAP, as many as the peer should wait for. */
-static void read_tap(struct net_frontend *frontend, uint32_t number)
+/* Frames of one TAP, as many as the peer should wait for; whether there was one. */
+static int read_tap(struct net_frontend *frontend, uint32_t number)
 {
 	int bytes = 0;
 
@@ -145,6 +150,21 @@ static void read_tap(struct net_frontend *frontend, uint32_t number)
 			net_outbox_flush(&frontend->requests);
 	}
 	net_outbox_flush(&frontend->requests);
+	return bytes > 0;
+}
+
+/* A read tells as well as poll whether there is a frame, and has it then. */
+static int read_taps(struct net_frontend *frontend)
+{
+	int worked = 0;
+
+	for (uint32_t number = 0; number < frontend->used; number++) {
+		const struct pollfd *const tap = &frontend->taps[number];
+
+		if (tap->fd >= 0 && tap->events)
+			worked |= read_tap(frontend, number);
+	}
+	return worked;
 }
 
 static int serve_taps(struct net_frontend *frontend)
@@ -174,13 +194,19 @@ static int round_of_work(void *engine, uint64_t wait_ns)
 	net_pulse_listen(&frontend->listener, &frontend->link.whole, channel_now_ns());
 	worked = take_events(frontend);
 	net_frontend_announce(frontend);
-	net_outbox_flush(&frontend->requests);
 	if (worked)
 		wait.tv_nsec = 0;
 	/* Without room frames wait in the TAPs, which holds their senders back. */
 	can_send = net_ring_room(&frontend->tx) && net_outbox_has_room(&frontend->requests);
-	if (ppoll(frontend->taps, can_send ? frontend->used : 0, &wait, NULL) > 0)
-		worked |= serve_taps(frontend);
+	if (!wait.tv_nsec && frontend->used <= NET_READ_STRAIGHT) {
+		worked |= can_send && read_taps(frontend);
+	} else {
+		net_outbox_flush(&frontend->requests);
+		if (ppoll(frontend->taps, can_send ? frontend->used : 0, &wait, NULL) > 0)
+			worked |= serve_taps(frontend);
+	}
+	/* After the frames, which a program waits for; nobody does for what is told else. */
+	net_outbox_flush(&frontend->requests);
 	return worked;
 }
 

@@ -32,6 +32,12 @@ static inline const struct net_message *net_inbox_look(struct net_inbox *inbox)
 	return inbox->next < inbox->count ? &inbox->messages[inbox->next] : NULL;
 }
 
+/* Whether what was received together with the last one has been taken. */
+static inline int net_inbox_is_done(const struct net_inbox *inbox)
+{
+	return inbox->next == inbox->count;
+}
+
 static inline void net_inbox_take(struct net_inbox *inbox)
 {
 	inbox->next++;

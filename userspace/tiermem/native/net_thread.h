@@ -19,6 +19,11 @@ struct net_pace {
 	uint64_t sleep_max_ns;		/* at once, more than 0 */
 };
 
+enum {
+	/* While it spins, so many devices at most are read without asking poll first. */
+	NET_READ_STRAIGHT = 4,
+};
+
 #ifndef TIERMEM_CDEF
 struct net_thread {
 	/* Does what there is to do, and may wait for devices so long; whether there was any. */

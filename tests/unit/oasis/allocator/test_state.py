@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tiermem.errors import DamagedError, MissingError, NoSpaceError, TiermemError
+from tiermem.errors import (
+    DamagedError,
+    MissingError,
+    NoSpaceError,
+    TiermemError,
+    TimeoutExpiredError,
+)
 from tiermem.layer.pool import Area, create_pool, open_pool
 from tiermem.oasis.allocator.encoding import Report
 from tiermem.oasis.allocator.leadership import LEASE_S, Standing, Table, next_term
@@ -188,6 +194,32 @@ def test_a_table_that_stays_the_same_is_not_written_again(states: list[PodState]
     version = pod.tables[0].version
     pod.run(LEASE_S)
     assert pod.tables[0].version == version
+
+
+def test_what_could_not_be_written_is_written_at_a_later_step(
+    states: list[PodState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim, then a decision: neither the pod's leader nor its table is lost."""
+    pod = Running(states)
+    pod.living = {0}
+    publish = states[0].publish
+    tables: list[Table] = []
+
+    def fail_every_other_time(table: Table) -> None:
+        tables.append(table)
+        if len(tables) % 2:
+            raise TimeoutExpiredError("the state: no answer")
+        publish(table)
+
+    monkeypatch.setattr(states[0], "publish", fail_every_other_time)
+    for _ in range(2):
+        with pytest.raises(TimeoutExpiredError):
+            pod.run(4 * LEASE_S)
+        pod.clock.now_s += REPORT_S
+    pod.run(REPORT_S)
+    (claim, claim_again, decision, decision_again) = tables
+    assert (claim, decision) == (claim_again, decision_again)
+    assert pod.tables[0] == decision
 
 
 def test_rows_of_random_bytes_are_refused_counted_and_survived(

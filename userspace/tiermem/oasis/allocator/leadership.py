@@ -114,6 +114,8 @@ class Leadership:
         self.living = self._living(look)
         if look.highest_term > self.table.term:
             self.standing = Standing.FOLLOWING
+        if self.standing is Standing.CLAIMING and not self._is_said(look):
+            return self.table
         if self.standing is Standing.CLAIMING:
             self._wait_for_lease(look)
         if self.standing is Standing.FOLLOWING and self._should_claim(look):
@@ -169,10 +171,12 @@ class Leadership:
         self.table = replace(look.newest, term=next_term(highest, self._host))
         return self.table
 
-    def _wait_for_lease(self, look: Look) -> None:
+    def _is_said(self, look: Look) -> bool:
+        """Whether the claim is there; it is not where it could not be written."""
         mine = look.tables.get(self._host)
-        if mine is None or mine.term != self.table.term:
-            return
+        return mine is not None and mine.term == self.table.term
+
+    def _wait_for_lease(self, look: Look) -> None:
         if self._claimed_s is None:
             # Seen in memory by now, so everybody who looks from now on sees it.
             self._claimed_s = look.ended_s

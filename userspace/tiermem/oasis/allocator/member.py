@@ -13,21 +13,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from tiermem.oasis.allocator.decisions import decide
 from tiermem.oasis.allocator.encoding import Report
 from tiermem.oasis.allocator.leadership import (
     LEASE_S,
     Leadership,
+    Look,
     Obedience,
     Standing,
     Table,
 )
 from tiermem.oasis.allocator.pod import Health, Pod
 from tiermem.oasis.allocator.rebalance import Hysteresis
-from tiermem.oasis.allocator.state import PodState
 
 BALANCE = Hysteresis()
+
+
+class State(Protocol):
+    """Where hosts tell each other: an area of the pool (`state.PodState`), or etcd
+    (`etcd_state.EtcdState`)."""
+
+    @property
+    def host(self) -> int:
+        """This one's number."""
+
+    def report(self, report: Report) -> None:
+        """Say how this host is, and that it lives."""
+
+    def publish(self, table: Table) -> None:
+        """Say what this host claims or has decided."""
+
+    def look(self, clock: Callable[[], float]) -> Look:
+        """What all hosts say, and when that was read."""
+
+    def reports(self) -> dict[int, Report]:
+        """Of the hosts that have ever said something, as of the last `look`."""
 
 
 class Member:
@@ -38,7 +60,7 @@ class Member:
 
     def __init__(
         self,
-        state: PodState,
+        state: State,
         *,
         lease_s: float = LEASE_S,
         hysteresis: Hysteresis | None = BALANCE,
@@ -53,7 +75,7 @@ class Member:
 
     def step(self, report: Report) -> Table:
         """Tell the others of this host; the table to act on now. NoSpaceError where the
-        report is more than a host may have."""
+        report is more than a host may have, and what the state's own calls raise."""
         self._state.report(report)
         return self._act(is_due=True)
 
@@ -70,7 +92,7 @@ class Member:
         if claim is not None:
             self._state.publish(claim)
         if self.leadership.standing is Standing.LEADING and (is_due or self._is_urgent()):
-            self._decide()
+            self._decide(look)
             look = self._state.look(self._clock)
         return self._obedience.obey(look, self._clock())
 
@@ -101,8 +123,9 @@ class Member:
         """Whether more than telemetry is another since the last decision."""
         return self.has_news and _situation(self.pod()) != self._decided_on
 
-    def _decide(self) -> None:
-        """Publish a new table where there is something to change."""
+    def _decide(self, look: Look) -> None:
+        """Publish a new table where there is something to change, or the last one again where
+        it could not be written."""
         pod = self.pod()
         self._decided_on = _situation(pod)
         after = pod.after(decide(pod, self._hysteresis))
@@ -110,8 +133,12 @@ class Member:
         assignments, loans = tuple(after.assignments.items()), after.loans
         is_own = table.decided_term == table.term
         is_new = not is_own or (assignments, loans) != (table.assignments, table.loans)
-        if is_new and self.leadership.may_write(self._clock()):
+        if not self.leadership.may_write(self._clock()):
+            return
+        if is_new:
             self._state.publish(self.leadership.decide(assignments, loans))
+        elif look.tables.get(self._state.host) != table:
+            self._state.publish(table)
 
 
 def _situation(pod: Pod) -> object:

@@ -1,0 +1,109 @@
+"""A host of the net engine's benchmark as a process: the NIC's, or an instance's.
+
+`NicHost` and `InstanceHost` are what bench.child starts it with; the first has to be ready
+before the second is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tiermem.layer.pool import open_pool
+from tiermem.oasis.net import (
+    Backend,
+    BackendSettings,
+    Frontend,
+    LinkSize,
+    Pace,
+    Tap,
+    TapSettings,
+    make_link,
+)
+
+from bench.child import run_on, serve
+from bench.net_world import INSTANCE_NIC, NIC, set_address
+
+READY_S = 5.0
+SIZE = LinkSize()
+
+
+@dataclass(frozen=True)
+class NicHost:
+    """Makes a link, in an area, and serves it with the NIC in `namespace`.
+
+    folder: where the pool is. cpu, is_yielding: see bench.child.run_on.
+    """
+
+    folder: Path
+    area: str
+    namespace: str
+    cpu: int
+    is_yielding: bool
+    pace: Mapping[str, int]
+    number: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class InstanceHost:
+    """Serves one instance, with that address, through the link in that area."""
+
+    folder: Path
+    area: str
+    namespace: str
+    cpu: int
+    is_yielding: bool
+    pace: Mapping[str, int]
+    mac: str
+    address: str
+    number: ClassVar[int] = 0
+
+
+@contextmanager
+def serve_nic(spec: NicHost) -> Iterator[None]:
+    """Until it is left."""
+    folder = Path(spec.folder)
+    settings = BackendSettings(nic=NIC, namespace=spec.namespace, pace=Pace(**spec.pace))
+    with (
+        open_pool(folder / "pool", spec.number, run_dir=folder / "run1") as pool,
+        pool.create_area(spec.area, SIZE.bytes) as area,
+        Backend(settings) as backend,
+    ):
+        make_link(area, SIZE, area.generation)
+        backend.add_link(area, area.generation)
+        yield
+
+
+@contextmanager
+def serve_instance(spec: InstanceHost) -> Iterator[None]:
+    """Until it is left."""
+    folder = Path(spec.folder)
+    settings = TapSettings(name=INSTANCE_NIC, mac=spec.mac, namespace=spec.namespace)
+    with (
+        open_pool(folder / "pool", spec.number, run_dir=folder / "run0") as pool,
+        pool.open_area(spec.area) as area,
+        Tap(settings) as tap,
+        Frontend(area, area.generation, Pace(**spec.pace)) as frontend,
+    ):
+        number = frontend.add(tap)
+        set_address(spec.namespace, INSTANCE_NIC, spec.address)
+        frontend.wait_ready(number, READY_S)
+        yield
+
+
+@contextmanager
+def _start(given: Mapping[str, Any]) -> Iterator[None]:
+    run_on(given["cpu"], is_yielding=given["is_yielding"])
+    if "mac" in given:
+        with serve_instance(InstanceHost(**given)):
+            yield
+    else:
+        with serve_nic(NicHost(**given)):
+            yield
+
+
+if __name__ == "__main__":
+    serve(_start)

@@ -1,0 +1,110 @@
+"""The parts of `bench.oasis`: what each measures, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.table import Table
+from tiermem.errors import TiermemError
+
+from bench import channel, oasis_net, oasis_storage, oasis_tables, pod_saving
+from bench.channel_ladder import LONGEST_US, two_cpus
+from bench.pod_packing import simulate
+from bench.processors import awake, place
+from bench.report import OUT
+from bench.vm_requests import load_requests
+
+Advance = Callable[[str], None]
+"""Told what is measured next."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is measured. rounds: of the net and storage engines, in each of which every
+    way has its turn; round_trips: of each; seconds: of each stream and load of blocks."""
+
+    channel_rounds: int
+    rounds: int
+    round_trips: int
+    seconds: float
+    pod_seeds: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one part. runs: dataclasses; about: what a reader needs to judge them."""
+
+    figures: dict[str, float]
+    runs: Sequence[Any]
+    tables: list[Table]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def channels(amount: Amount, advance: Advance) -> Found:
+    """The ladder of bench.channel."""
+    advance("channel")
+    throughputs, latencies = channel.measure(two_cpus(), amount.channel_rounds, 1.0)
+    runs = [*throughputs, *latencies]
+    if any(one.wrong for one in runs):
+        raise TiermemError("messages were not those that were sent")
+    found = channel.figures(throughputs, latencies)
+    if found["channel_half_load_p50_us"] >= LONGEST_US:
+        raise TiermemError(f"the machine is too busy: messages take more than {LONGEST_US:.0f} µs")
+    return Found(
+        {
+            "channel_over_bypass": found["channel_speedup_over_bypass"],
+            "channel_mops": found["channel_messages_per_s"] / 1e6,
+            "channel_latency_us_p50": found["channel_half_load_p50_us"],
+        },
+        runs,
+        channel.tables(throughputs, latencies),
+    )
+
+
+def net(amount: Amount, advance: Advance) -> Found:
+    """Round trips and streams, over a direct NIC and a pooled one."""
+    placement = place()
+    effort = oasis_net.Effort(amount.rounds, amount.round_trips, amount.seconds)
+    with awake() as is_awake:
+        trips, streams = oasis_net.measure(placement, effort, advance)
+    return Found(
+        oasis_net.figures(trips),
+        [*trips, *streams],
+        [oasis_tables.round_trips(trips), oasis_tables.streams(streams)],
+        {"placement": asdict(placement), "idle_processors_halt": not is_awake},
+    )
+
+
+def storage(amount: Amount, advance: Advance) -> Found:
+    """Blocks of a file, by io_uring and through a link."""
+    placement = place()
+    with awake() as is_awake:
+        runs = oasis_storage.measure(placement, OUT, amount.rounds, amount.seconds, advance)
+    return Found(
+        oasis_storage.figures(runs),
+        runs,
+        [oasis_tables.blocks(runs)],
+        {"placement": asdict(placement), "idle_processors_halt": not is_awake},
+    )
+
+
+def pods(amount: Amount, advance: Advance) -> Found:
+    """What bench.pod_saving simulates, with drawn VMs."""
+    outcomes = []
+    for seed in range(1, 1 + amount.pod_seeds):
+        advance(f"pods: seed {seed}")
+        requests = load_requests(None, pod_saving.HOSTS, seed)
+        outcomes.append(simulate(requests, pod_saving.HOSTS, pod_saving.SIZES))
+    return Found(
+        pod_saving.figures(outcomes), outcomes, [pod_saving.table(outcomes, pod_saving.DRAWN)]
+    )
+
+
+PARTS: dict[str, Callable[[Amount, Advance], Found]] = {
+    "channel": channels,
+    "net": net,
+    "storage": storage,
+    "pods": pods,
+}

@@ -1,0 +1,101 @@
+"""The tables of `bench.oasis`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from bench import oasis_net, oasis_storage
+from bench.oasis_net import BASELINES, DIRECTIONS, PACES, WAYS, RoundTrips, Stream
+from bench.oasis_storage import DEPTHS, OPERATIONS, Blocks
+
+
+def round_trips(trips: Sequence[RoundTrips]) -> Table:
+    """The direct round trip, and what the pooled ways add to it, by packet and gap."""
+    table = Table(
+        title="Round trips of UDP: a direct NIC's, and what pooling adds (µs)",
+        caption="Added: over the faster of direct and near in the same round; medians over rounds.",
+    )
+    for column in ("packet", "gap"):
+        table.add_column(column, justify="right")
+    for name in (*BASELINES, *(f"{pace} adds" for pace in PACES)):
+        for percentile in oasis_net.PERCENTILES:
+            table.add_column(f"{name} p{percentile}", justify="right")
+    for size, gap_us in sorted({(one.packet_bytes, one.gap_us) for one in trips}, key=_by_gap):
+        what = [
+            f"{oasis_net.round_trip_us(trips, baseline, (size, gap_us), one):.1f}"
+            for baseline in BASELINES
+            for one in oasis_net.PERCENTILES
+        ]
+        added = [
+            f"{oasis_net.added_us(trips, name, (size, gap_us), one):+.1f}"
+            for name in PACES
+            for one in oasis_net.PERCENTILES
+        ]
+        table.add_row(f"{size} B", f"{gap_us / 1000:g} ms", *what, *added)
+    return table
+
+
+def _by_gap(what: tuple[int, float]) -> tuple[float, int]:
+    return what[1], what[0]
+
+
+def streams(runs: Sequence[Stream]) -> Table:
+    """What goes through, by way and direction."""
+    table = Table(title="TCP, one stream (Gbit/s)", caption="Medians over rounds.")
+    table.add_column("way")
+    for direction in DIRECTIONS:
+        table.add_column(direction, justify="right")
+    for name in WAYS:
+        rates = [
+            statistics.median(
+                one.bytes_per_s for one in runs if (one.way, one.direction) == (name, direction)
+            )
+            for direction in DIRECTIONS
+        ]
+        table.add_row(name, *(f"{8 * rate / 1e9:.2f}" for rate in rates))
+    return table
+
+
+def blocks(runs: Sequence[Blocks]) -> Table:
+    """Latency and operations a second of both ways to the disk."""
+    table = Table(
+        title="Random blocks of 4 KiB: by io_uring on the same file, and through a link",
+        caption="Added: linked less the faster direct way in the same round; medians over rounds.",
+    )
+    columns = (
+        "operation",
+        "in flight",
+        "direct IOPS",
+        "away",
+        "linked",
+        "direct p50 µs",
+        "away p50",
+    )
+    for column in (*columns, "added p50 µs", "p90", "p99"):
+        table.add_column(column, justify="left" if column == "operation" else "right")
+    for operation in OPERATIONS:
+        for depth in DEPTHS:
+            rates = [
+                oasis_storage.median(runs, way, operation, depth, lambda one: one.per_s)
+                for way in oasis_storage.WAYS
+            ]
+            times = [
+                oasis_storage.median(
+                    runs, baseline, operation, depth, lambda one: one.percentiles_us[50]
+                )
+                for baseline in oasis_storage.BASELINES
+            ]
+            added = [
+                oasis_storage.added_us(runs, operation, depth, p) for p in oasis_storage.PERCENTILES
+            ]
+            table.add_row(
+                operation,
+                str(depth),
+                *(f"{rate:.0f}" for rate in rates),
+                *(f"{time:.0f}" for time in times),
+                *(f"{time:+.1f}" for time in added),
+            )
+    return table
