@@ -23,7 +23,8 @@ def bandwidth_text(amount_Bps: int) -> str:  # noqa: N803
     """The same, the other way, with three digits."""
     bits = amount_Bps * 8
     for unit, scale in reversed(_SCALES.items()):
-        if bits >= scale:
+        # With three digits the rest of this unit's numbers are 1000 of the one below.
+        if bits >= 0.9995 * scale:
             return f"{bits / scale:.3g}{unit}bit"
     return "0"
 

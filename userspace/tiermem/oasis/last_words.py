@@ -16,6 +16,9 @@ from tiermem.errors import KernelError, TiermemError
 from tiermem.layer.pool.mapping import Mapping
 from tiermem.native._net import ffi, lib
 
+_OF_THE_DAEMON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""What both processes get, and one of them obeys: it ends the other."""
+
 
 class LastWords:
     """The daemon's end: what there is to be said, should it die now."""
@@ -30,11 +33,14 @@ class LastWords:
         native = lib.net_last_words_create()
         if native == ffi.NULL:
             raise KernelError("share memory with another process", ffi.errno)
+        # Blocked, so that they stay so there from its begin.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_DAEMON)
         if os.fork() == 0:
             try:
                 _wait_and_speak(native, pool)
             finally:
                 os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return cls(native)
 
     def add(self, offset: int) -> None:
@@ -52,9 +58,6 @@ class LastWords:
 
 
 def _wait_and_speak(native: Any, pool: Path) -> None:
-    # Whoever ends the daemon so will have it end this.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     try:
         mapping = Mapping(pool)
     except TiermemError:
