@@ -19,6 +19,6 @@ def test_a_file_system_on_the_drive_of_the_other_host(two_hosts: Pod) -> None:
     try:
         done = run_json(a, SCRIPT, "use", timeout_s=300)
     finally:
-        b.check(["systemctl", "kill", "--signal=KILL", "lend"])
+        b.exec(["systemctl", "kill", "--signal=KILL", "lend"])
     assert done == {"files": 20, "same": True, "failed": 0}
     assert a.exec(["test", "-e", "/dev/ublkb0"]).status != 0

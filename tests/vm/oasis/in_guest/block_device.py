@@ -211,6 +211,20 @@ def test_a_device_that_was_left_waits_for_who_takes_it_over(pod: StoragePod) -> 
     pod.detach(number)
 
 
+def test_without_a_backend_for_all_of_it_there_is_no_device(pod: StoragePod) -> None:
+    link = pod.new_link()
+    with pytest.raises(TiermemError, match="no backend has answered in time"):
+        pod.front.call("attach", link=link, bytes=SIZE, answer_timeout_s=0.2)
+    pod.front.call("remove", link=link)
+    link = pod.new_link()
+    pod.back.call("serve", link=link, offset=OFFSET, size=SIZE)
+    with pytest.raises(TiermemError, match="cannot be read: OUT_OF_RANGE"):
+        pod.front.call("attach", link=link, bytes=SIZE + BLOCK)
+    pod.back.call("drop", link=link)
+    pod.front.call("remove", link=link)
+    assert not list(Path("/dev").glob("ublkb*"))
+
+
 def test_what_is_not_there_cannot_be_taken_over(pod: StoragePod) -> None:
     link = pod.new_link()
     with pytest.raises(TiermemError, match="/dev/ublkb77: there is no such device"):

@@ -16,7 +16,7 @@ from pathlib import Path
 from block_files import make_file_system, mounted, run
 from storage_host import LEASE_S, SIZE
 from tiermem.errors import MissingError
-from tiermem.layer.pool import Area, Pool, open_pool
+from tiermem.layer.pool import Pool, open_pool
 from tiermem.oasis.storage.backend import Backend, BackendSettings
 from tiermem.oasis.storage.block_device import BlockDevice, BlockDeviceSettings
 from tiermem.oasis.storage.link import make_link
@@ -31,16 +31,17 @@ def lend() -> None:
     with (
         open_pool(POOL, 1, lease_s=LEASE_S) as pool,
         Backend(BackendSettings(path=DRIVE)) as backend,
-        wait_for_area(pool) as area,
     ):
-        backend.add_link(area, {0: Slice(0, BYTES)})
+        serve_when_made(pool, backend)
         time.sleep(3600)
 
 
-def wait_for_area(pool: Pool) -> Area:
+def serve_when_made(pool: Pool, backend: Backend) -> None:
+    """A link is made some time after its area."""
     while True:
         try:
-            return pool.open_area(AREA)
+            backend.add_link(pool.open_area(AREA), {0: Slice(0, BYTES)})
+            return
         except MissingError:
             time.sleep(0.1)
 
@@ -48,7 +49,7 @@ def wait_for_area(pool: Pool) -> Area:
 def use() -> None:
     with open_pool(POOL, 0, lease_s=LEASE_S) as pool, pool.create_area(AREA, SIZE.bytes) as area:
         make_link(area, SIZE)
-        with BlockDevice(area, BlockDeviceSettings(bytes=BYTES)) as device:
+        with BlockDevice(area, BlockDeviceSettings(bytes=BYTES, answer_timeout_s=120)) as device:
             make_file_system(device.number)
             hashes = write_files(device.number)
             # What the file system holds in memory goes with it.

@@ -60,7 +60,8 @@ class StorageHost:
         self.pool.collect()
 
     def attach(self, link: str, recovers: int | None = None, **settings: Any) -> int:
-        device = BlockDevice(self.areas[link], BlockDeviceSettings(**settings), recovers=recovers)
+        patient = {"answer_timeout_s": 120, "recovery_timeout_s": 120, **settings}
+        device = BlockDevice(self.areas[link], BlockDeviceSettings(**patient), recovers=recovers)
         self.devices[device.number] = device
         return device.number
 

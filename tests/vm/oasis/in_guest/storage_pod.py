@@ -111,7 +111,7 @@ class StoragePod:
         """Kill the frontend's process, and have another one take the device over."""
         link = self.replace_front()
         self.back.call("serve", link=link, offset=offset, size=size)
-        self.front.call("attach", link=link, recovers=number, bytes=size, recovery_timeout_s=120)
+        self.front.call("attach", link=link, recovers=number, bytes=size)
 
     def kill_back(self) -> None:
         """Nobody serves the drive then."""

@@ -20,10 +20,17 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from tiermem.errors import KernelError, MissingError, TiermemError
+from tiermem.errors import KernelError, MissingError, TiermemError, TimeoutExpiredError
 from tiermem.layer.pool import Area
 from tiermem.native._storage import ffi, lib
-from tiermem.oasis.storage.frontend import Frontend, FrontendCounters, link_error
+from tiermem.oasis.storage.frontend import (
+    Frontend,
+    FrontendCounters,
+    Opcode,
+    Request,
+    Status,
+    link_error,
+)
 from tiermem.oasis.storage.ublk import UblkControl, UblkDevice, block_path, char_path
 from tiermem.service.config import Settings
 
@@ -32,13 +39,16 @@ _SLICES_MAX: int = lib.STORAGE_SLICES_MAX
 
 class BlockDeviceSettings(Settings):
     """bytes: of the slice. is_write_through: the backend is, so that there is no cache to flush.
-    timeout_s: how long a request may wait for a backend before it fails; 0: for ever."""
+    timeout_s: how long a request may wait for a backend before it fails; 0: for ever.
+    answer_timeout_s: how long the backend may take for the first answer, before there is a
+    device."""
 
     bytes: int = Field(gt=0)
     slice: int = Field(default=0, ge=0, lt=_SLICES_MAX)
     is_read_only: bool = False
     is_write_through: bool = False
     timeout_s: float = Field(default=0, ge=0, le=86400)
+    answer_timeout_s: float = Field(default=10, ge=0, le=3600)
     recovery_timeout_s: float = Field(default=10, ge=0, le=3600)
     sleep_max_us: int = Field(default=1000, ge=0, le=100_000)
 
@@ -65,7 +75,9 @@ class BlockDevice:
         submitted again.
 
         MissingError without a link, a device of that number or the kernel's module;
-        TiermemError for a device that is another's or of another kind; KernelError.
+        TimeoutExpiredError where no backend answers, since the kernel reads a new device and
+        waits; TiermemError for a slice that is smaller, and for a device that is another's or
+        of another kind; KernelError.
         """
         self.settings = settings
         with ExitStack() as stack:
@@ -77,11 +89,14 @@ class BlockDevice:
             )
             wanted = _device_of(self._frontend, settings)
             if recovers is None:
+                _check_answers(self._frontend, area, settings)
                 self.number = self._control.add(wanted)
                 stack.callback(self._control.delete, self.number)
             else:
                 self.number = recovers
                 _check_fits(recovers, self._control.find(recovers), wanted)
+                self._control.wait_without_server(recovers, settings.recovery_timeout_s)
+                _check_answers(self._frontend, area, settings)
                 self._control.begin_recovery(recovers, settings.recovery_timeout_s)
             depth = self._control.find(self.number).depth
             self._native = self._serve(stack, depth)
@@ -232,6 +247,21 @@ def _device_of(frontend: Frontend, settings: BlockDeviceSettings) -> UblkDevice:
         is_read_only=settings.is_read_only,
         has_cache=not settings.is_write_through,
     )
+
+
+def _check_answers(frontend: Frontend, area: Area, settings: BlockDeviceSettings) -> None:
+    """That there is a backend, whose slice is as large as the device is to be."""
+    last = settings.bytes // frontend.block_bytes - 1
+    frontend.submit(Request(Opcode.READ, lba=last, blocks=1, slice=settings.slice))
+    done = frontend.wait(settings.answer_timeout_s)
+    where = f"the link in {area.entry.name!r}"
+    if not done or done[0].status is Status.PATH_ERROR:
+        raise TimeoutExpiredError(f"{where}: no backend has answered in time")
+    if done[0].status is not Status.OK:
+        raise TiermemError(
+            f"{where}: the last of {settings.bytes} bytes of slice {settings.slice} cannot be "
+            f"read: {done[0].status.name}"
+        )
 
 
 def _check_fits(number: int, there: UblkDevice, wanted: UblkDevice) -> None:
