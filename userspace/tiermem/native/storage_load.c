@@ -152,7 +152,8 @@ int storage_load_direct(const struct storage_load *load, int file, uint32_t *lat
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (way.buffers == MAP_FAILED)
 		return errno;
-	error = -storage_ring_open(&way.ring, STORAGE_LOAD_DEPTH_MAX, 2 * STORAGE_LOAD_DEPTH_MAX);
+	error = -storage_ring_open(&way.ring, STORAGE_LOAD_DEPTH_MAX,
+				   2 * STORAGE_LOAD_DEPTH_MAX, 0);
 	if (!error) {
 		error = run(&way, latencies_ns);
 		storage_ring_close(&way.ring);
