@@ -1,9 +1,9 @@
 """The benchmark of Oasis: `make bench-oasis` (QUICK=1), bench.oasis.
 
 Channels, the net engine, the storage engine and the simulation of pods, each against its
-baseline in the same run, on this machine and by the clock on the wall. Prints tables, writes
-bench/out/oasis.json and .png; exit status 1 where something could not be measured.
-docs/benchmarks.md says what is measured and how.
+baseline in the same run, and NICs that fail, on this machine and by the clock on the wall.
+Prints tables, writes bench/out/oasis.json and .png; exit status 1 where something could not
+be measured. docs/benchmarks.md says what is measured and how.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from bench.channel import processor
 from bench.oasis_parts import PARTS, Amount, Found
 from bench.report import OUT, write_json
 
-FULL = Amount(channel_rounds=7, rounds=15, round_trips=5000, seconds=2.0, pod_seeds=20)
-QUICK = Amount(channel_rounds=3, rounds=7, round_trips=2000, seconds=0.5, pod_seeds=5)
+FULL = Amount(channel_rounds=7, rounds=15, round_trips=5000, seconds=2.0, failures=50, pod_seeds=20)
+QUICK = Amount(channel_rounds=3, rounds=7, round_trips=2000, seconds=0.5, failures=10, pod_seeds=5)
 
 
 @dataclass(frozen=True)

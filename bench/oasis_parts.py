@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from tiermem.errors import TiermemError
 
-from bench import channel, oasis_net, oasis_storage, oasis_tables, pod_saving
+from bench import channel, oasis_failover, oasis_net, oasis_storage, oasis_tables, pod_saving
 from bench.channel_ladder import LONGEST_US, two_cpus
 from bench.pod_packing import simulate
 from bench.processors import awake, place
@@ -23,12 +23,14 @@ Advance = Callable[[str], None]
 @dataclass(frozen=True)
 class Amount:
     """How much is measured. rounds: of the net and storage engines, in each of which every
-    way has its turn; round_trips: of each; seconds: of each stream and load of blocks."""
+    way has its turn; round_trips: of each; seconds: of each stream and load of blocks;
+    failures: of NICs."""
 
     channel_rounds: int
     rounds: int
     round_trips: int
     seconds: float
+    failures: int
     pod_seeds: int
 
 
@@ -90,6 +92,12 @@ def storage(amount: Amount, advance: Advance) -> Found:
     )
 
 
+def failover(amount: Amount, advance: Advance) -> Found:
+    """NICs that fail, under traffic."""
+    runs = oasis_failover.measure(amount.failures, advance)
+    return Found(oasis_failover.figures(runs), runs, [oasis_tables.failures(runs)])
+
+
 def pods(amount: Amount, advance: Advance) -> Found:
     """What bench.pod_saving simulates, with drawn VMs."""
     outcomes = []
@@ -106,5 +114,6 @@ PARTS: dict[str, Callable[[Amount, Advance], Found]] = {
     "channel": channels,
     "net": net,
     "storage": storage,
+    "failover": failover,
     "pods": pods,
 }

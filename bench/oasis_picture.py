@@ -1,4 +1,5 @@
-"""The picture of `bench.oasis`: what pooling adds to round trips, to blocks, and what it saves."""
+"""The picture of `bench.oasis`: what pooling adds to round trips and to blocks, how long it is
+without a NIC that fails, and what it saves."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from bench import oasis_net, oasis_storage, pod_saving
+from bench.oasis_failover import FAILURES, Failure
 from bench.oasis_net import PACES, PACKETS, RoundTrips
 from bench.oasis_storage import DEPTHS, OPERATIONS, Blocks
 
@@ -20,6 +22,7 @@ from bench.oasis_storage import DEPTHS, OPERATIONS, Blocks
 COLOURS = ("#009E73", "#D55E00", "#0072B2", "#E69F00")
 STYLES = {50: "-", 90: "--", 99: ":"}
 GOAL_US = 7
+GOAL_UDP_MS, GOAL_TCP_MS = 38, 133
 
 
 def _net(axes: Any, runs: Sequence[Any]) -> None:
@@ -53,6 +56,23 @@ def _storage(axes: Any, runs: Sequence[Blocks]) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
+def _failover(axes: Any, runs: Sequence[Failure]) -> None:
+    for kind, colour in zip(FAILURES, COLOURS, strict=False):
+        some = [one for one in runs if one.kind == kind]
+        shares = [100 * (place + 1) / len(some) for place in range(len(some))]
+        udp_ms, tcp_ms = [one.udp_ms for one in some], [one.tcp_ms for one in some]
+        for name, gaps_ms, style in (("UDP", udp_ms, "-"), ("TCP", tcp_ms, "--")):
+            label = f"{name}, {kind}"
+            axes.step(sorted(gaps_ms), shares, style, where="post", color=colour, label=label)
+    for goal_ms in (GOAL_UDP_MS, GOAL_TCP_MS):
+        axes.axvline(goal_ms, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlabel("interruption (ms)")
+    axes.set_ylabel("failures that took no longer (%)")
+    axes.set_title("NICs that fail (lines: goals, UDP and TCP)", fontsize=10)
+    axes.legend(fontsize=8, frameon=False)
+
+
 def _pods(axes: Any, runs: Sequence[Any]) -> None:
     for kind, colour in zip(pod_saving.KINDS, COLOURS[::2], strict=True):
         saved = pod_saving.savings(runs, "peak", kind)
@@ -73,7 +93,7 @@ def _pods(axes: Any, runs: Sequence[Any]) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-PANELS = {"net": _net, "storage": _storage, "pods": _pods}
+PANELS = {"net": _net, "storage": _storage, "failover": _failover, "pods": _pods}
 
 
 def draw(runs: Mapping[str, Sequence[Any]], path: Path) -> None:

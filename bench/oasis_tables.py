@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from bench import oasis_net, oasis_storage
+from bench.oasis_failover import FAILURES, Failure
 from bench.oasis_net import BASELINES, DIRECTIONS, PACES, WAYS, RoundTrips, Stream
 from bench.oasis_storage import DEPTHS, OPERATIONS, Blocks
 
@@ -98,4 +99,22 @@ def blocks(runs: Sequence[Blocks]) -> Table:
                 *(f"{time:.0f}" for time in times),
                 *(f"{time:+.1f}" for time in added),
             )
+    return table
+
+
+def failures(found: Sequence[Failure]) -> Table:
+    """The longest times without an answer, by kind of failure."""
+    table = Table(
+        title="NICs that fail under traffic (ms)",
+        caption="UDP: the longest time without an answer; TCP: without anything arriving.",
+    )
+    columns = ("UDP least", "median", "most", "TCP least", "median", "most")
+    table.add_column("failure")
+    for column in ("of these", *columns):
+        table.add_column(column, justify="right")
+    for kind in FAILURES:
+        some = [one for one in found if one.kind == kind]
+        udp_ms, tcp_ms = [one.udp_ms for one in some], [one.tcp_ms for one in some]
+        gaps = [of(gaps_ms) for gaps_ms in (udp_ms, tcp_ms) for of in (min, statistics.median, max)]
+        table.add_row(kind, str(len(some)), *(f"{one:.1f}" for one in gaps))
     return table

@@ -13,8 +13,9 @@ import pytest
 from tiermem.errors import DamagedError, KernelError, TiermemError
 from tiermem.native._net_load import ffi, lib
 
-from bench import channel, oasis, oasis_net, oasis_storage
+from bench import channel, oasis, oasis_failover, oasis_net, oasis_storage, oasis_tables
 from bench.channel_ladder import LONGEST_US
+from bench.oasis_failover import FAILURES, KILLED, LINK_DOWN, Failure
 from bench.oasis_net import DIRECT, HEADLINE, NEAR, PACKETS, RoundTrips
 from bench.oasis_parts import PARTS, Amount, Found
 from bench.oasis_storage import Blocks
@@ -66,6 +67,21 @@ def test_a_figure_is_of_the_size_and_operation_for_which_most_is_added() -> None
     ]
     assert oasis_storage.figures(found)["storage_added_us_p50"] == 10.0
     assert oasis_storage.figures(found)["storage_added_us_mean"] == pytest.approx(10.0)
+
+
+def test_failover_is_the_median_and_the_longest_of_all_and_the_median_of_each_kind() -> None:
+    found = [
+        Failure(kind, udp_ms, 2 * udp_ms)
+        for kind, udp_ms in ((LINK_DOWN, 5.0), (KILLED, 9.0), (LINK_DOWN, 7.0), (KILLED, 90.0))
+    ]
+    assert oasis_failover.figures(found) == {
+        "failover_ms_p50": 8.0,
+        "failover_ms_max": 90.0,
+        "tcp_recovery_ms_p50": 16.0,
+        "failover_ms_p50_link_down": 6.0,
+        "failover_ms_p50_daemon_killed": 49.5,
+    }
+    assert oasis_tables.failures(found).row_count == len(FAILURES)
 
 
 def test_a_part_that_fails_is_named_and_the_others_are_measured(

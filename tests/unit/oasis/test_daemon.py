@@ -22,10 +22,9 @@ from tiermem.oasis.allocator.leadership import LEASE_S
 from tiermem.oasis.link_areas import LinkName
 from typer.testing import CliRunner
 
-from tests.unit.oasis.pod import OUTSIDE, Pod, answers
-from tests.unit.oasis.traffic import echoes, stream
+from bench.oasis_pod import INTERFACE, OUTSIDE, Pod, answers
+from bench.oasis_traffic import echoes, stream
 
-NAME, ADDRESS = "eth0", "10.7.1.2"
 SETTLE_S = 0.15
 """How long traffic goes on before and after something happens."""
 
@@ -41,20 +40,13 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
 @pytest.fixture(scope="module")
 def web(pod: Pod) -> str:
     """The namespace of an instance on the host that has no NIC of its own."""
-    namespace = pod.namespace("web")
-    body = {"namespace": namespace, "expected": "1Gbit"}
-    pod.client.post("/v1/attach", body)
-    with NetNS(namespace) as inner:
-        (index,) = inner.link_lookup(ifname=NAME)
-        inner.addr("add", index=index, address=ADDRESS, prefixlen=24)
-    pod.until(lambda: pod.served_by(f"{namespace}/{NAME}") is not None)
-    return namespace
+    return pod.attach("10.7.1.2")
 
 
 @pytest.fixture
 def name(web: str) -> str:
     """What that instance is called."""
-    return f"{web}/{NAME}"
+    return f"{web}/{INTERFACE}"
 
 
 def host_of(pod: Pod, name: str) -> int:
@@ -159,7 +151,7 @@ def test_a_host_that_stands_still_is_left_and_may_come_back(pod: Pod, web: str, 
     print(f"UDP without an answer for {seen.gap_s * 1000:.1f} ms")
     assert seen.gap_s < LEASE_S / 2
     assert f"NIC {host}/0, from here: its host does not answer" in pod.log(pod.without_nic)
-    pod.until(lambda: len(healthy(pod)) == 2)
+    pod.until(lambda: len(pod.healthy()) == 2)
 
 
 def test_an_instance_is_moved_and_stays_where_it_was_asked_to_be(pod: Pod, name: str) -> None:
@@ -172,26 +164,21 @@ def test_an_instance_is_moved_and_stays_where_it_was_asked_to_be(pod: Pod, name:
 
 
 def move(pod: Pod, name: str, host: int) -> None:
-    pod.until(lambda: f"{host}/0" in healthy(pod))
+    pod.until(lambda: f"{host}/0" in pod.healthy())
     pod.client.post("/v1/move", {"instance": name, "device": f"{host}/0"})
     pod.until(lambda: pod.served_by(name) == host)
-
-
-def healthy(pod: Pod) -> set[str]:
-    devices = pod.client.get("/v1/ls")["devices"]
-    return {one["device"] for one in devices if one["health"] == "healthy"}
 
 
 def test_a_nic_is_drained_by_its_own_host(pod: Pod, name: str) -> None:
     host = host_of(pod, name)
     device = f"{host}/0"
-    pod.until(lambda: len(healthy(pod)) == 2)
+    pod.until(lambda: len(pod.healthy()) == 2)
     with pytest.raises(ConfigError, match=f"is host {host}'s; this is host 2: ask there"):
         pod.client.post("/v1/drain", {"device": device})
     pod.daemons[host].client.post("/v1/drain", {"device": device})
     pod.until(lambda: pod.served_by(name) == 1 - host)
     pod.daemons[host].client.post("/v1/drain", {"device": device, "undo": True})
-    pod.until(lambda: len(healthy(pod)) == 2)
+    pod.until(lambda: len(pod.healthy()) == 2)
 
 
 def test_a_nic_that_goes_and_comes_back_is_lent_again(pod: Pod, name: str) -> None:

@@ -24,17 +24,23 @@ def socket_in(namespace: str, kind: int) -> socket.socket:
     return made
 
 
-class Echoes:
-    """Datagrams each millisecond, sent back by the outside. gap_s: the longest time without
-    one; sent, seen: how many."""
+class Seen:
+    """When something came; gap_s: the longest time without."""
 
     def __init__(self) -> None:
-        self.sent = 0
         self.seen_s: list[float] = []
 
     @property
     def gap_s(self) -> float:
         return max(b - a for a, b in zip(self.seen_s, self.seen_s[1:], strict=False))
+
+
+class Echoes(Seen):
+    """Datagrams each millisecond, sent back by the outside; sent: how many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
 
 
 @contextlib.contextmanager
@@ -73,7 +79,7 @@ def echoes(here: str, outside: str, address: str) -> Iterator[Echoes]:
                 thread.join()
 
 
-class Stream:
+class Stream(Seen):
     """A TCP connection on which the instance sends; received, wanted: digests."""
 
     received = wanted = b""
@@ -95,6 +101,7 @@ def stream(here: str, outside: str, address: str) -> Iterator[Stream]:
             with connection:
                 connection.settimeout(10)
                 while data := connection.recv(1 << 16):
+                    result.seen_s.append(time.monotonic())
                     digest.update(data)
             result.received = digest.digest()
 

@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import NetNS, netns
-from tiermem.errors import TiermemError
+from tiermem.errors import TiermemError, TimeoutExpiredError
 from tiermem.layer.pool import create_pool
 from tiermem.layer.pool.local import process_identity
 from tiermem.oasis.net.namespace import inside
 from tiermem.service.client import LocalClient
 
-STARTER = "tests.unit.oasis.daemon_starter"
+STARTER = "bench.oasis_starter"
 OUTSIDE = "10.7.1.1"
+INTERFACE = "eth0"
 CONFIG = """\
 socket = "{folder}/oasis{host}.sock"
 state_file = "{folder}/oasis{host}.json"
@@ -47,10 +48,11 @@ backup = "{backup}/0"
 
 
 def until(is_so: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """The first true answer."""
+    """The first true answer. TimeoutExpiredError where there is none in time."""
     deadline_s = time.monotonic() + timeout_s
     while not (answer := is_so()):
-        assert time.monotonic() < deadline_s
+        if time.monotonic() > deadline_s:
+            raise TimeoutExpiredError(f"not within {timeout_s:g} s what was waited for")
         time.sleep(0.01)
     return answer
 
@@ -169,13 +171,29 @@ class Pod:
         found = self.instance(name)
         return int(found["by"].split("/")[0]) if found["is_ready"] else None
 
+    def healthy(self) -> set[str]:
+        """The devices that are, as the host of instances sees them."""
+        devices = self.client.get("/v1/ls")["devices"]
+        return {one["device"] for one in devices if one["health"] == "healthy"}
+
+    def attach(self, address: str) -> str:
+        """An instance on the host without a NIC, with that address; its namespace, once it is
+        served."""
+        namespace = self.namespace("web")
+        self.client.post("/v1/attach", {"namespace": namespace, "expected": "1Gbit"})
+        with NetNS(namespace) as inner:
+            (index,) = inner.link_lookup(ifname=INTERFACE)
+            inner.addr("add", index=index, address=address, prefixlen=24)
+        self.until(lambda: self.served_by(f"{namespace}/{INTERFACE}") is not None)
+        return namespace
+
     def until(self, is_so: Callable[[], Any]) -> Any:
         """The first true answer; where there is none in time, what the daemons said."""
         try:
             return until(is_so)
-        except AssertionError:
+        except TimeoutExpiredError as error:
             said = [f"host {host}:\n{self.log(host)[-2000:]}" for host in self.daemons]
-            raise AssertionError("\n".join(said)) from None
+            raise TimeoutExpiredError("\n".join([str(error), *said])) from None
 
     def log(self, host: int) -> str:
         """What its daemons have said."""
