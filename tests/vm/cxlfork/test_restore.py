@@ -57,6 +57,7 @@ def _without_io_uring(fork_guest: Guest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_without_io_uring")
+@pytest.mark.parametrize("fork_guest", ["dax_guest"], indirect=True, ids=["newest"])
 def test_node(fork_guest: Guest) -> None:
     run(fork_guest, f"{RESTORING}/test_node.py", TIERMEM_TEST_RESTORES="10")
 
