@@ -71,9 +71,11 @@ vm: setup ## tests/vm: kernel-level, inside the testbed
 
 .PHONY: lint
 lint: setup ## ruff, mypy on the package, C with warnings as errors
+	mkdir -p $(BUILD)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pytest -qq --collect-only tests/vm >$(BUILD)/vm-tests || { cat $(BUILD)/vm-tests; exit 1; }
 	$(MAKE) -s -C fpga_models OUT=$(abspath $(BUILD))/fpga_models
 	scripts/lint-c.sh $(BUILD)
 

@@ -23,5 +23,6 @@ def unload(guest: Guest, *modules: str) -> None:
 
 
 def run_cases(guest: Guest, *files: str) -> None:
-    """Run files of `in_guest/` under the guest's pytest; its report is the failure."""
+    """Run files of `in_guest/` under the guest's pytest, at once, since to start it takes a guest
+    seconds; its report is the failure."""
     guest_python.run_cases(guest, CASES, *files)

@@ -21,13 +21,8 @@ def kmod_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     unload(guest, MODULE)
 
 
-def test_a_mapping_is_the_processes_own_memory(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "image_mappings.py", "image_large_mappings.py")
-
-
-def test_what_processes_hold_is_told(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "image_pages.py")
-
-
-def test_misuse_has_an_errno_and_loses_nothing(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "image_misuse.py")
+def test_a_mapping_is_the_processes_own_memory_and_misuse_loses_nothing(
+    kmod_guest: Guest,
+) -> None:
+    files = ("image_mappings.py", "image_large_mappings.py", "image_pages.py", "image_misuse.py")
+    run_cases(kmod_guest, *files)

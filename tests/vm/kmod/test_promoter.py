@@ -7,9 +7,5 @@ from tiermem.testbed import Guest
 from tests.vm.kmod.guest_modules import run_cases
 
 
-def test_every_page_gets_its_true_outcome(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "promoter_outcomes.py")
-
-
-def test_misuse_has_an_errno_and_loses_nothing(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "promoter_misuse.py")
+def test_every_page_gets_its_true_outcome_and_misuse_loses_nothing(kmod_guest: Guest) -> None:
+    run_cases(kmod_guest, "promoter_outcomes.py", "promoter_misuse.py")

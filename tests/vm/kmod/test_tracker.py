@@ -15,7 +15,8 @@ from tiermem.native._uapi import ffi, lib
 from tiermem.testbed import Guest
 
 from bench.host_bar import HostBar
-from tests.vm.kmod.guest_modules import ENVIRONMENT, load, run_cases, unload
+from tests.vm.guest_python import ENVIRONMENT
+from tests.vm.kmod.guest_modules import load, run_cases, unload
 
 ANSWER_S = 300
 
@@ -35,12 +36,8 @@ SHOW_CONFIG = (
 )
 
 
-def test_lists_queries_and_the_clock(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "tracker_lists.py")
-
-
-def test_misuse_has_an_errno_and_loses_nothing(kmod_guest: Guest) -> None:
-    run_cases(kmod_guest, "tracker_misuse.py")
+def test_lists_queries_and_the_clock_and_misuse_loses_nothing(kmod_guest: Guest) -> None:
+    run_cases(kmod_guest, "tracker_lists.py", "tracker_misuse.py")
 
 
 def test_a_configuration_from_the_hosts_side_is_read_back(kmod_guest: Guest) -> None:
