@@ -8,7 +8,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tiermem.oasis.net.namespace import inside
 
@@ -44,6 +44,20 @@ class Echoes(Seen):
 
 
 @contextlib.contextmanager
+def running(*jobs: Callable[[], None], until: threading.Event) -> Iterator[None]:
+    """Each in a thread, while the block runs; its end is told by the event, and waited for."""
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        until.set()
+        for thread in threads:
+            thread.join()
+
+
+@contextlib.contextmanager
 def echoes(here: str, outside: str, address: str) -> Iterator[Echoes]:
     """They go on for as long as the block does."""
     result, done = Echoes(), threading.Event()
@@ -68,15 +82,8 @@ def echoes(here: str, outside: str, address: str) -> Iterator[Echoes]:
                     while ours.recv(100):
                         result.seen_s.append(time.monotonic())
 
-        threads = [threading.Thread(target=one) for one in (answer, ask)]
-        for thread in threads:
-            thread.start()
-        try:
+        with running(answer, ask, until=done):
             yield result
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()
 
 
 class Stream(Seen):
@@ -117,12 +124,5 @@ def stream(here: str, outside: str, address: str) -> Iterator[Stream]:
                     time.sleep(EVERY_S)
             result.wanted = digest.digest()
 
-        threads = [threading.Thread(target=one) for one in (receive, send)]
-        for thread in threads:
-            thread.start()
-        try:
+        with running(receive, send, until=done):
             yield result
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()
