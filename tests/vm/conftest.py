@@ -15,8 +15,8 @@ import pytest
 from tiermem.testbed import Guest, Pod, boot, load_topology
 
 SHARED_GUESTS = (
-    *("guest", "dax_guest", "dax_guest_lts", "two_hosts", "two_hosts_newest"),
-    *("guest_lts", "icount_guest"),
+    *("guest", "dax_guest_lts", "dax_guest", "two_hosts_newest", "guest_lts"),
+    *("two_hosts", "icount_guest"),
 )
 """Those whose tests take longest first, so that two processes end at about the same time."""
 BOOT_AND_TEST_S = 900
