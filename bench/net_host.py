@@ -32,11 +32,9 @@ SIZE = LinkSize()
 
 
 @dataclass(frozen=True)
-class NicHost:
-    """Makes a link, in an area, and serves it with the NIC in `namespace`.
-
-    folder: where the pool is. cpu, is_yielding: see bench.child.run_on.
-    """
+class LinkedHost:
+    """One end of the link in that area of the pool in `folder`, which has to do with a network
+    namespace. cpu, is_yielding: see bench.child.run_on."""
 
     folder: Path
     area: str
@@ -44,19 +42,19 @@ class NicHost:
     cpu: int
     is_yielding: bool
     pace: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class NicHost(LinkedHost):
+    """Makes the link, and serves it with the NIC in `namespace`."""
+
     number: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
-class InstanceHost:
-    """Serves one instance, with that address, through the link in that area."""
+class InstanceHost(LinkedHost):
+    """Serves one instance, with that address."""
 
-    folder: Path
-    area: str
-    namespace: str
-    cpu: int
-    is_yielding: bool
-    pace: Mapping[str, int]
     mac: str
     address: str
     number: ClassVar[int] = 0

@@ -1,10 +1,12 @@
-"""What the verbs of all daemons share: where the config is, what --set changes, which socket."""
+"""What the verbs of all daemons share: where the config is, what --set changes, which socket,
+where the log goes."""
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -28,6 +30,27 @@ SetOption = Annotated[
         help="Override a key of the config, e.g. log_level=debug. Repeatable.",
     ),
 ]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def socket_option(config: Path, default: Path) -> Any:
+    """--socket of the verbs of a daemon, for `find_socket`."""
+    return typer.Option(
+        help=f"The daemon's socket; without it that of {config}, else {default}.",
+        show_default=False,
+    )
+
+
+def find_config(given: Path | None, usual: Path) -> Path | None:
+    """The file that was named, else the usual one where it is there; None: the defaults."""
+    return given or (usual if usual.exists() else None)
+
+
+def log_to_stderr(level: str) -> None:
+    """What the daemon logs from that level on, as the journal takes it."""
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    logging.getLogger("tiermem").setLevel(level.upper())
 
 
 def settings_of(path: Path | None, changes: list[str], model: type[SettingsT]) -> SettingsT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -19,7 +18,16 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from tiermem.cli.daemon_options import ConfigOption, SetOption, find_socket, settings_of
+from tiermem.cli.daemon_options import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    find_config,
+    find_socket,
+    log_to_stderr,
+    settings_of,
+    socket_option,
+)
 from tiermem.errors import ConfigError, TiermemError
 from tiermem.service.client import LocalClient
 
@@ -33,14 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-SocketOption = Annotated[
-    Path | None,
-    typer.Option(
-        help=f"The daemon's socket; without it that of {CONFIG}, else {SOCKET}.",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SocketOption = Annotated[Path | None, socket_option(CONFIG, SOCKET)]
 NameArgument = Annotated[str, typer.Argument(help="The image's name.")]
 
 
@@ -62,10 +63,9 @@ def run(
     from tiermem.cxlfork.serve import serve
     from tiermem.cxlfork.settings import ForkSettings
 
-    path = config or (CONFIG if CONFIG.exists() else None)
+    path = find_config(config, CONFIG)
     settings = settings_of(path, changes or [], ForkSettings)
-    logging.basicConfig(format="%(levelname)s %(message)s")
-    logging.getLogger("tiermem").setLevel(settings.log_level.upper())
+    log_to_stderr(settings.log_level)
     serve(settings)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,16 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from tiermem.cli.daemon_options import ConfigOption, SetOption, find_socket, settings_of
+from tiermem.cli.daemon_options import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    find_config,
+    find_socket,
+    log_to_stderr,
+    settings_of,
+    socket_option,
+)
 from tiermem.errors import ConfigError
 from tiermem.m5.settings import SETTABLE, M5Settings
 from tiermem.service.client import LocalClient
@@ -24,14 +32,7 @@ SOCKET: Path = M5Settings.model_fields["socket"].default
 
 app = typer.Typer(help="Page tiering: run the daemon, look at it, steer it.", no_args_is_help=True)
 
-SocketOption = Annotated[
-    Path | None,
-    typer.Option(
-        help=f"The daemon's socket; without it that of {CONFIG}, else {SOCKET}.",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SocketOption = Annotated[Path | None, socket_option(CONFIG, SOCKET)]
 
 
 @app.command()
@@ -64,15 +65,14 @@ def run(
     Needs root. `tiermem doctor` says what this host lacks; m5.toml in etc/
     explains every key.
     """
-    path = config or (CONFIG if CONFIG.exists() else None)
+    path = find_config(config, CONFIG)
 
     def read_settings() -> M5Settings:
         settings = settings_of(path, changes or [], M5Settings)
         return settings.model_copy(update={"dry_run": True}) if dry_run else settings
 
     settings = read_settings()
-    logging.basicConfig(format="%(levelname)s %(message)s")
-    logging.getLogger("tiermem").setLevel(settings.log_level.upper())
+    log_to_stderr(settings.log_level)
     # Loaded here: numpy and the service's server take a second on a slow machine.
     with _naming_the_source(path, changes or []):
         if once:

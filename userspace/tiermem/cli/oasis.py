@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tiermem.cli.daemon_options import ConfigOption, SetOption, find_socket, settings_of
+from tiermem.cli.daemon_options import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    find_config,
+    find_socket,
+    log_to_stderr,
+    settings_of,
+    socket_option,
+)
 from tiermem.errors import ConfigError, TimeoutExpiredError
 from tiermem.service.client import LocalClient
 
@@ -26,14 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-SocketOption = Annotated[
-    Path | None,
-    typer.Option(
-        help=f"The daemon's socket; without it that of {CONFIG}, else {SOCKET}.",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SocketOption = Annotated[Path | None, socket_option(CONFIG, SOCKET)]
 InstanceArgument = Annotated[
     str,
     typer.Argument(help="NAMESPACE/INTERFACE, or its number (`tiermem oasis ls`); of this host."),
@@ -54,10 +55,9 @@ def run(*, config: ConfigOption = None, changes: SetOption = None) -> None:
     from tiermem.oasis.serve import serve
     from tiermem.oasis.settings import OasisSettings
 
-    path = config or (CONFIG if CONFIG.exists() else None)
+    path = find_config(config, CONFIG)
     settings = settings_of(path, changes or [], OasisSettings)
-    logging.basicConfig(format="%(levelname)s %(message)s")
-    logging.getLogger("tiermem").setLevel(settings.log_level.upper())
+    log_to_stderr(settings.log_level)
     serve(settings)
 
 

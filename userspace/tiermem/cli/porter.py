@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,7 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tiermem.cli.daemon_options import ConfigOption, SetOption, settings_of
+from tiermem.cli.daemon_options import (
+    ConfigOption,
+    SetOption,
+    find_config,
+    log_to_stderr,
+    settings_of,
+)
 from tiermem.errors import ConfigError, MissingError, TiermemError
 
 CONFIG = Path("/etc/tiermem/porter.toml")
@@ -56,14 +61,13 @@ def run(
     from tiermem.service.lifecycle import run_until_signalled
     from tiermem.service.notify import Notifier
 
-    path = config or (CONFIG if CONFIG.exists() else None)
+    path = find_config(config, CONFIG)
     settings = settings_of(path, changes or [], PorterSettings)
     if functions:
         values = settings.model_dump(mode="json")
         values["functions"] |= dict(map(_named_file, functions))
         settings = validate(values, PorterSettings, "--function")
-    logging.basicConfig(format="%(levelname)s %(message)s")
-    logging.getLogger("tiermem").setLevel(settings.log_level.upper())
+    log_to_stderr(settings.log_level)
 
     async def main() -> None:
         notifier, started = Notifier(), asyncio.Event()

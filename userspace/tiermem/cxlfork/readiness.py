@@ -5,23 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from tiermem.cxlfork.settings import ForkSettings
-from tiermem.errors import TiermemError
-from tiermem.service.config import load
 from tiermem.service.doctor import ForkFacts
-from tiermem.service.doctor.troubles import daemon_trouble, pool_trouble
+from tiermem.service.doctor.troubles import daemon_trouble, pool_trouble, read_config
 
 ENABLED = Path("/etc/systemd/system/multi-user.target.wants/tiermem-fork.service")
 
 
 def read_fork_facts(config: Path, enabled: Path = ENABLED) -> ForkFacts | None:
     """None where it is not used: not enabled, no daemon's socket, no pool."""
-    try:
-        settings = load(config, ForkSettings) if config.exists() else ForkSettings()
-    except TiermemError as error:
-        settings = ForkSettings()
-        config_trouble = str(error)
-    else:
-        config_trouble = ""
+    settings, config_trouble = read_config(config, ForkSettings)
     mode = settings.pool.stat().st_mode if settings.pool.exists() else None
     trouble = pool_trouble(settings.pool)
     if trouble and not enabled.exists() and not settings.socket.exists():

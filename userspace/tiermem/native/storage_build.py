@@ -9,30 +9,36 @@ import cffi
 from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
 
-HEADERS = (
+LINK_HEADERS = (
     "channel_layout.h",
     "channel.h",
     "channel_wait.h",
     "storage_command.h",
     "storage_link.h",
+)
+HEADERS = (
+    *LINK_HEADERS,
     "storage_slice.h",
     "storage_backend.h",
     "storage_frontend.h",
     "ublk_control.h",
     "ublk_server.h",
 )
-SOURCES = (
+FRONTEND_SOURCES = (
     "channel.c",
     "channel_wait.c",
     "line_instructions.c",
     "storage_link.c",
-    "storage_slice.c",
     "storage_ring.c",
+    "storage_frontend.c",
+    "storage_results.c",
+)
+SOURCES = (
+    *FRONTEND_SOURCES,
+    "storage_slice.c",
     "storage_operation.c",
     "storage_backend_link.c",
     "storage_backend.c",
-    "storage_frontend.c",
-    "storage_results.c",
     "ublk_control.c",
     "ublk_request.c",
     "ublk_server.c",

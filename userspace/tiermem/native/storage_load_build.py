@@ -8,26 +8,10 @@ import cffi
 
 from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
+from tiermem.native.storage_build import FRONTEND_SOURCES, LINK_HEADERS
 
-HEADERS = (
-    "channel_layout.h",
-    "channel.h",
-    "channel_wait.h",
-    "storage_command.h",
-    "storage_link.h",
-    "storage_frontend.h",
-    "storage_load.h",
-)
-SOURCES = (
-    "channel.c",
-    "channel_wait.c",
-    "line_instructions.c",
-    "storage_link.c",
-    "storage_ring.c",
-    "storage_frontend.c",
-    "storage_results.c",
-    "storage_load.c",
-)
+HEADERS = (*LINK_HEADERS, "storage_frontend.h", "storage_load.h")
+SOURCES = (*FRONTEND_SOURCES, "storage_load.c")
 
 
 def ffi(root: Path) -> cffi.FFI:

@@ -12,9 +12,8 @@ from tiermem.errors import TiermemError
 from tiermem.oasis.net.carrier import Carrier
 from tiermem.oasis.net.namespace import inside
 from tiermem.oasis.settings import NicSettings, OasisSettings
-from tiermem.service.config import load
 from tiermem.service.doctor import OasisFacts
-from tiermem.service.doctor.troubles import daemon_trouble, pool_trouble
+from tiermem.service.doctor.troubles import daemon_trouble, pool_trouble, read_config
 
 ENABLED = Path("/etc/systemd/system/multi-user.target.wants/tiermem-oasis.service")
 _TUN = Path("/dev/net/tun")
@@ -26,11 +25,7 @@ _FLAG_LRO = 1 << 15
 
 def read_oasis_facts(config: Path, enabled: Path = ENABLED) -> OasisFacts | None:
     """None where it is not used: neither a config, nor enabled, nor a daemon's socket."""
-    try:
-        settings = load(config, OasisSettings) if config.exists() else OasisSettings()
-        trouble = ""
-    except TiermemError as error:
-        settings, trouble = OasisSettings(), str(error)
+    settings, config_trouble = read_config(config, OasisSettings)
     if not (config.exists() or enabled.exists() or settings.socket.exists()):
         return None
     return OasisFacts(
@@ -41,7 +36,7 @@ def read_oasis_facts(config: Path, enabled: Path = ENABLED) -> OasisFacts | None
         merging_nics=tuple(one.interface for one in settings.nic if _merges(one)),
         pool=settings.pool,
         pool_trouble=pool_trouble(settings.pool),
-        daemon_trouble=trouble or daemon_trouble(settings.socket),
+        daemon_trouble=config_trouble or daemon_trouble(settings.socket),
     )
 
 

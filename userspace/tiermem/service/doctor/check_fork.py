@@ -6,23 +6,14 @@ import stat
 from collections.abc import Callable
 
 from tiermem.service.doctor.facts import Facts, ForkFacts
-from tiermem.service.doctor.registry import Check, Finding, Status, check
+from tiermem.service.doctor.registry import Check, Finding, Look, Status, check_where_used
 
 NOT_USED = "not needed: CXLfork is not used here (systemctl enable --now tiermem-fork)"
 
 
-def _if_used(name: str) -> Callable[[Callable[[Facts, ForkFacts], Finding]], Check]:
+def _if_used(name: str) -> Callable[[Look[ForkFacts]], Check]:
     """Register a check that has something to say only where CXLfork is used."""
-
-    def register(look: Callable[[Facts, ForkFacts], Finding]) -> Check:
-        def look_if_used(facts: Facts) -> Finding:
-            if facts.fork is None:
-                return Finding(name, Status.OK, NOT_USED)
-            return look(facts, facts.fork)
-
-        return check(name)(look_if_used)
-
-    return register
+    return check_where_used(name, lambda facts: facts.fork, NOT_USED)
 
 
 @_if_used("image-module")

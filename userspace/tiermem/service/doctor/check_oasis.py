@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tiermem.service.doctor.facts import Facts, OasisFacts
-from tiermem.service.doctor.registry import Check, Finding, Status, check
+from tiermem.service.doctor.registry import Check, Finding, Look, Status, check_where_used
 
 NOT_USED = "not needed: Oasis is not used here (systemctl enable --now tiermem-oasis)"
 
 
-def _if_used(name: str) -> Callable[[Callable[[OasisFacts], Finding]], Check]:
+def _if_used(name: str) -> Callable[[Look[OasisFacts]], Check]:
     """Register a check that has something to say only where Oasis is used."""
-
-    def register(look: Callable[[OasisFacts], Finding]) -> Check:
-        def look_if_used(facts: Facts) -> Finding:
-            return Finding(name, Status.OK, NOT_USED) if facts.oasis is None else look(facts.oasis)
-
-        return check(name)(look_if_used)
-
-    return register
+    return check_where_used(name, lambda facts: facts.oasis, NOT_USED)
 
 
 @_if_used("tun")
-def _tun(oasis: OasisFacts) -> Finding:
+def _tun(_facts: Facts, oasis: OasisFacts) -> Finding:
     if oasis.has_tun:
         return Finding("tun", Status.OK, "/dev/net/tun is there")
     return Finding(
@@ -36,7 +29,7 @@ def _tun(oasis: OasisFacts) -> Finding:
 
 
 @_if_used("net-rights")
-def _net_rights(oasis: OasisFacts) -> Finding:
+def _net_rights(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.lacking:
         return Finding("net-rights", Status.OK, "interfaces, raw frames and namespaces allowed")
     return Finding(
@@ -50,7 +43,7 @@ def _net_rights(oasis: OasisFacts) -> Finding:
 
 
 @_if_used("pooled-nics")
-def _pooled_nics(oasis: OasisFacts) -> Finding:
+def _pooled_nics(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.nic_troubles:
         return Finding("pooled-nics", Status.OK, "all NICs of the config have a link")
     return Finding(
@@ -63,7 +56,7 @@ def _pooled_nics(oasis: OasisFacts) -> Finding:
 
 
 @_if_used("nic-offloads")
-def _nic_offloads(oasis: OasisFacts) -> Finding:
+def _nic_offloads(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.merging_nics:
         return Finding("nic-offloads", Status.OK, "no pooled NIC merges frames for good (LRO)")
     return Finding(
@@ -77,7 +70,7 @@ def _nic_offloads(oasis: OasisFacts) -> Finding:
 
 
 @_if_used("oasis-pool")
-def _pool(oasis: OasisFacts) -> Finding:
+def _pool(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.pool_trouble:
         return Finding("oasis-pool", Status.OK, f"{oasis.pool} is a pool")
     return Finding(
@@ -90,7 +83,7 @@ def _pool(oasis: OasisFacts) -> Finding:
 
 
 @_if_used("oasis-daemon")
-def _oasis_daemon(oasis: OasisFacts) -> Finding:
+def _oasis_daemon(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.daemon_trouble:
         return Finding("oasis-daemon", Status.OK, "oasisd answers")
     return Finding(

@@ -9,8 +9,10 @@ exact command.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tiermem.service.doctor.facts import Facts
 
@@ -46,6 +48,27 @@ def check(name: str) -> Callable[[Check], Check]:
     def register(function: Check) -> Check:
         CHECKS[name] = function
         return function
+
+    return register
+
+
+Part = TypeVar("Part")
+Look = Callable[[Facts, Part], Finding]
+
+
+def check_where_used(
+    name: str, part_of: Callable[[Facts], Part | None], otherwise: str
+) -> Callable[[Look[Part]], Check]:
+    """Register a check of a part of tiermem that not every host uses: where its facts are None,
+    all is well, and `otherwise` says why."""
+
+    def register(look: Look[Part]) -> Check:
+        @functools.wraps(look)
+        def look_if_used(facts: Facts) -> Finding:
+            part = part_of(facts)
+            return Finding(name, Status.OK, otherwise) if part is None else look(facts, part)
+
+        return check(name)(look_if_used)
 
     return register
 
