@@ -15,6 +15,8 @@ from tiermem.cxlfork.store import KIND, Check, ImageStore, check_name
 from tiermem.errors import DamagedError, MissingError, TiermemError
 from tiermem.layer.pool import Pool, create_pool, open_pool
 
+from tests.unit.cxlfork.fork_daemon import until
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="other processes are root's to trace")
 
 MIB = 1 << 20
@@ -39,9 +41,10 @@ def hosts(path: Path, tmp_path: Path) -> Iterator[tuple[Pool, Pool]]:
 
 @pytest.fixture
 def sleeper() -> Iterator[int]:
-    """A process to take."""
+    """A process to take, which has opened and closed already what it does at its start."""
     null = subprocess.DEVNULL
     process = subprocess.Popen(["sleep", "600"], stdin=null, stdout=null, stderr=null)
+    until(lambda: "nanosleep" in Path(f"/proc/{process.pid}/wchan").read_text())
     yield process.pid
     process.kill()
     process.wait()
