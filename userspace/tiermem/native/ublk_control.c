@@ -143,6 +143,7 @@ int ublk_find(int control_fd, uint32_t number, struct ublk_device *device)
 		.owner = info.ublksrv_flags & OWNER,
 		.is_ours = (info.ublksrv_flags & ~OWNER) == OURS && (info.flags & NEEDED) == NEEDED,
 		.is_without_server = info.state == UBLK_S_DEV_QUIESCED,
+		.is_stopped = info.state == UBLK_S_DEV_DEAD,
 	};
 	return 0;
 }

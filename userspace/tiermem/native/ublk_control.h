@@ -31,6 +31,7 @@ struct ublk_device {
 	int has_cache;			/* what completes is durable only after a flush, or with FUA */
 	int is_ours;			/* was added by ublk_add */
 	int is_without_server;		/* and waits for one */
+	int is_stopped;			/* or not started yet: nobody can use it */
 };
 
 /* Sets its number. -EOPNOTSUPP where the kernel lacks what is needed (6.9 has it). */

@@ -119,6 +119,11 @@ class UblkControl:
                     return number
         return None
 
+    def is_stopped(self, number: int) -> bool:
+        """Whether nobody can use it: who made it died before it was started, or had stopped
+        it."""
+        return bool(self._find(number).is_stopped)
+
     def wait_without_server(self, number: int, timeout_s: float) -> None:
         """Until its server has gone, and it waits for another one. TiermemError after that."""
         deadline_s = time.monotonic() + timeout_s
