@@ -1,9 +1,9 @@
 """The areas of the pool in which a device's host and an instance's host meet.
 
 The device's host makes one for each host that wants its NIC, and for each instance that
-wants its SSD, under a name that tells both hosts' lives, so that neither takes what another life of its peer has left for new.
-The other finds it by that name. Whoever sees that one of the two lives is over removes it;
-the memory is free once nobody holds it any more.
+wants its SSD, under a name that tells both hosts' lives, so that neither takes what another
+life of its peer has left for new. The other finds it by that name. Whoever sees that one of
+the two lives is over removes it; the memory is free once nobody holds it any more.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class ModelDisk:
     """
 
     def __init__(self, mib: int) -> None:
-        self.bytes = DATA_AT + mib * MIB
+        self.size_bytes = DATA_AT + mib * MIB
         self.tables = bytearray(DATA_AT)
         self.marks = ["the last owner's"] * mib
         self.steps_left: int | None = None
@@ -148,10 +148,8 @@ def test_whatever_the_host_dies_in_data_stays_and_what_is_given_away_is_zeros(
     world = World()
     for what, dies_after, chance in story:
         world.disk.steps_left, world.disk.chance = dies_after, chance
-        try:
+        with contextlib.suppress(Died):
             world.make(what) if what else world.give_up()
-        except Died:
-            pass
         world.disk.steps_left = None
         world.table = SliceTable.open(world.disk)
         world.check()

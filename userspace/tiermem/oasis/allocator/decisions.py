@@ -12,8 +12,8 @@ from tiermem.oasis.allocator.resettle import resettle
 
 def decide(pod: Pod, hysteresis: Hysteresis | None = None) -> Plan:
     """Failed NICs' instances first, then what was asked for, then those without a device,
-    then SSDs' newcomers and NICs to be emptied, then balance; without `hysteresis` none of the last. An
-    instance may move twice in a plan; the moves are in their order."""
+    then SSDs' newcomers and NICs to be emptied, then balance; without `hysteresis` none of
+    the last. An instance may move twice in a plan; the moves are in their order."""
     moves: list[Move] = []
     loans: list[Loan] = []
     waiting: set[InstanceId] = set()

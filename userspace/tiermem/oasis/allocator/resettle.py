@@ -7,14 +7,14 @@ away, or whom the leader did not know yet, counts too.
 from __future__ import annotations
 
 from tiermem.oasis.allocator.placement import Loads, spread
-from tiermem.oasis.allocator.pod import Device, Health, Instance, Kind, Move, Plan, Pod
+from tiermem.oasis.allocator.pod import Device, Health, Instance, InstanceId, Kind, Move, Plan, Pod
 
 
 def resettle(pod: Pod) -> Plan:
     """Newcomers of SSDs that are not healthy, and the largest of those that do not fit;
     `waiting` stay, for want of room elsewhere."""
     moves: list[Move] = []
-    waiting = []
+    waiting: list[InstanceId] = []
     for device in pod.devices.values():
         if device.kind is not Kind.SSD:
             continue

@@ -101,16 +101,16 @@ class ClaimRows:
         """What the instance's host wants; None: nothing yet, or nothing that may be."""
         row = self._read(self._claims, _CLAIM)
         try:
-            return None if row is None else Claim(int(row["id"]), int(row["bytes"]), Wish(row["wish"]))
+            return (
+                None if row is None else Claim(int(row["id"]), int(row["bytes"]), Wish(row["wish"]))
+            )
         except ValueError:
             self.refused += 1
             return None
 
     def grant(self, grant: Grant) -> None:
         """By the SSD's host."""
-        row = np.array(
-            [(grant.id, grant.outcome, grant.wish, grant.is_write_through, 0)], _GRANT
-        )
+        row = np.array([(grant.id, grant.outcome, grant.wish, grant.is_write_through, 0)], _GRANT)
         self._grants.publish(row.tobytes())
 
     def granted(self) -> Grant | None:

@@ -35,7 +35,7 @@ class OpenDisk:
         self._device = device
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """All that it has."""
         return self._device.bytes
 

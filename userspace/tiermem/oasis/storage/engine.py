@@ -23,7 +23,8 @@ from tiermem.oasis.settings import OasisSettings
 from tiermem.oasis.storage.block_device import BlockDeviceCounters
 from tiermem.oasis.storage.served import Surroundings, Volume
 from tiermem.oasis.storage.slice_table import Owner
-from tiermem.oasis.storage.ssd import Ssd, SsdState
+from tiermem.oasis.storage.ssd import Ssd
+from tiermem.oasis.storage.ssd_state import SsdState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ class StorageEngine:
         self._lives: Mapping[int, int] = {}
         self._instances: Mapping[InstanceId, Instance] = {}
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._around = Surroundings(
-            pool, settings.host, life, settings.device_dir, self._ring
-        )
+        self._around = Surroundings(pool, settings.host, life, settings.device_dir, self._ring)
         self.ssds = [Ssd(number, life, settings, pool) for number in range(len(settings.ssd))]
         self.served = {one.number: Volume(one, self._around) for one in volumes}
         for volume in self.served.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from pathlib import Path
 
 from tiermem.errors import KernelError, MissingError, TiermemError
@@ -42,7 +41,8 @@ class DeviceNode:
     @property
     def counters(self) -> BlockDeviceCounters | None:
         """Since it is served; None while it is not."""
-        return None if self._block is None else self._block.counters
+        block = self._block
+        return block.counters if block is not None and block.is_served else None
 
     def rename(self, saved: SavedVolume) -> None:
         """Its slice has another number; before there was a device."""
@@ -79,7 +79,7 @@ class DeviceNode:
             self.link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             aside.unlink(missing_ok=True)
             aside.symlink_to(path)
-            os.replace(aside, self.link)
+            aside.replace(self.link)
         except OSError as error:
             raise KernelError(f"name {path} {self.link}", error.errno or errno.EIO) from None
 

@@ -28,9 +28,7 @@ class Terms:
 class OfferedLink:
     """For the SSD's thread, which alone writes the table. serving: whose slice it reaches."""
 
-    def __init__(
-        self, pool: Pool, name: LinkName, size: LinkSize, backend: Backend
-    ) -> None:
+    def __init__(self, pool: Pool, name: LinkName, size: LinkSize, backend: Backend) -> None:
         """NoSpaceError where the pool has no room for it, or the backend no more links."""
         assert name.instance is not None  # an SSD's link is of one instance
         self.name = name

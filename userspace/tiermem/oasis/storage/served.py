@@ -29,11 +29,12 @@ from tiermem.oasis.storage.claim import Claim, Outcome, Wish
 from tiermem.oasis.storage.downlink import Downlink
 from tiermem.oasis.storage.node import DeviceNode
 from tiermem.oasis.storage.ublk import OWNERS
+from tiermem.oasis.storage.volume_links import VolumeLinks
 
 _AGAIN_S = 1.0
 _LOOK_S, _PATIENT_LOOK_S, _SETTLED_LOOK_S = 0.02, 0.2, 1.0
 # How long after something has changed the next change is looked for often.
-_PATIENCE_S = 5.0
+_PATIENCE_S = 3.0
 _REASONS = {
     Outcome.NO_ROOM: "the SSD has no room for it",
     Outcome.TOO_MANY: "the SSD's host gives this host no more slices (slices_per_host)",
@@ -72,10 +73,8 @@ class Volume:
         self._assigned: DeviceId | None = None
         self._lives: Mapping[int, int] = {}
         self._node = DeviceNode(saved, around.device_dir)
-        self._link: Downlink | None = None
-        self._used: Downlink | None = None
-        self._spent = 0
-        self._again_s = self._current_s = self._changed_s = 0.0
+        self._links = VolumeLinks(around.pool)
+        self._again_s = self._changed_s = self._assigned_s = 0.0
         self._asked: tuple[bool, Future[None]] | None = None
         self._wake = threading.Event()
         self._is_ending = False
@@ -101,12 +100,13 @@ class Volume:
     @property
     def device(self) -> DeviceId | None:
         """Whose slice it is served by now."""
-        return None if self._used is None else self._used.name.device
+        used = self._links.used
+        return None if used is None else used.name.device
 
     @property
     def is_ready(self) -> bool:
         """Whether what its users ask for is answered, as far as this host knows."""
-        return self._node.is_served and self._is_connected()
+        return self._node.is_served and self._links.is_served(self._lives)
 
     def wanted(self) -> Instance:
         """For the pod."""
@@ -126,6 +126,8 @@ class Volume:
 
     def follow(self, assigned: DeviceId | None, lives: Mapping[int, int]) -> None:
         """Where the pod's table has it, and who lives."""
+        if assigned != self._assigned:
+            self._assigned_s = time.monotonic()
         if (assigned, lives) != (self._assigned, self._lives):
             self._assigned, self._lives = assigned, lives
             self._rouse()
@@ -174,8 +176,8 @@ class Volume:
             self._wake.clear()
         if self._asked is not None:
             self._asked[1].set_exception(TiermemError("the daemon ends"))
-        self._node.end(is_connected=self._is_connected())
-        self._close_links()
+        self._node.end(is_connected=self._links.is_served(self._lives))
+        self._links.close()
         self._around.ring()
 
     def _look_s(self) -> float:
@@ -184,16 +186,9 @@ class Volume:
         has_changed = time.monotonic() < self._changed_s + _PATIENCE_S
         return _LOOK_S if has_changed else _PATIENT_LOOK_S
 
-    def _is_connected(self) -> bool:
-        used, lives = self._used, self._lives
-        return used is not None and lives.get(used.name.device.host) == used.name.life
-
-    def _is_reachable(self) -> bool:
-        link = self._link
-        return link is not None and self._lives.get(link.name.device.host) == link.name.life
-
     def _is_settled(self) -> bool:
-        return self.is_ready and self._used is self._link and self.saved is self.kept
+        links = self._links
+        return self.is_ready and links.used is links.newest and self.saved is self.kept
 
     def _save(self, **changes: Any) -> None:
         self.saved = self.saved.model_copy(update=changes)
@@ -202,10 +197,12 @@ class Volume:
     def _step(self) -> None:
         try:
             self._place()
-            if self.saved is self.kept and self.saved.device is not None:
-                self._find_link(self.saved.device)
-                if self._link is not None:
-                    self._claim(self._link)
+            device = self.saved.device
+            if self.saved is self.kept and device is not None:
+                name = self._link_name(device)
+                link = None if name is None else self._links.find(name)
+                if link is not None:
+                    self._claim(link)
         except TiermemError as error:
             self._complain(str(error))
             self._again_s = time.monotonic() + _AGAIN_S
@@ -223,7 +220,7 @@ class Volume:
         elif not saved.has_data and not saved.is_leaving and assigned is not None:
             if saved.device is None:
                 self._save(device=assigned)
-            elif self._is_to_move() and saved.device.host not in self._lives:
+            elif self._is_to_move() and not self._is_worth_asking(saved.device):
                 self._move_on()
 
     def _is_to_move(self) -> bool:
@@ -231,40 +228,27 @@ class Volume:
         is_free = not saved.has_data and not saved.is_leaving
         return is_free and self._assigned not in (None, saved.device)
 
+    def _is_worth_asking(self, device: DeviceId) -> bool:
+        """Whether an SSD that it was to have a slice of may still say that it has none there:
+        with one its host keeps a link."""
+        is_late = time.monotonic() >= self._assigned_s + _PATIENCE_S
+        return device.host in self._lives and not is_late
+
     def _move_on(self) -> None:
         """To another SSD, before there was any data. Should a host that died in between have
         made the slice, it is there until somebody forgets it."""
-        self._close_links()
+        self._links.close()
         self._save(device=self._assigned, id=new_slice_id())
         self._node.rename(self.saved)
 
-    def _find_link(self, device: DeviceId) -> None:
+    def _link_name(self, device: DeviceId) -> LinkName | None:
+        """Of the link to the SSD's host as it lives now."""
         life = self._lives.get(device.host)
         if life is None:
             self.trouble = f"host {device.host}, which has its SSD {id_text(device)}, does not live"
-            return
-        name = LinkName(
-            Kind.SSD, device, self._around.host, life, self._around.life, self.saved.number
-        )
-        link = self._link
-        if link is not None and link.name == name and self._is_link_current(link):
-            return
-        if link is not None and link is not self._used:
-            link.close()
-            self._link = None
-        spent = self._used.area.generation if self._used is not None else self._spent
-        self._link = Downlink.find(self._around.pool, name, spent) or self._used_as(name)
-
-    def _used_as(self, name: LinkName) -> Downlink | None:
-        """What it is served by is enough to be answered by, while there is no newer one."""
-        used = self._used
-        return used if used is not None and used.name == name else None
-
-    def _is_link_current(self, link: Downlink) -> bool:
-        if time.monotonic() < self._current_s:
-            return True
-        self._current_s = time.monotonic() + _AGAIN_S
-        return link.is_current
+            return None
+        around = self._around
+        return LinkName(Kind.SSD, device, around.host, life, around.life, self.saved.number)
 
     def _claim(self, link: Downlink) -> None:
         saved = self.saved
@@ -290,39 +274,23 @@ class Volume:
             return
         if not self._node.is_served:
             self._open(link, is_write_through=is_write_through)
-        elif link is not self._used:
+        elif link is not self._links.used:
             self._node.reconnect(link.area)
-            self._close_used()
-            self._used, link.is_used = link, True
+            self._links.use(link)
         self.trouble = ""
 
     def _open(self, link: Downlink, *, is_write_through: bool) -> None:
         number = self._node.look()
         if link.is_used:
-            self._close_links()
+            # Somebody has deleted the device; another one needs another link.
+            self._links.close()
             return
-        self._close_used()
-        self._used, link.is_used = link, True
+        self._links.use(link)
         try:
             self._node.open(link.area, number, is_write_through=is_write_through)
         except TiermemError:
-            self._close_links()
+            self._links.close()
             raise
-
-    def _close_used(self) -> None:
-        used, self._used = self._used, None
-        if used is not None:
-            self._spent = used.area.generation
-            if used is self._link:
-                self._link = None
-            used.close()
-
-    def _close_links(self) -> None:
-        """The block device is not on any of them."""
-        link, self._link = self._link, None
-        if link is not None and link is not self._used:
-            link.close()
-        self._close_used()
 
     def _detach_if_asked(self) -> None:
         if self._asked is None:
@@ -330,7 +298,8 @@ class Volume:
         is_forced, answer = self._asked
         try:
             if not self.saved.is_leaving:
-                self._node.remove(is_forced=is_forced, is_connected=self._is_connected())
+                is_connected = self._links.is_served(self._lives)
+                self._node.remove(is_forced=is_forced, is_connected=is_connected)
                 self._save(is_leaving=True)
         except TiermemError as error:
             self._asked = None
@@ -338,5 +307,5 @@ class Volume:
             return
         if self.saved is self.kept:
             self._asked = None
-            self.is_gone = is_forced and not self._is_reachable()
+            self.is_gone = is_forced and not self._links.is_answered(self._lives)
             answer.set_result(None)

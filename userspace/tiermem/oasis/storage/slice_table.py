@@ -45,7 +45,7 @@ class Disk(Protocol):
     """An SSD as the table needs it; errors are KernelErrors."""
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """All that it has."""
 
     def read(self, at: int, size: int) -> bytes:
@@ -127,7 +127,9 @@ class SliceTable:
         may be used. MissingError where there is no table, DamagedError where there is no copy
         that is whole."""
         copies = [disk.read(number * COPY_BYTES, COPY_BYTES) for number in range(2)]
-        kept = [one for one in (_decode(copy, disk.bytes) for copy in copies) if one is not None]
+        kept = [
+            one for one in (_decode(copy, disk.size_bytes) for copy in copies) if one is not None
+        ]
         if not kept:
             if any(_has_magic(copy) for copy in copies):
                 raise DamagedError("its table of slices: neither copy is whole")
@@ -137,7 +139,7 @@ class SliceTable:
             replace(one, state=State.FREED) if one.state is State.NEW else one
             for one in newest.slices
         )
-        limit = min(disk.bytes, size or disk.bytes) // ALIGN * ALIGN
+        limit = min(disk.size_bytes, size or disk.size_bytes) // ALIGN * ALIGN
         return cls(disk, replace(newest, slices=left), limit, len(copies) - len(kept))
 
     @property
@@ -226,16 +228,17 @@ class SliceTable:
 
 def format_table(disk: Disk) -> None:
     """Begin a table without slices; whatever the SSD has is to be given away. NoSpaceError."""
-    if disk.bytes < DATA_AT + ALIGN:
-        raise NoSpaceError(f"an SSD of {disk.bytes} bytes: {DATA_AT + ALIGN} is the least")
+    if disk.size_bytes < DATA_AT + ALIGN:
+        raise NoSpaceError(f"an SSD of {disk.size_bytes} bytes: {DATA_AT + ALIGN} is the least")
     # An older table must not be the newer one of the two.
     disk.write(0, bytes(2 * COPY_BYTES))
-    disk.write(COPY_BYTES, _encode(_Kept(1, DATA_AT, ())))
+    for sequence in (1, 2):
+        disk.write(sequence % 2 * COPY_BYTES, _encode(_Kept(sequence, DATA_AT, ())))
 
 
 def is_blank(disk: Disk) -> bool:
     """Whether there is nothing where tables, partitions and file systems begin."""
-    return not any(disk.read(0, min(disk.bytes, 2 * COPY_BYTES)))
+    return not any(disk.read(0, min(disk.size_bytes, 2 * COPY_BYTES)))
 
 
 def _encode(kept: _Kept) -> bytes:

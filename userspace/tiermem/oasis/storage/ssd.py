@@ -22,26 +22,16 @@ from tiermem.oasis.engine import View
 from tiermem.oasis.link_areas import LinkName
 from tiermem.oasis.load import Load
 from tiermem.oasis.settings import SSD_NUMBERS_AT, OasisSettings
-from tiermem.oasis.storage.backend import Backend, BackendCounters, BackendSettings
+from tiermem.oasis.storage.backend import Backend, BackendSettings
 from tiermem.oasis.storage.disk import OpenDisk
 from tiermem.oasis.storage.offered import OfferedLink, Terms
-from tiermem.oasis.storage.slice_table import OwnedSlice, Owner, SliceTable
+from tiermem.oasis.storage.slice_table import Owner, SliceTable
+from tiermem.oasis.storage.ssd_state import ZERO, SsdState, plus
 
 _AGAIN_S = 1.0
 _LOOK_S, _SETTLED_LOOK_S = 0.02, 0.1
 _LOCK_S = 1.0
-ZERO = BackendCounters(0, 0, 0, 0)
 _log = logging.getLogger(__name__)
-
-
-def plus(one: BackendCounters, other: BackendCounters) -> BackendCounters:
-    """Their sum, each by itself."""
-    return BackendCounters(
-        one.completed + other.completed,
-        one.failed + other.failed,
-        one.refused + other.refused,
-        one.completions_lost + other.completions_lost,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +40,6 @@ class _Wanted:
 
     name: LinkName
     promised_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class SsdState:
-    """As the SSD's thread saw it last. serving: whose slices can be reached now."""
-
-    is_open: bool = False
-    bytes: int = 0
-    room_bytes: int = 0
-    slices: tuple[OwnedSlice, ...] = ()
-    serving: frozenset[Owner] = frozenset()
-    counters: BackendCounters = ZERO
-    refused_claims: int = 0
 
 
 class Ssd:
