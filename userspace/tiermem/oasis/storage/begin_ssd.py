@@ -26,6 +26,18 @@ def begin_ssd(path: Path, *, is_forced: bool) -> int:
         device.close()
 
 
+def has_table(path: Path) -> bool:
+    """Whether that was done. What `open_device` raises, DamagedError."""
+    device = open_device(path, is_direct=True, lock_timeout_s=0)
+    try:
+        SliceTable.open(OpenDisk(device))
+    except MissingError:
+        return False
+    finally:
+        device.close()
+    return True
+
+
 def _refuse_what_is_used(path: Path, disk: OpenDisk) -> None:
     try:
         count = len(SliceTable.open(disk).slices)

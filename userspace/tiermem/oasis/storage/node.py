@@ -76,7 +76,9 @@ class DeviceNode:
     def _point_at(self, path: Path) -> None:
         aside = self.link.with_name(f".{self.link.name}")
         try:
-            self.link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not self.link.parent.is_dir():
+                self.link.parent.mkdir(parents=True)
+                self.link.parent.chmod(0o755)  # whatever the daemon's umask is
             aside.unlink(missing_ok=True)
             aside.symlink_to(path)
             aside.replace(self.link)
