@@ -57,6 +57,7 @@ class StorageEngine:
         self._around = Surroundings(pool, settings.host, life, settings.device_dir, self._ring)
         self.ssds = [Ssd(number, life, settings, pool) for number in range(len(settings.ssd))]
         self.served = {one.number: Volume(one, self._around) for one in volumes}
+        self._ended: list[Volume] = []
         for volume in self.served.values():
             volume.start()
 
@@ -89,8 +90,8 @@ class StorageEngine:
         for ssd in self.ssds:
             ssd.offer(view)
         gone = [number for number, one in self.served.items() if one.is_gone]
-        for number in gone:
-            del self.served[number]
+        self._ended = [one for one in self._ended if not one.has_ended]
+        self._ended += [self.served.pop(number) for number in gone]
         wanted = {number: one.saved for number, one in self.served.items()}
         if gone or any(one.kept is not wanted[number] for number, one in self.served.items()):
             self._keep()
@@ -142,7 +143,7 @@ class StorageEngine:
         """See `Engine`: volumes first, which may be on an SSD of this host."""
         for volume in self.served.values():
             volume.end()
-        for volume in self.served.values():
+        for volume in (*self.served.values(), *self._ended):
             volume.join()
         for ssd in self.ssds:
             ssd.close()

@@ -159,6 +159,11 @@ class Volume:
         self._is_ending = True
         self._wake.set()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing left to `join`."""
+        return not self._thread.is_alive()
+
     def join(self) -> None:
         """See `end`."""
         if self._thread.ident is not None:
