@@ -42,8 +42,9 @@ iops = 100000
 END
 """
 REMOVE = f"""
-systemctl stop oasis-ssd commits
+systemctl stop commits
 umount /mnt/ssd
+systemctl stop oasis-ssd
 rm -rf {UNIT} /etc/tiermem/oasis.toml /var/lib/tiermem/oasis.json /run/commits*
 systemctl daemon-reload
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,24 +16,24 @@ from tiermem.cli.daemon_options import (
     JsonOption,
     SetOption,
     find_config,
-    find_socket,
     log_to_stderr,
     settings_of,
-    socket_option,
 )
+from tiermem.cli.oasis_options import CONFIG, SocketOption, client_of
+from tiermem.cli.oasis_ssd import forget_slice, format_ssd, slices
 from tiermem.errors import ConfigError, TimeoutExpiredError
 from tiermem.service.client import LocalClient
 
-CONFIG = Path("/etc/tiermem/oasis.toml")
-SOCKET = Path("/run/tiermem/oasis.sock")
 _LOOK_S = 0.02
 
 app = typer.Typer(
     help="NICs and SSDs of the pod's hosts, for instances on any of them.",
     no_args_is_help=True,
 )
+app.command()(slices)
+app.command("forget-slice")(forget_slice)
+app.command("format-ssd")(format_ssd)
 
-SocketOption = Annotated[Path | None, socket_option(CONFIG, SOCKET)]
 InstanceArgument = Annotated[
     str,
     typer.Argument(
@@ -128,7 +127,7 @@ def attach(
         raise ConfigError(f"attach: {strange[0]}: is an option of --{'ssd' if nic else 'nic'}")
     wanted = {"name": name, **(of_nics if nic else of_ssds)}
     body = {key: value for key, value in wanted.items() if value is not None}
-    client = LocalClient(_socket(socket))
+    client = client_of(socket)
     made = client.post("/v1/attach", {"kind": "nic" if nic else "ssd", **body})
     _tell(_wait(client, made, wait_s, lambda one: one["is_ready"]), as_json)
 
@@ -150,7 +149,7 @@ def detach(
 ) -> None:
     """Take an instance's interface or block device away; the latter's data is lost."""
     body = {"instance": instance, "is_forced": force}
-    LocalClient(_socket(socket)).post("/v1/detach", body)
+    client_of(socket).post("/v1/detach", body)
 
 
 @app.command()
@@ -169,7 +168,7 @@ def move(
 
     Block devices stay where their data is.
     """
-    client = LocalClient(_socket(socket))
+    client = client_of(socket)
     wanted = None if device == "any" else device
     moved = client.post("/v1/move", {"instance": instance, "device": wanted})
 
@@ -190,65 +189,17 @@ def drain(
 
     Data does not move: slices stay on an SSD until their own hosts detach them.
     """
-    done = LocalClient(_socket(socket)).post("/v1/drain", {"device": device, "undo": undo})
+    done = client_of(socket).post("/v1/drain", {"device": device, "undo": undo})
     if done["slices"] and not undo:
         typer.echo(
             f"SSD {device} gets no new slices; its {done['slices']} stay, for data does not move"
         )
 
 
-@app.command()
-def slices(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
-    """The slices of this host's SSDs: whose they are, and which can be reached now."""
-    answer = LocalClient(_socket(socket)).get("/v1/slices")
-    if as_json:
-        typer.echo(json.dumps(answer, indent=1))
-        return
-    from tiermem.oasis.listing_view import slices_table
-
-    Console().print(slices_table(answer) if answer else "no slices")
-
-
-@app.command("forget-slice")
-def forget_slice(
-    device: Annotated[str, typer.Argument(help="HOST/NUMBER of an SSD of this host.")],
-    instance: Annotated[str, typer.Argument(help="HOST/NUMBER of the instance that had it.")],
-    slice_id: Annotated[str, typer.Argument(help="Its id, as `tiermem oasis slices` shows it.")],
-    *,
-    socket: SocketOption = None,
-) -> None:
-    """Give a slice's room to others, when its instance will not come back: its data is lost.
-
-    For hosts that are gone for good; one that lives detaches its own.
-
-    tiermem oasis forget-slice 1/100 2/0 9f3c01d2a4b7
-    """
-    body = {"device": device, "instance": instance, "id": slice_id}
-    LocalClient(_socket(socket)).post("/v1/forget-slice", body)
-
-
-@app.command("format-ssd")
-def format_ssd(
-    path: Annotated[Path, typer.Argument(help="The SSD, e.g. /dev/nvme0n1; or a file.")],
-    *,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also over what is on it, which is lost.")
-    ] = False,
-) -> None:
-    """Give an SSD to the pod: begin a table of slices on it. Once in its life.
-
-    Then name it in a [[ssd]] of the config. Needs root; the SSD must not be in use.
-    """
-    from tiermem.oasis.storage.begin_ssd import begin_ssd
-    from tiermem.service.size import size_text
-
-    typer.echo(f"{path}: {size_text(begin_ssd(path, is_forced=force))} for slices")
-
-
 @app.command("ls")
 def list_all(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """The pod's devices, and who uses them."""
-    answer = LocalClient(_socket(socket)).get("/v1/ls")
+    answer = client_of(socket).get("/v1/ls")
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
@@ -262,7 +213,7 @@ def list_all(*, socket: SocketOption = None, as_json: JsonOption = False) -> Non
 @app.command()
 def status(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """How the daemon is, and which host leads the pod."""
-    answer = LocalClient(_socket(socket)).get("/v1/status")
+    answer = client_of(socket).get("/v1/status")
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
@@ -307,7 +258,3 @@ def _tell(instance: Any, as_json: bool) -> None:
         address = instance["mac"]
         by = f"carried by NIC {instance['by']}" if instance["by"] else "not carried by any NIC yet"
     typer.echo(f"{instance['instance']}  {instance['name']}  {address}  {by}")
-
-
-def _socket(given: Path | None) -> Path:
-    return find_socket(given, CONFIG, SOCKET)

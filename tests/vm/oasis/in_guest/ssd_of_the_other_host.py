@@ -100,8 +100,8 @@ def attach() -> dict[str, Any]:
     run(f"mount {DATA} {MOUNT}")
     (MOUNT / "file").write_bytes(FILE)
     run("sync")
-    writer = f"systemd-run --quiet --collect --unit=commits python3 {__file__} commits"
-    run(f"{writer}")
+    path = f"--setenv=PYTHONPATH={os.environ['PYTHONPATH']}"
+    run(f"systemd-run --quiet --collect --unit=commits {path} python3 {__file__} commits")
     return {"by": instance("data")["by"], "commits": goes_on()}
 
 
