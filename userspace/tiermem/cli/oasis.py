@@ -30,9 +30,6 @@ app = typer.Typer(
     help="NICs and SSDs of the pod's hosts, for instances on any of them.",
     no_args_is_help=True,
 )
-app.command()(slices)
-app.command("forget-slice")(forget_slice)
-app.command("format-ssd")(format_ssd)
 
 InstanceArgument = Annotated[
     str,
@@ -258,3 +255,8 @@ def _tell(instance: Any, as_json: bool) -> None:
         address = instance["mac"]
         by = f"carried by NIC {instance['by']}" if instance["by"] else "not carried by any NIC yet"
     typer.echo(f"{instance['instance']}  {instance['name']}  {address}  {by}")
+
+
+app.command()(slices)
+app.command("forget-slice")(forget_slice)
+app.command("format-ssd")(format_ssd)
