@@ -1,4 +1,4 @@
-"""An instance whose NIC is lent by the very unit that serves it: each step, and what was seen.
+"""Instances whose NIC and SSD are lent by the very unit that serves them: what was seen.
 
 Prints JSON. The NIC is one end of a veth, with the outside's address at the other end.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tiermem.service.client import LocalClient
 UNIT = "tiermem-oasis"
 CLIENT = LocalClient(Path("/run/tiermem/oasis.sock"), timeout_s=60)
 PATIENCE_S = 240
+DISK, PATTERN = Path("/dev/tiermem/disk"), b"tiermem!" * 512
 OUTSIDE, WEB = "10.7.2.1", "10.7.2.2"
 
 
@@ -46,6 +48,10 @@ def ping() -> bool:
     return " 0% packet loss" in subprocess.run(command, capture_output=True, text=True).stdout
 
 
+def has_disk() -> bool:
+    return bool(CLIENT.get("/v1/instance", {"name": DISK.name})["is_ready"])
+
+
 def pid() -> str:
     return run(f"systemctl show -P MainPID {UNIT}").strip()
 
@@ -70,12 +76,22 @@ def main() -> None:
     seen["served"] = until(is_ready)
     run(f"ip -n web addr add {WEB}/24 dev eth0")
     seen["ping"] = ping()
+    CLIENT.post("/v1/attach", {"kind": "ssd", "size": "8M", "name": DISK.name})
+    seen["disk"] = until(has_disk)
+    with DISK.open("r+b") as disk:
+        disk.write(PATTERN)
+        disk.flush()
+        os.fsync(disk.fileno())
     first = pid()
     run(f"systemctl kill -s KILL {UNIT}")
     seen["restarted"] = until(lambda: pid() not in ("0", first))
     seen["served again"] = until(is_ready)
     seen["ping again"] = ping()
     seen["interfaces"] = interfaces()
+    seen["disk again"] = until(has_disk)
+    run(f"blockdev --flushbufs {DISK}")
+    seen["data"] = DISK.read_bytes()[: len(PATTERN)] == PATTERN
+    CLIENT.post("/v1/detach", {"instance": DISK.name})
     run(f"systemctl stop {UNIT}")
     seen["interfaces after"] = interfaces()
     seen["result"] = run(f"systemctl show -P Result {UNIT}").strip()
