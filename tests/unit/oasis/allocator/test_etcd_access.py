@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tiermem.errors import ConfigError
 from tiermem.oasis.allocator.encoding import Report
 from tiermem.oasis.allocator.etcd_access import EtcdAccess, read_access
+from tiermem.oasis.allocator.etcd_probe import probe_etcd
 from tiermem.oasis.allocator.etcd_state import EtcdState
 from tiermem.oasis.allocator.pod import DeviceId
 from tiermem.oasis.allocator.state_settings import StateSettings
@@ -139,6 +141,20 @@ def test_a_host_that_does_not_is_told_why(
             changes = {**changes, key: folder / changes[key]}
     with pytest.raises(ConfigError, match=f"^etcd at {etcd.url}: .*{said}"):
         connect(**changes)
+
+
+def test_doctor_asks_as_the_host_does(etcd: Etcd, files: dict[str, Any]) -> None:
+    def troubles(**changes: Any) -> tuple[str, ...]:
+        return probe_etcd(settings_of(etcd.url, {**files, "pod": "safe", **changes})).troubles
+
+    answers = probe_etcd(settings_of(etcd.url, {**files, "pod": "safe"}))
+    assert answers.troubles == ()
+    assert answers.versions.keys() == {etcd.url}
+    assert answers.versions[etcd.url] in subprocess.check_output(["etcd", "--version"], text=True)
+    (refused,) = troubles(pod="other")
+    assert "permission denied" in refused
+    (missing,) = troubles(etcd_key="/missing")
+    assert missing == "etcd_key = /missing: cannot be read: No such file or directory"
 
 
 def test_files_that_are_not_right_are_named(tmp_path: Path, files: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ any more: it forgets them after a while, and when it starts anew.
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import ssl
@@ -125,12 +124,16 @@ def _in_words(endpoint: str, error: Exception, timeout_s: float) -> TiermemError
         reason = getattr(error, "reason", None) or getattr(error.__cause__, "reason", None)
         return ConfigError(f"etcd at {endpoint}: TLS fails: {reason or error}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        code = error.os_error.errno or 0
-        hint = " (does the unit let it? docs/oasis.md, In etcd)" if code == errno.EPERM else ""
-        return MissingError(f"etcd at {endpoint}: {os.strerror(code)}{hint}")
+        return MissingError(f"etcd at {endpoint}: {_reason(error.os_error)}")
     if isinstance(error, TimeoutError):
         return TimeoutExpiredError(f"etcd at {endpoint}: no answer within {timeout_s:g} s")
     return TiermemError(f"etcd at {endpoint}: the answer is not understood: {error}")
+
+
+def _reason(error: OSError) -> str:
+    """Names that are not found have numbers of their own (EAI_NONAME and so on), below 0."""
+    is_errno = error.errno is not None and error.errno > 0
+    return os.strerror(error.errno or 0) if is_errno else str(error.strerror or error)
 
 
 def _content(endpoint: str, answer: aiohttp.ClientResponse, text: str) -> Any:

@@ -43,6 +43,15 @@ _TRIES = 3
 Known = TypeVar("Known", Report, Table)
 
 
+def _prefix(pod: str) -> bytes:
+    return f"tiermem/{pod}/".encode()
+
+
+def hosts_key(pod: str) -> bytes:
+    """The key that says how many hosts a pod has."""
+    return _prefix(pod) + b"hosts"
+
+
 class EtcdState:
     """All hosts' keys, as one host reads them and writes its own; for one thread.
 
@@ -66,7 +75,7 @@ class EtcdState:
             raise MissingError(f"pod {pod!r} of {hosts} hosts: has no host {host}")
         self.host, self.hosts = host, hosts
         self.refused = 0
-        self._prefix = f"tiermem/{pod}/".encode()
+        self._prefix = _prefix(pod)
         self._client = EtcdClient(endpoints, timeout_s, access)
         self._revisions: dict[bytes, int] = {}
         self._reports: dict[int, tuple[int, Report]] = {}
@@ -80,7 +89,7 @@ class EtcdState:
 
     def _agree_on_hosts(self, pod: str) -> None:
         wanted = str(self.hosts).encode()
-        answer = self._client.write(Write(self._prefix + b"hosts", wanted, 0))
+        answer = self._client.write(Write(hosts_key(pod), wanted, 0))
         found = None if answer.is_written else answer.values[0]
         if found and found.data != wanted:
             raise ConfigError(
