@@ -65,12 +65,13 @@ class OasisDaemon:
         for nic in self.net.nics:
             nic.is_draining = nic.settings.interface in saved.draining
         self._engines: tuple[Engine, ...] = (self.net,)
+        news = self.state.descriptors()
         self.control = Control(
             self._step,
             self._end,
             [one for engine in self._engines for one in engine.descriptors()],
-            news=self.state.descriptors(),
-            look_s=settings.look_ms / 1000,
+            news=news,
+            look_s=REPORT_S if news else settings.look_ms / 1000,
             report_s=REPORT_S,
         )
 
