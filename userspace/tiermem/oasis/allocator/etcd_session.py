@@ -70,7 +70,9 @@ class EtcdSession:
         self._loop.close()
 
     async def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession()
+        tls = self._access.tls
+        connector = aiohttp.TCPConnector() if tls is None else aiohttp.TCPConnector(ssl=tls)
+        return aiohttp.ClientSession(connector=connector)
 
     def _wait(self, asked: Coroutine[Any, Any, _Result]) -> _Result:
         return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
@@ -105,7 +107,6 @@ class EtcdSession:
                 endpoint.rstrip("/") + route,
                 json=body,
                 headers={"Authorization": self._token} if has_token and self._token else None,
-                ssl=self._access.tls or True,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as answer:
@@ -125,6 +126,10 @@ def _in_words(endpoint: str, error: Exception, timeout_s: float) -> TiermemError
         return ConfigError(f"etcd at {endpoint}: TLS fails: {reason or error}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return MissingError(f"etcd at {endpoint}: {_reason(error.os_error)}")
+    if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
+        # Whether the alert that says so is read before the connection's end is a race.
+        hint = "; it may want a certificate (etcd_cert)" if endpoint.startswith("https:") else ""
+        return MissingError(f"etcd at {endpoint}: has ended the connection{hint}")
     if isinstance(error, TimeoutError):
         return TimeoutExpiredError(f"etcd at {endpoint}: no answer within {timeout_s:g} s")
     return TiermemError(f"etcd at {endpoint}: the answer is not understood: {error}")
@@ -137,25 +142,31 @@ def _reason(error: OSError) -> str:
 
 
 def _content(endpoint: str, answer: aiohttp.ClientResponse, text: str) -> Any:
+    said: object = text
     try:
         content = json.loads(text)
-    except ValueError as error:
-        raise _refusal(endpoint, text) or TiermemError(
-            f"etcd at {endpoint}: the answer is not understood: {error}"
-        ) from error
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        said = content.get("error")
     if answer.status != 200:
-        said = content.get("error") if isinstance(content, dict) else None
         raise _refusal(endpoint, said) or TiermemError(
-            f"etcd at {endpoint}: {said or f'status {answer.status}'}"
+            f"etcd at {endpoint}: {_first_line(said) or 'is not well'} (status {answer.status})"
         )
+    if content is None:
+        raise DamagedError(f"etcd at {endpoint}: the answer is not JSON")
     return content
 
 
 def _refusal(endpoint: str, said: object) -> ConfigError | None:
     """Where etcd has answered that this host has not proved enough."""
-    text = str(said).strip().partition("\n")[0][:_SHOWN_CHARS_MAX]
+    text = _first_line(said)
     if any(one in text for one in _TOKEN_IS_OVER):
         return _TokenIsOverError(f"etcd at {endpoint}: {text}")
     if any(one in text for one in _REFUSALS):
         return ConfigError(f"etcd at {endpoint}: {text}")
     return None
+
+
+def _first_line(said: object) -> str:
+    return str(said or "").strip().partition("\n")[0][:_SHOWN_CHARS_MAX]
