@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pyroute2 import NetNS, netns
 from tiermem.errors import TiermemError, TimeoutExpiredError
 from tiermem.layer.pool import create_pool
@@ -70,6 +71,15 @@ class Daemon:
         if not self.has_ended():
             os.kill(self.pid, number)
             until(self.has_ended)
+
+    def end_with_its_host(self) -> None:
+        """Nobody is left to say that it has ended. It has children: it runs."""
+        beside = psutil.Process(self.pid).children()
+        for process in beside:
+            process.suspend()
+        self.end(signal.SIGKILL)
+        for process in beside:
+            process.kill()
 
     def has_ended(self) -> bool:
         return self.identity is None or process_identity(self.pid) != self.identity

@@ -32,6 +32,14 @@ class _Figures(Collector):
         figures = self._daemon.figures
         yield from _carried("nic", "the NICs of this host, for all", figures.nics)
         yield from _carried("uplink", "the pod's NICs, for this host's instances", figures.uplinks)
+        again = CounterMetricFamily(
+            "tiermem_oasis_uplink_frames_again",
+            "Frames by way of a NIC that one which fell silent had been given before.",
+            labels=("device",),
+        )
+        for device, one in figures.uplinks.items():
+            again.add_metric((id_text(device),), one.tx_again)
+        yield again
         yield CounterMetricFamily(
             "tiermem_oasis_moves", "Instances that went to another NIC.", figures.moves
         )
