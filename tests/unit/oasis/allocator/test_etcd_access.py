@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -177,6 +178,9 @@ def test_files_that_are_not_right_are_named(tmp_path: Path, files: dict[str, Any
     )
     junk.chmod(0o600)
     assert "must hold the password in its first line" in complaint(etcd_password_file=junk)
+    if os.geteuid() == 0:
+        os.chown(junk, 1, 0)
+        assert "is user 1's: chown root" in complaint(etcd_password_file=junk)
     files["etcd_key"].chmod(0o640)
     assert "others may use it (mode 0640)" in complaint()
     files["etcd_key"].chmod(0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,11 +81,14 @@ def _is_text(data: bytes) -> bool:
 
 
 def _read_secret(key: str, path: Path) -> bytes:
-    """Only if nobody but its owner may read it."""
+    """Only if nobody may read it but its owner, who is root or whoever runs this."""
     content = _read(key, path)
-    mode = path.stat().st_mode & 0o777
+    found = path.stat()
+    mode = found.st_mode & 0o777
     if mode & _FOR_OTHERS:
         raise ConfigError(f"{key} = {path}: others may use it (mode {mode:04o}): chmod 600 {path}")
+    if found.st_uid not in (0, os.geteuid()):
+        raise ConfigError(f"{key} = {path}: is user {found.st_uid}'s: chown root {path}")
     return content
 
 
