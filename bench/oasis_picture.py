@@ -78,17 +78,14 @@ def _failover(axes: Any, runs: Sequence[Failure]) -> None:
 def _pods(axes: Any, runs: Sequence[Any]) -> None:
     given = [one for one in runs if isinstance(one, pod_packing.Outcome)]
     sent = [one for one in runs if isinstance(one, pod_traffic.Outcome)]
+    found = pod_saving.curves(given)
     curves = [
-        (
-            f"{kind.upper()}, as VMs are given",
-            KINDS[kind],
-            "-",
-            pod_saving.savings(given, "peak", kind),
-        )
+        (f"{kind.upper()}, {rule}", KINDS[kind], style, found[kind, way])
         for kind in pod_packing.KINDS
+        for way, rule, style in (("peak", "hosts alike", "-"), ("own", "own peaks", ":"))
     ]
     traffic = traffic_saving.savings(sent, traffic_saving.MOSTLY)
-    curves.append(("NIC, for traffic", KINDS["traffic"], "-", traffic))
+    curves.append(("NIC for traffic, own 99.99 %", KINDS["traffic"], ":", traffic))
     plot(axes, Panel("Simulated pods", curves))
 
 

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.vm_requests import Numbers, Requests
+from bench.vm_requests import Requests
+from bench.vm_traces import Numbers
 
 KINDS = ("nic", "ssd")
 WAYS = {"peak": 1.0, "mostly": 0.999}
@@ -90,7 +91,7 @@ def simulate(requests: Requests, hosts: int, sizes: Sequence[int]) -> Outcome:
     needs = np.stack([requests.core, requests.memory], axis=1)
     demands = np.stack([requests.nic, requests.ssd], axis=1)
     demand = Demand(hosts, sizes)
-    crowds = defaultdict(lambda: np.zeros(hosts))
+    crowds: defaultdict[int, Numbers] = defaultdict(lambda: np.zeros(hosts))
     running: list[tuple[float, int, int]] = []
     cores: list[float] = []
     turned_away = 0

@@ -69,6 +69,12 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return found
 
 
+def curves(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], dict[int, Estimate]]:
+    """Savings by hosts of a pod, by kind and way, or `own`."""
+    found = {(kind, way): savings(outcomes, way, kind) for kind in KINDS for way in WAYS}
+    return found | {(kind, "own"): savings_own(outcomes, kind) for kind in KINDS}
+
+
 def table(outcomes: Sequence[Outcome], source: str) -> Table:
     """A row for each size of a pod."""
     made = right_aligned(
@@ -76,14 +82,8 @@ def table(outcomes: Sequence[Outcome], source: str) -> Table:
         f"VMs: {source}. Simulation.",
         ("hosts", "NIC, peak", "99.9 %", "own peaks", "SSD, peak", "99.9 %", "own peaks"),
     )
-    columns = [
-        column
-        for kind in KINDS
-        for column in (
-            *(savings(outcomes, way, kind) for way in WAYS),
-            savings_own(outcomes, kind),
-        )
-    ]
+    found = curves(outcomes)
+    columns = [found[kind, way] for kind in KINDS for way in (*WAYS, "own")]
     for size in columns[0]:
         made.add_row(str(size), *(str(one[size]) for one in columns))
     return made
@@ -144,9 +144,8 @@ def main() -> None:
         "wall_s": round(time.monotonic() - begin),
     }
     write_json(options.out, tree)
-    given_curves = {(kind, way): savings(given, way, kind) for kind in KINDS for way in WAYS}
-    sent_curves = traffic_saving.curves(sent)
-    draw(panels(given_curves, vms, sent_curves, traffic.name), options.out.with_suffix(".png"))
+    shown = panels(curves(given), vms, traffic_saving.curves(sent), traffic.name)
+    draw(shown, options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

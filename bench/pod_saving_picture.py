@@ -17,8 +17,12 @@ from bench.pods import Estimate
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = {"nic": "#009E73", "ssd": "#0072B2", "traffic": "#D55E00"}
-STYLES = {"peak": ("-", ""), "mostly": ("--", ", 99.9 % of the time")}
-TRAFFIC_STYLES = {"max": ("-", "all windows"), "p9999": ("--", "99.99 % of windows")}
+STYLES = {
+    "peak": ("-", "hosts alike"),
+    "mostly": ("--", "hosts alike, 99.9 % of the time"),
+    "own": (":", "own peaks"),
+}
+TRAFFIC_STYLES = {"max": (":", "own peaks"), "p9999": ("-.", "own 99.99 % of windows")}
 
 Curve = Mapping[int, Estimate]
 """By hosts of a pod."""
@@ -35,9 +39,9 @@ class Panel:
 def panels(
     given: Mapping[tuple[str, str], Curve], vms: str, sent: Mapping[str, Curve], traffic: str
 ) -> list[Panel]:
-    """given: by kind and way; sent: by way."""
+    """given: by kind and way, or `own`; sent: by way."""
     first = [
-        (f"{kind.upper()}{STYLES[way][1]}", COLOURS[kind], STYLES[way][0], curve)
+        (f"{kind.upper()}, {STYLES[way][1]}", COLOURS[kind], STYLES[way][0], curve)
         for (kind, way), curve in given.items()
     ]
     second = [

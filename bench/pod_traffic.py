@@ -97,5 +97,5 @@ def simulate(traffic: Traffic, sizes: Sequence[int]) -> Outcome:
 
 
 def _saved(shared: float, alone: float) -> float:
-    """Nothing, where nothing is needed."""
-    return 1 - float(shared / alone) if alone > 0 else 0.0
+    """Nothing, where nothing is needed. Sums are not exact, and -0 % is none."""
+    return round(1 - float(shared / alone), 12) + 0.0 if alone > 0 else 0.0

@@ -84,6 +84,15 @@ def test_hosts_beyond_the_last_pod_are_left_out_on_both_sides() -> None:
         simulate(traffic([4], [4], [4]), (4,))
 
 
+def test_what_pods_of_independent_hosts_need_above_the_mean_grows_as_their_root() -> None:
+    """Why pods go on saving beyond any size, and ever less: twice the hosts, 0.71 of it each."""
+    rates = np.random.default_rng(1).gamma(20, 1, (256, 2, 2000))
+    found = simulate(Traffic(rates, 1.0), (16, 64, 256))
+    left = {size: found.most["max"] - saved for size, saved in found.saved["max"].items()}
+    assert left[64] / left[16] == pytest.approx(0.5, rel=0.15)
+    assert left[256] / left[64] == pytest.approx(0.5, rel=0.15)
+
+
 def test_longer_windows_have_the_mean_rate() -> None:
     found = coarser(traffic([1, 3, 5, 7, 100]), 2)
     assert found.rates[0, 1].tolist() == [2, 6]
