@@ -22,7 +22,8 @@ from bench.pod_saving_picture import Panel, plot
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#009E73", "#D55E00", "#0072B2", "#E69F00")
-STYLES = {50: "-", 90: "--", 99: ":"}
+HALF = 50
+STYLES = {HALF: "-", 90: "--", 99: ":"}
 GOAL_US = 7
 GOAL_UDP_MS, GOAL_TCP_MS = 38, 133
 
@@ -34,6 +35,8 @@ def _net(axes: Any, runs: Sequence[Any]) -> None:
             added = [oasis_net.added_us(trips, name, (size, 0.0), percentile) for size in PACKETS]
             label = f"{name}, p{percentile}"
             axes.plot(PACKETS, added, style, marker="o", ms=4, color=colour, label=label)
+    own = [oasis_net.added_us(trips, oasis_net.RELAYED, (size, 0.0), HALF) for size in PACKETS]
+    axes.plot(PACKETS, own, "-", color="grey", label=f"own NIC behind a TAP, p{HALF}")
     axes.axhline(GOAL_US, color="black", linewidth=0.8)
     axes.set_xlabel("packet (bytes)")
     axes.set_ylabel("added to a round trip (µs)")
