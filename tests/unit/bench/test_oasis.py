@@ -15,7 +15,7 @@ from tiermem.native._net_load import ffi, lib
 
 from bench import channel, oasis, oasis_failover, oasis_net, oasis_storage, oasis_tables
 from bench.channel_ladder import LONGEST_US
-from bench.oasis_failover import FAILURES, KILLED, LINK_DOWN, Failure
+from bench.oasis_failover import FAILURES, HOST_KILLED, KILLED, LINK_DOWN, Failure
 from bench.oasis_net import DIRECT, HEADLINE, NEAR, PACKETS, RELAYED, RoundTrips
 from bench.oasis_parts import PARTS, Amount, Found
 from bench.oasis_storage import Blocks
@@ -73,14 +73,24 @@ def test_a_figure_is_of_the_size_and_operation_for_which_most_is_added() -> None
 def test_failover_is_the_median_and_the_longest_of_all_and_the_median_of_each_kind() -> None:
     found = [
         Failure(kind, udp_ms, 2 * udp_ms)
-        for kind, udp_ms in ((LINK_DOWN, 5.0), (KILLED, 9.0), (LINK_DOWN, 7.0), (KILLED, 90.0))
+        for kind, udp_ms in (
+            (LINK_DOWN, 5.0),
+            (KILLED, 9.0),
+            (LINK_DOWN, 7.0),
+            (KILLED, 90.0),
+            (HOST_KILLED, 30.0),
+        )
     ]
     assert oasis_failover.figures(found) == {
-        "failover_ms_p50": 8.0,
+        "failover_ms_p50": 9.0,
         "failover_ms_max": 90.0,
-        "tcp_recovery_ms_p50": 16.0,
+        "tcp_recovery_ms_p50": 18.0,
         "failover_ms_p50_link_down": 6.0,
+        "tcp_recovery_ms_p50_link_down": 12.0,
         "failover_ms_p50_daemon_killed": 49.5,
+        "tcp_recovery_ms_p50_daemon_killed": 99.0,
+        "failover_ms_p50_host_killed": 30.0,
+        "tcp_recovery_ms_p50_host_killed": 60.0,
     }
     assert oasis_tables.failures(found).row_count == len(FAILURES)
 

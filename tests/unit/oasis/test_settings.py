@@ -14,13 +14,14 @@ from tiermem.service.config import load, validate
 
 SAMPLE = Path(__file__).parents[3] / "userspace/etc/oasis.toml"
 SSD = '[[ssd]]\npath = "/dev/nvme0n1"\n'
+PROOFS = {"etcd_ca", "etcd_cert", "etcd_key", "etcd_user", "etcd_password_file"}
 NIC = '[[nic]]\ninterface = "eth1"\n'
 
 
 def test_the_sample_shows_every_key_with_its_default() -> None:
     shown = tomllib.loads(SAMPLE.read_text())
     assert load(SAMPLE, OasisSettings) == OasisSettings()
-    assert set(shown) == set(OasisSettings.model_fields) - {"nic", "ssd"}
+    assert set(shown) == set(OasisSettings.model_fields) - {"nic", "ssd", *PROOFS}
     assert set(shown["link"]) == set(OasisSettings().link.model_dump())
     assert set(shown["pace"]) == set(OasisSettings().pace.model_dump())
     assert set(shown["ssd_link"]) == set(OasisSettings().ssd_link.model_dump())
@@ -42,6 +43,16 @@ def test_the_sample_shows_how_an_ssd_is_named() -> None:
     )
     assert ssd.size == 800 << 30
     assert set(table["ssd"][0]) == set(SsdSettings.model_fields)
+
+
+def test_the_sample_shows_how_a_host_proves_itself_to_etcd() -> None:
+    lines = SAMPLE.read_text().splitlines()
+    shown = [
+        line.removeprefix("# ") for line in lines if line.startswith("# etcd_") and "=" in line
+    ]
+    values = tomllib.loads("\n".join(shown))
+    assert set(values) == PROOFS
+    validate({"state": "etcd", "etcd": ["https://e:1"], **values}, OasisSettings, "oasis.toml")
 
 
 def test_the_sample_shows_how_a_nic_is_named() -> None:
@@ -66,6 +77,8 @@ def test_the_sample_shows_how_a_nic_is_named() -> None:
         (SSD + "iops = 1\nsize = '10 apples'", "must be a number, with K, M, G or T"),
         (2 * (SSD + "iops = 1\n"), "an SSD is named twice"),
         (17 * "[[ssd]]\npath = '/x'\niops = 1\n", "at most 16"),
+        ("state = 'etcd'", 'state "etcd" needs endpoints'),
+        ("state = 'etc'", "must be 'pool' or 'etcd'"),
         ("silence_ms = 1", "greater than or equal to 10"),
     ],
 )

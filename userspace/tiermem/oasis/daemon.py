@@ -27,7 +27,7 @@ from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import sweep
 from tiermem.oasis.net.engine import NetEngine, NetFigures
 from tiermem.oasis.net.served import Served
-from tiermem.oasis.pod_area import open_pod
+from tiermem.oasis.pod_state import open_state
 from tiermem.oasis.saved import Saved
 from tiermem.oasis.settings import OasisSettings
 from tiermem.oasis.storage.engine import StorageEngine, StorageFigures
@@ -61,9 +61,8 @@ class OasisDaemon:
         self.life = max(time.time_ns(), saved.life + 1)
         with contextlib.ExitStack() as undo:
             self.pool = undo.enter_context(open_pool(settings.pool, settings.host))
-            self._area, self.state = open_pod(self.pool, settings.host, settings.hosts)
-            undo.callback(self._area.close)
-            undo.enter_context(self.state)
+            self.state = open_state(settings, self.pool)
+            undo.callback(self.state.close)
             self.member = Member(self.state, lease_s=settings.lease_s)
             self.net = NetEngine(settings, self.pool, self.life, last_words, saved.instances)
             self.storage = StorageEngine(settings, self.pool, self.life, self.save, saved.volumes)
@@ -73,11 +72,13 @@ class OasisDaemon:
         for ssd in self.storage.ssds:
             ssd.is_draining = str(ssd.settings.path) in saved.draining
         self._engines: tuple[Engine, ...] = (self.net, self.storage)
+        news = self.state.descriptors()
         self.control = Control(
             self._step,
             self._end,
             [one for engine in self._engines for one in engine.descriptors()],
-            look_s=settings.look_ms / 1000,
+            news=news,
+            look_s=REPORT_S if news else settings.look_ms / 1000,
             report_s=REPORT_S,
         )
 
@@ -195,7 +196,6 @@ class OasisDaemon:
         with self._tidying:
             self._is_open = False
             self.state.close()
-            self._area.close()
             self.pool.close()
 
     def stop(self) -> None:

@@ -10,6 +10,12 @@ from tiermem.oasis.bandwidth import bandwidth_text
 from tiermem.service.size import size_text
 
 
+def outdated_text(listing: Any) -> str:
+    """Of /v1/ls: what it is worth, where it is not of now; else empty."""
+    trouble = listing["state_trouble"]
+    return f"etcd is {trouble}; what follows is as it was then" if trouble else ""
+
+
 def devices_table(listing: Any) -> Table:
     """Of /v1/ls."""
     table = Table("device", "kind", "health", "capacity", "promised", "load", "backup", "instances")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,8 @@ class OasisFacts:
     line each. merging_nics: those that merge frames for good (LRO).
     block_device_trouble, io_uring_trouble: one line; empty where ublk and io_uring can be used.
     ssd_troubles: of the config's SSDs, a line each. pool_trouble, daemon_trouble: one line;
-    empty where it opens, and where it answers.
+    empty where it opens, and where it answers. etcd_versions: of
+    the endpoints that the pod is in, where they answer. etcd_troubles: a line each.
     """
 
     config: Path
@@ -61,6 +63,8 @@ class OasisFacts:
     pool: Path
     pool_trouble: str
     daemon_trouble: str
+    etcd_versions: Mapping[str, str]
+    etcd_troubles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
