@@ -145,7 +145,7 @@ class Volume:
         if self._asked is not None:
             answer.set_exception(TiermemError(f"instance {self.saved.name}: is being detached"))
             return answer
-        self._asked = is_forced, answer
+        self._asked, self._again_s = (is_forced, answer), 0.0
         self._rouse()
         return answer
 
