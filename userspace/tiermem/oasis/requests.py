@@ -24,9 +24,10 @@ from tiermem.oasis.net.served import Served
 from tiermem.oasis.net.tap import NAME_BYTES_MAX, TapSettings
 from tiermem.oasis.saved import SavedInstance, SavedVolume
 from tiermem.oasis.settings import SSD_NUMBERS_AT
-from tiermem.oasis.storage.served import Volume, new_slice_id
+from tiermem.oasis.storage.served import Volume
 from tiermem.oasis.storage.slice_table import ALIGN, Owner
 from tiermem.oasis.storage.ssd import Ssd
+from tiermem.oasis.storage.surroundings import new_slice_id
 from tiermem.service.config import Settings
 from tiermem.service.size import Size
 

@@ -21,10 +21,11 @@ from tiermem.oasis.names import id_text
 from tiermem.oasis.saved import SavedVolume
 from tiermem.oasis.settings import OasisSettings
 from tiermem.oasis.storage.block_device import BlockDeviceCounters
-from tiermem.oasis.storage.served import Surroundings, Volume
+from tiermem.oasis.storage.served import Volume
 from tiermem.oasis.storage.slice_table import Owner
 from tiermem.oasis.storage.ssd import Ssd
 from tiermem.oasis.storage.ssd_state import SsdState
+from tiermem.oasis.storage.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,14 @@ done that relies on it before the engine's thread has kept it (`confirm`).
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tiermem.errors import TiermemError
-from tiermem.layer.pool import Pool
 from tiermem.oasis.allocator.pod import DeviceId, Instance, InstanceId, Kind
 from tiermem.oasis.link_areas import LinkName
 from tiermem.oasis.names import id_text
@@ -28,7 +25,7 @@ from tiermem.oasis.storage.block_device import BlockDeviceCounters
 from tiermem.oasis.storage.claim import Claim, Outcome, Wish
 from tiermem.oasis.storage.downlink import Downlink
 from tiermem.oasis.storage.node import DeviceNode
-from tiermem.oasis.storage.ublk import OWNERS
+from tiermem.oasis.storage.surroundings import Surroundings, new_slice_id
 from tiermem.oasis.storage.volume_links import VolumeLinks
 
 _AGAIN_S = 1.0
@@ -41,22 +38,6 @@ _REASONS = {
     Outcome.WRONG_SIZE: "the SSD's host has its slice with another size",
 }
 _log = logging.getLogger(__name__)
-
-
-def new_slice_id() -> int:
-    """One that no slice has had."""
-    return secrets.randbelow(OWNERS - 1) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Of all volumes of a daemon. ring: asks for a step of the engine's thread."""
-
-    pool: Pool
-    host: int
-    life: int
-    device_dir: Path
-    ring: Callable[[], None]
 
 
 class Volume:
