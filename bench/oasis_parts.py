@@ -9,7 +9,15 @@ from typing import Any
 from rich.table import Table
 from tiermem.errors import TiermemError
 
-from bench import channel, oasis_failover, oasis_net, oasis_storage, oasis_tables, pod_saving
+from bench import (
+    channel,
+    oasis_failover,
+    oasis_net,
+    oasis_storage,
+    oasis_tables,
+    oasis_testbed,
+    pod_saving,
+)
 from bench.channel_ladder import LONGEST_US, two_cpus
 from bench.pod_packing import simulate
 from bench.processors import awake, place
@@ -110,10 +118,22 @@ def pods(amount: Amount, advance: Advance) -> Found:
     )
 
 
+def testbed(_amount: Amount, advance: Advance) -> Found:
+    """Round trips of emulated hosts, always as many: for what they are worth."""
+    trips = oasis_testbed.measure(advance)
+    return Found(
+        oasis_testbed.figures(trips),
+        trips,
+        [oasis_testbed.table(trips)],
+        {"time": oasis_testbed.NOTE, "rounds": oasis_testbed.ROUNDS},
+    )
+
+
 PARTS: dict[str, Callable[[Amount, Advance], Found]] = {
     "channel": channels,
     "net": net,
     "storage": storage,
     "failover": failover,
     "pods": pods,
+    "testbed": testbed,
 }

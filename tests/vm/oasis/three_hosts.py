@@ -155,10 +155,16 @@ class ThreeHosts:
         words = ["ip", "netns", "exec", "web", *command]
         return self.a.check(words, stdin=stdin, timeout_s=PATIENCE_S).stdout
 
-    def ask(self, path: str) -> Any:
-        """What the daemon of the instance's host answers."""
-        words = ["curl", "--silent", "--unix-socket", "/run/tiermem/oasis.sock"]
+    def ask(self, path: str, body: object = None) -> Any:
+        """What the daemon of the instance's host answers. (`tiermem oasis` would ask it more
+        nicely, and start Python each time.)"""
+        words = ["curl", "--silent", "--fail-with-body", "--unix-socket", "/run/tiermem/oasis.sock"]
+        words += [] if body is None else ["--json", json.dumps(body)]
         return json.loads(self.a.check([*words, f"http://tiermem{path}"]).stdout)
+
+    def move(self, nic: str) -> None:
+        """Ask for the instance to be on that NIC."""
+        self.ask("/v1/move", {"instance": "web/eth0", "device": nic})
 
     def healthy(self) -> set[str]:
         """The NICs that are."""
