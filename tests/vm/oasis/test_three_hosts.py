@@ -106,6 +106,7 @@ def test_the_link_of_the_nic_in_use_goes_and_comes_back(
 def test_the_daemon_of_the_nic_in_use_is_killed_and_comes_back(
     hosts: ThreeHosts, traffic: TrafficLog
 ) -> None:
+    hosts.use_b()
     kill = ["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "tiermem-oasis"]
     goes_on(hosts, traffic, "daemon killed", lambda: hosts.b.check(kill), NIC_OF_C)
     goes_on(hosts, traffic, "daemon back", lambda: None, NIC_OF_B)
@@ -116,6 +117,7 @@ def test_the_host_of_the_nic_and_of_the_drive_dies_and_comes_back(
     hosts: ThreeHosts, traffic: TrafficLog
 ) -> None:
     """Frames go by the backup at once; the drive is waited for, and has all that it said."""
+    hosts.use_b()
     database = DatabaseOnTheDrive(hosts)
     goes_on(hosts, traffic, "host killed", hosts.kill_b, NIC_OF_C)
     hosts.reboot_b()

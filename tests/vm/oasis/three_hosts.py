@@ -26,13 +26,16 @@ SERVED = "/run/outside/served"
 CLIENT_KEY = "/run/key"
 TRAFFIC = f"{SOURCE}/tests/vm/oasis/in_guest/steady_traffic.py"
 NIC_OF_B, NIC_OF_C = "1/0", "2/0"
-# Emulated hosts on a busy machine stand still for longer than real ones that live.
+# Emulated hosts on a busy machine stand still for longer than real ones that live, and to look
+# for frames all the time would take most of what processors they have.
 _CONFIG = """
 hosts = 3
 host = {host}
 silence_ms = 3000
 look_ms = 100
 lease_s = 10
+[pace]
+sleep_max_us = 4000
 [link]
 slots = 1024
 tx_bytes = 1048576
@@ -161,6 +164,11 @@ class ThreeHosts:
         words = ["curl", "--silent", "--fail-with-body", "--unix-socket", "/run/tiermem/oasis.sock"]
         words += [] if body is None else ["--json", json.dumps(body)]
         return json.loads(self.a.check([*words, f"http://tiermem{path}"]).stdout)
+
+    def use_b(self) -> None:
+        """Have b's NIC carry the instance, and whenever it can."""
+        self.move(NIC_OF_B)
+        self.wait_for(lambda: self.carrier() == NIC_OF_B)
 
     def move(self, nic: str) -> None:
         """Ask for the instance to be on that NIC."""

@@ -54,6 +54,7 @@ class Booting:
     plugin: Plugin | None
     out_dir: Path | None
     run_dir: Path
+    machines: dict[str, Machine] = dataclasses.field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = dataclasses.field(default_factory=dict)
     monitors: dict[str, Channel] = dataclasses.field(default_factory=dict)
     channels: list[Channel] = dataclasses.field(default_factory=list)
@@ -63,14 +64,14 @@ class Booting:
     def boot(self, timeout_s: float) -> None:
         """Start all machines, then wait for each to be ready."""
         self._start_segment()
-        machines = {name: self._machine(name) for name in self.topology.hosts}
-        for machine in machines.values():
+        self.machines = {name: self._machine(name) for name in self.topology.hosts}
+        for machine in self.machines.values():
             self._start(machine)
         deadline = clock.monotonic() + timeout_s
-        for name, machine in machines.items():
+        for name, machine in self.machines.items():
             self.guests[name] = self._ready_guest(machine, deadline)
-        for number, name in enumerate(machines):
-            self._prepare(number, self.guests[name])
+        for number, guest in enumerate(self.guests.values()):
+            self._prepare(number, guest)
         self._check_segment()
 
     def reboot(self, name: str, timeout_s: float) -> Guest:
@@ -80,7 +81,7 @@ class Booting:
         process.wait(_STOP_S)
         self.guests[name].detach()
         self.monitors[name].close()
-        machine = self._machine(name)
+        machine = self.machines[name]
         self._start(machine)
         deadline = clock.monotonic() + timeout_s
         self.guests[name] = self._ready_guest(machine, deadline)

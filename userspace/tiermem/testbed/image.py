@@ -52,8 +52,6 @@ _MASKED_UNITS = (
     "serial-getty@ttyS0.service",
     "ssh.service",
     "ssh.socket",
-    "sshd-unix-local.socket",
-    "sshd-vsock.socket",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount",
     "systemd-ask-password-console.path",

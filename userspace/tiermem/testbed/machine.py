@@ -162,6 +162,7 @@ class Machine:
                 "mitigations=off random.trust_cpu=on nokaslr tsc=reliable",
                 f"systemd.machine_id={machine_id} systemd.hostname={self.name}",
                 "systemd.show_status=false systemd.log_target=kmsg systemd.log_level=warning",
+                "systemd.ssh_auto=no",
                 f"tiermem.cxl={self.host.cxl_use}",
             ]
         )
