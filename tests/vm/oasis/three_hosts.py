@@ -133,12 +133,6 @@ class ThreeHosts:
         for process in qemus_of(self.b.serial_log):
             os.kill(process, signal.SIGKILL)
 
-    def reboot_b(self) -> None:
-        """And its daemon is there again."""
-        self.pod.reboot("b")
-        self._install(1)
-        self.start_daemon(self.b)
-
     def _make_outside(self) -> None:
         public = self.a.check(["cat", f"{CLIENT_KEY}.pub"]).output
         self.c.check(["bash", "-ec", _MAKE_OUTSIDE], stdin=public)
