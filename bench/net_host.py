@@ -1,11 +1,13 @@
-"""A host of the net engine's benchmark as a process: the NIC's, or an instance's.
+"""A host of the net engine's benchmark as a process: the NIC's, or an instance's, or both.
 
 `NicHost` and `InstanceHost` are what bench.child starts it with; the first has to be ready
-before the second is started.
+before the second is started. `RelayHost` has a NIC of its own, and no pool.
 """
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tiermem.layer.pool import open_pool
+from tiermem.native._net_load import lib
 from tiermem.oasis.net import (
     Backend,
     BackendSettings,
@@ -23,6 +26,7 @@ from tiermem.oasis.net import (
     TapSettings,
     make_link,
 )
+from tiermem.oasis.net.namespace import inside
 
 from bench.child import run_on, serve
 from bench.net_world import INSTANCE_NIC, NIC, set_address
@@ -60,6 +64,19 @@ class InstanceHost(LinkedHost):
     number: ClassVar[int] = 0
 
 
+@dataclass(frozen=True)
+class RelayHost:
+    """Has the NIC in `nic_namespace`, and an instance in `namespace` with that address behind
+    a TAP. cpu, is_yielding: see bench.child.run_on."""
+
+    namespace: str
+    nic_namespace: str
+    mac: str
+    address: str
+    cpu: int
+    is_yielding: bool
+
+
 @contextmanager
 def serve_nic(spec: NicHost) -> Iterator[None]:
     """Until it is left."""
@@ -93,9 +110,23 @@ def serve_instance(spec: InstanceHost) -> Iterator[None]:
 
 
 @contextmanager
+def relay(spec: RelayHost) -> Iterator[None]:
+    """Until the process ends: the thread has no end of its own."""
+    settings = TapSettings(name=INSTANCE_NIC, mac=spec.mac, namespace=spec.namespace)
+    with Tap(settings) as tap, inside(spec.nic_namespace):
+        arguments = (tap.descriptor, socket.if_nametoindex(NIC), tap.mac)
+        threading.Thread(target=lib.net_load_relay, args=arguments, daemon=True).start()
+        set_address(spec.namespace, INSTANCE_NIC, spec.address)
+        yield
+
+
+@contextmanager
 def _start(given: Mapping[str, Any]) -> Iterator[None]:
     run_on(given["cpu"], is_yielding=given["is_yielding"])
-    if "mac" in given:
+    if "nic_namespace" in given:
+        with relay(RelayHost(**given)):
+            yield
+    elif "mac" in given:
         with serve_instance(InstanceHost(**given)):
             yield
     else:

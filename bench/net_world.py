@@ -1,7 +1,8 @@
 """The namespaces that the net engine is measured in, on this machine.
 
 `outside` is what instances talk to. A direct instance has a veth to it. Pooled ones, which
-net_host serves, get there through the veth of `nic`, which is the host with the NIC.
+net_host serves, get there through the veth of `nic`, which is the host with the NIC; the
+relayed one through that of `own_nic`.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ class NetWorld:
             raise NoRightError("measure the net engine: namespaces and TAPs need root")
         self._stack = stack
         self.outside, self.nic = self.namespace("out"), self.namespace("nic")
+        self.own_nic = self.namespace("own")
+        self.relayed = Site(self.namespace("relay"), "10.8.2.2", "10.8.2.1")
         self.direct = Site(self.namespace("direct"), "10.8.0.2", "10.8.0.1")
         self._veth("out0", self.direct.outside, self.direct.namespace, INSTANCE_NIC)
         set_address(self.direct.namespace, INSTANCE_NIC, self.direct.address)
         self._veth("out1", "10.8.1.1", self.nic, NIC)
+        self._veth("out2", self.relayed.outside, self.own_nic, NIC)
 
     def namespace(self, name: str) -> str:
         """A new one, with nothing in it that sends by itself."""

@@ -1,8 +1,9 @@
 """How long an instance is without a network when the NIC that serves it fails: bench.oasis.
 
 A pod of three daemons on this machine (bench.oasis_pod): the switch's end of the NIC's cable
-goes down, or the daemon of the NIC's host is killed, by turns, under datagrams each
-millisecond and a TCP connection. Then all is mended, and the next failure is the other NIC's.
+goes down, the daemon of the NIC's host is killed, or all that this host runs, by turns, under
+datagrams each millisecond and a TCP connection. Then all is mended, and the next failure is the
+other NIC's.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from tiermem.errors import DamagedError, MissingError, NoRightError
 from bench.oasis_pod import INTERFACE, OUTSIDE, Pod, answers
 from bench.oasis_traffic import echoes, stream
 
-LINK_DOWN, KILLED = "link down", "daemon killed"
-FAILURES = (LINK_DOWN, KILLED)
+LINK_DOWN, KILLED, HOST_KILLED = "link down", "daemon killed", "host killed"
+FAILURES = (LINK_DOWN, KILLED, HOST_KILLED)
 ADDRESS = "10.7.1.2"
 BEFORE_S, AFTER_S = 0.2, 0.5
 MENDED_S = 1.5
@@ -70,8 +71,10 @@ def _fail(pod: Pod, namespace: str, kind: str) -> Failure:
         time.sleep(BEFORE_S)
         if kind == LINK_DOWN:
             pod.set_port(host, "down")
-        else:
+        elif kind == KILLED:
             pod.daemons[host].end(signal.SIGKILL)
+        else:
+            pod.daemons[host].end_with_its_host()
         pod.until(lambda: pod.served_by(name) == 1 - host)
         time.sleep(AFTER_S)
     if kind == LINK_DOWN:
@@ -95,4 +98,5 @@ def figures(found: Sequence[Failure]) -> dict[str, float]:
     for kind, some in by_kind.items():
         suffix = kind.replace(" ", "_")
         made[f"failover_ms_p50_{suffix}"] = statistics.median(one.udp_ms for one in some)
+        made[f"tcp_recovery_ms_p50_{suffix}"] = statistics.median(one.tcp_ms for one in some)
     return made

@@ -19,7 +19,7 @@ import numpy as np
 from tiermem.layer.pool import create_pool
 
 from bench.child import Child
-from bench.net_host import SIZE, InstanceHost, NicHost
+from bench.net_host import SIZE, InstanceHost, NicHost, RelayHost
 from bench.net_load import Outside, ask, stream_from, stream_to
 from bench.net_world import PORT, NetWorld, Site
 from bench.processors import Placement, running_on
@@ -34,13 +34,16 @@ DIRECT, NEAR = "direct", "near"
 program's own, where nobody has to be woken on another one: the least that a direct round
 trip takes on this machine."""
 BASELINES = (DIRECT, NEAR)
+RELAYED = "relayed"
+"""A NIC of the host's own by a TAP and a packet socket, as the engine uses them, with one
+thread between them and no pool: what is added to that is what another host's NIC costs."""
 PACES: dict[str, dict[str, int]] = {
     "spinning": {"spin_us": 10_000_000},
     "default": {},
 }
 """Of the pooled ways, by their names."""
 HEADLINE = "spinning"
-WAYS = (*BASELINES, *PACES)
+WAYS = (*BASELINES, RELAYED, *PACES)
 DIRECTIONS: dict[str, Callable[[Site, float], float]] = {"out": stream_to, "in": stream_from}
 _IN_MEMORY = Path("/dev/shm")
 
@@ -119,10 +122,27 @@ def ways(placement: Placement) -> Iterator[dict[str, Way]]:
         )
         create_pool(folder / "pool", hosts=2, entries=16, size=(1 + len(PACES)) * 2 * SIZE.bytes)
         found = {DIRECT: Way(world.direct), NEAR: Way(near)}
+        found[RELAYED] = _relayed(stack, world, placement)
         for number, (name, pace) in enumerate(PACES.items(), 1):
             found[name] = _pooled(stack, world, folder, placement, (number, name, pace))
         with running_on(placement.program):
             yield found
+
+
+def _relayed(stack: ExitStack, world: NetWorld, placement: Placement) -> Way:
+    # Outside is on the program's processor too: nobody has to be woken on another one.
+    site = replace(world.relayed, port=NEAR_PORT)
+    host = RelayHost(
+        site.namespace,
+        world.own_nic,
+        mac="02:00:00:00:02:01",
+        address=site.address,
+        cpu=placement.frontend,
+        is_yielding=placement.is_yielding,
+    )
+    way = Way(site, [stack.enter_context(Child("bench.net_host", host))])
+    with way.turn():
+        return way
 
 
 def _pooled(
@@ -225,11 +245,16 @@ def added_us(
 
 def figures(trips: Sequence[RoundTrips]) -> dict[str, float]:
     """Of the size for which most is added, without gaps, threads that spin: over the fastest
-    baseline, and over the one that crosses processors as the engine has to."""
+    baseline, over the one that crosses processors as the engine has to, and over a NIC of
+    the host's own behind a TAP."""
     return {
         f"added_us_p{percentile}{suffix}": max(
             added_us(trips, HEADLINE, (size, 0.0), percentile, baselines) for size in PACKETS
         )
-        for suffix, baselines in (("", BASELINES), ("_over_direct", (DIRECT,)))
+        for suffix, baselines in (
+            ("", BASELINES),
+            ("_over_direct", (DIRECT,)),
+            ("_over_relayed", (RELAYED,)),
+        )
         for percentile in PERCENTILES
     }

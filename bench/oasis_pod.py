@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pyroute2 import NetNS, netns
 from tiermem.errors import TiermemError, TimeoutExpiredError
 from tiermem.layer.pool import create_pool
@@ -71,6 +72,15 @@ class Daemon:
             os.kill(self.pid, number)
             until(self.has_ended)
 
+    def end_with_its_host(self) -> None:
+        """Nobody is left to say that it has ended. It has children: it runs."""
+        beside = psutil.Process(self.pid).children()
+        for process in beside:
+            process.suspend()
+        self.end(signal.SIGKILL)
+        for process in beside:
+            process.kill()
+
     def has_ended(self) -> bool:
         return self.identity is None or process_identity(self.pid) != self.identity
 
@@ -82,7 +92,8 @@ class Pod:
     hosts = 3
     without_nic = 2
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, more: str = "") -> None:
+        """more: lines of the hosts' configs."""
         self.folder, self._stack = folder, stack
         self._prefix = f"tiermem-{os.getpid()}-"
         self.switch = self.namespace("switch")
@@ -101,7 +112,8 @@ class Pod:
         self.daemons: dict[int, Daemon] = {}
         for host in range(self.hosts):
             self._config(host).write_text(
-                CONFIG.format(folder=folder, host=host, hosts=self.hosts)
+                more
+                + CONFIG.format(folder=folder, host=host, hosts=self.hosts)
                 + ("" if host == self.without_nic else self._make_nic(host))
             )
             self.start(host)

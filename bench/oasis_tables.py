@@ -9,34 +9,52 @@ from rich.table import Table
 
 from bench import oasis_net, oasis_storage
 from bench.oasis_failover import FAILURES, Failure
-from bench.oasis_net import BASELINES, DIRECTIONS, PACES, WAYS, RoundTrips, Stream
+from bench.oasis_net import (
+    BASELINES,
+    DIRECTIONS,
+    PACES,
+    RELAYED,
+    WAYS,
+    Load,
+    RoundTrips,
+    Stream,
+)
 from bench.oasis_storage import DEPTHS, OPERATIONS, Blocks
 
 
 def round_trips(trips: Sequence[RoundTrips]) -> Table:
-    """The direct round trip, and what the pooled ways add to it, by packet and gap."""
+    """Each way's round trip by packet and gap, and what it is over the baselines."""
     table = Table(
-        title="Round trips of UDP: a direct NIC's, and what pooling adds (µs)",
-        caption="Added: over the faster of direct and near in the same round; medians over rounds.",
+        title="Round trips of UDP (µs)",
+        caption="Added: over the faster of direct and near in the same round; over relayed: a "
+        "NIC of the host's own behind a TAP. Medians over rounds.",
     )
     for column in ("packet", "gap"):
         table.add_column(column, justify="right")
-    for name in (*BASELINES, *(f"{pace} adds" for pace in PACES)):
+    table.add_column("way")
+    for title in ("", "added ", "over relayed "):
         for percentile in oasis_net.PERCENTILES:
-            table.add_column(f"{name} p{percentile}", justify="right")
-    for size, gap_us in sorted({(one.packet_bytes, one.gap_us) for one in trips}, key=_by_gap):
-        what = [
-            f"{oasis_net.round_trip_us(trips, baseline, (size, gap_us), one):.1f}"
-            for baseline in BASELINES
-            for one in oasis_net.PERCENTILES
-        ]
-        added = [
-            f"{oasis_net.added_us(trips, name, (size, gap_us), one):+.1f}"
-            for name in PACES
-            for one in oasis_net.PERCENTILES
-        ]
-        table.add_row(f"{size} B", f"{gap_us / 1000:g} ms", *what, *added)
+            table.add_column(f"{title}p{percentile}", justify="right")
+    for load in sorted({(one.packet_bytes, one.gap_us) for one in trips}, key=_by_gap):
+        for name in WAYS:
+            what = (f"{load[0]} B", f"{load[1] / 1000:g} ms") if name == WAYS[0] else ("", "")
+            over = [BASELINES] * (name not in BASELINES) + [(RELAYED,)] * (name in PACES)
+            table.add_row(
+                *what, name, *_round_trip(trips, name, load, over), end_section=name == WAYS[-1]
+            )
     return table
+
+
+def _round_trip(
+    trips: Sequence[RoundTrips], way: str, load: Load, over: Sequence[Sequence[str]]
+) -> list[str]:
+    return [
+        f"{oasis_net.round_trip_us(trips, way, load, one):.1f}" for one in oasis_net.PERCENTILES
+    ] + [
+        f"{oasis_net.added_us(trips, way, load, one, baselines):+.1f}"
+        for baselines in over
+        for one in oasis_net.PERCENTILES
+    ]
 
 
 def _by_gap(what: tuple[int, float]) -> tuple[float, int]:

@@ -15,8 +15,8 @@ from tiermem.native._net_load import ffi, lib
 
 from bench import channel, oasis, oasis_failover, oasis_net, oasis_storage, oasis_tables
 from bench.channel_ladder import LONGEST_US
-from bench.oasis_failover import FAILURES, KILLED, LINK_DOWN, Failure
-from bench.oasis_net import DIRECT, HEADLINE, NEAR, PACKETS, RoundTrips
+from bench.oasis_failover import FAILURES, HOST_KILLED, KILLED, LINK_DOWN, Failure
+from bench.oasis_net import DIRECT, HEADLINE, NEAR, PACKETS, RELAYED, RoundTrips
 from bench.oasis_parts import PARTS, Amount, Found
 from bench.oasis_storage import Blocks
 from bench.processors import Placement
@@ -39,12 +39,13 @@ def test_what_is_added_is_a_difference_within_a_round() -> None:
         trips(way, number, size, slow * us)
         for number, slow in enumerate((1, 5, 1))
         for size in PACKETS
-        for way, us in ((DIRECT, 11.0), (NEAR, 10.0), (HEADLINE, 14.0))
+        for way, us in ((DIRECT, 11.0), (NEAR, 10.0), (RELAYED, 12.0), (HEADLINE, 14.0))
     ]
     assert oasis_net.added_us(runs, HEADLINE, (64, 0.0), 50) == 4.0
     found = oasis_net.figures(runs)
     assert (found["added_us_p50"], found["added_us_p99"]) == (4.0, 12.0)
     assert found["added_us_p50_over_direct"] == 3.0
+    assert found["added_us_p50_over_relayed"] == 2.0
 
 
 def test_a_figure_is_of_the_size_and_operation_for_which_most_is_added() -> None:
@@ -52,7 +53,7 @@ def test_a_figure_is_of_the_size_and_operation_for_which_most_is_added() -> None
         trips(way, number, size, us + (way == HEADLINE) * size / 100)
         for number in range(ROUNDS)
         for size in PACKETS
-        for way, us in ((DIRECT, 10.0), (NEAR, 12.0), (HEADLINE, 10.0))
+        for way, us in ((DIRECT, 10.0), (NEAR, 12.0), (RELAYED, 15.0), (HEADLINE, 10.0))
     ]
     assert oasis_net.figures(runs)["added_us_p50"] == 15.0
     found = [
@@ -72,14 +73,24 @@ def test_a_figure_is_of_the_size_and_operation_for_which_most_is_added() -> None
 def test_failover_is_the_median_and_the_longest_of_all_and_the_median_of_each_kind() -> None:
     found = [
         Failure(kind, udp_ms, 2 * udp_ms)
-        for kind, udp_ms in ((LINK_DOWN, 5.0), (KILLED, 9.0), (LINK_DOWN, 7.0), (KILLED, 90.0))
+        for kind, udp_ms in (
+            (LINK_DOWN, 5.0),
+            (KILLED, 9.0),
+            (LINK_DOWN, 7.0),
+            (KILLED, 90.0),
+            (HOST_KILLED, 30.0),
+        )
     ]
     assert oasis_failover.figures(found) == {
-        "failover_ms_p50": 8.0,
+        "failover_ms_p50": 9.0,
         "failover_ms_max": 90.0,
-        "tcp_recovery_ms_p50": 16.0,
+        "tcp_recovery_ms_p50": 18.0,
         "failover_ms_p50_link_down": 6.0,
+        "tcp_recovery_ms_p50_link_down": 12.0,
         "failover_ms_p50_daemon_killed": 49.5,
+        "tcp_recovery_ms_p50_daemon_killed": 99.0,
+        "failover_ms_p50_host_killed": 30.0,
+        "tcp_recovery_ms_p50_host_killed": 60.0,
     }
     assert oasis_tables.failures(found).row_count == len(FAILURES)
 
@@ -149,7 +160,7 @@ def test_a_block_that_is_not_the_one_asked_for_is_noticed(tmp_path: Path) -> Non
 def test_every_way_is_measured_in_every_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one of the paces: each takes two processes more."""
     monkeypatch.setattr(oasis_net, "PACES", {HEADLINE: oasis_net.PACES[HEADLINE]})
-    monkeypatch.setattr(oasis_net, "WAYS", (*oasis_net.BASELINES, HEADLINE))
+    monkeypatch.setattr(oasis_net, "WAYS", (*oasis_net.BASELINES, RELAYED, HEADLINE))
     first, second = sorted(os.sched_getaffinity(0))[:2]
     placement = Placement(first, first, second, second, is_yielding=True)
     effort = oasis_net.Effort(rounds=1, count=20, stream_s=0.02, gaps_us=())

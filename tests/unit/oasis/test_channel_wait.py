@@ -26,22 +26,21 @@ HARD_NS, SLEEP_MIN_NS = int(lib.CHANNEL_HARD_NS), int(lib.CHANNEL_SLEEP_MIN_NS)
 
 @given(
     sleep_max_ns=st.integers(0, 10**9),
-    gaps_ns=st.lists(st.integers(0, 10**6), max_size=50),
+    busy_ns=st.integers(0, 10**12),
+    idle_ns=st.integers(0, 10**11),
 )
-def test_sleeps_grow_from_short_ones_to_the_longest(sleep_max_ns: int, gaps_ns: list[int]) -> None:
+def test_a_sleep_is_a_share_of_how_long_there_was_nothing(
+    sleep_max_ns: int, busy_ns: int, idle_ns: int
+) -> None:
     pace = ffi.new("struct channel_pace *")
     lib.channel_pace_begin(pace, sleep_max_ns, 0)
-    now_ns, expected_ns = 0, min(SLEEP_MIN_NS, sleep_max_ns)
-    for gap_ns in gaps_ns:
-        now_ns += gap_ns
-        sleep_ns = lib.channel_pace_idle(pace, now_ns)
-        assert sleep_ns == (0 if now_ns < HARD_NS else expected_ns)
-        if now_ns >= HARD_NS:
-            expected_ns = min(2 * expected_ns, sleep_max_ns)
-        now_ns += sleep_ns
-    lib.channel_pace_busy(pace, now_ns)
-    assert lib.channel_pace_idle(pace, now_ns + HARD_NS - 1) == 0
-    assert lib.channel_pace_idle(pace, now_ns + HARD_NS) == min(SLEEP_MIN_NS, sleep_max_ns)
+    lib.channel_pace_busy(pace, busy_ns)
+    sleep_ns = lib.channel_pace_idle(pace, busy_ns + idle_ns)
+    if idle_ns < HARD_NS:
+        assert sleep_ns == 0
+    else:
+        share_ns = max(idle_ns // lib.CHANNEL_SLEEP_SHARE, SLEEP_MIN_NS)
+        assert sleep_ns == min(share_ns, sleep_max_ns)
 
 
 def test_an_idle_receiver_takes_little_of_a_processor(areas: Areas) -> None:

@@ -140,7 +140,7 @@ def test_so_is_one_whose_daemon_is_killed_also_where_it_led_the_pod(
 def test_a_host_that_stands_still_is_left_and_may_come_back(pod: Pod, web: str, name: str) -> None:
     host = host_of(pod, name)
     stopped = pod.daemons[host].pid
-    with echoes(web, pod.switch, OUTSIDE) as seen:
+    with echoes(web, pod.switch, OUTSIDE) as seen, stream(web, pod.switch, OUTSIDE) as sent:
         time.sleep(SETTLE_S)
         os.kill(stopped, signal.SIGSTOP)
         try:
@@ -150,6 +150,7 @@ def test_a_host_that_stands_still_is_left_and_may_come_back(pod: Pod, web: str, 
             os.kill(stopped, signal.SIGCONT)
     print(f"UDP without an answer for {seen.gap_s * 1000:.1f} ms")
     assert seen.gap_s < LEASE_S / 2
+    assert sent.received == sent.wanted
     assert f"NIC {host}/0, from here: its host does not answer" in pod.log(pod.without_nic)
     pod.until(lambda: len(pod.healthy()) == 2)
 

@@ -31,26 +31,25 @@ void channel_pace_begin(struct channel_pace *pace, uint64_t sleep_max_ns, uint64
 {
 	*pace = (struct channel_pace){
 		.hard_ns = CHANNEL_HARD_NS,
-		.sleep_min_ns = least(CHANNEL_SLEEP_MIN_NS, sleep_max_ns),
 		.sleep_max_ns = sleep_max_ns,
+		.busy_ns = now_ns,
 	};
-	channel_pace_busy(pace, now_ns);
 }
 
 void channel_pace_busy(struct channel_pace *pace, uint64_t now_ns)
 {
 	pace->busy_ns = now_ns;
-	pace->sleep_ns = pace->sleep_min_ns;
 }
 
-uint64_t channel_pace_idle(struct channel_pace *pace, uint64_t now_ns)
+uint64_t channel_pace_idle(const struct channel_pace *pace, uint64_t now_ns)
 {
-	const uint64_t sleep_ns = pace->sleep_ns;
+	const uint64_t idle_ns = now_ns - pace->busy_ns;
+	const uint64_t share_ns = idle_ns / CHANNEL_SLEEP_SHARE;
 
-	if (now_ns - pace->busy_ns < pace->hard_ns)
+	if (idle_ns < pace->hard_ns)
 		return 0;
-	pace->sleep_ns = least(2 * sleep_ns, pace->sleep_max_ns);
-	return sleep_ns;
+	return least(share_ns < CHANNEL_SLEEP_MIN_NS ? CHANNEL_SLEEP_MIN_NS : share_ns,
+		     pace->sleep_max_ns);
 }
 
 /* --- waiting --- */

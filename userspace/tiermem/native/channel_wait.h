@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Waiting for messages without taking a processor for good: a receiver looks again and
- * again while messages come, and sleeps, longer each time, when none do.
+ * again while messages come, and sleeps when none do, longer the longer none did.
  *
  * struct channel_pace decides how long; a thread that looks at several channels has one
  * for all of them. channel_wait is the whole loop for one channel.
@@ -17,10 +17,8 @@
 
 struct channel_pace {
 	uint64_t hard_ns;	/* after the last message: so long without a sleep */
-	uint64_t sleep_min_ns;	/* the first sleep; each is twice the one before, */
-	uint64_t sleep_max_ns;	/* up to this: what is added to latency, at most, when idle */
+	uint64_t sleep_max_ns;	/* what is added to latency, at most, when idle */
 	uint64_t busy_ns;	/* when there was something last */
-	uint64_t sleep_ns;	/* the next sleep */
 };
 
 enum channel_wait_limits {
@@ -28,6 +26,9 @@ enum channel_wait_limits {
 	CHANNEL_HARD_NS = 50000,
 	CHANNEL_SLEEP_MIN_NS = 5000,
 	CHANNEL_SLEEP_MAX_NS = 1000000,
+	/* A sleep is this share of how long there was nothing: whatever comes is seen
+	 * later by that share of its own time at most, a drive's answer for one. */
+	CHANNEL_SLEEP_SHARE = 8,
 	/* Told to stop while messages go on coming: it is seen within this. */
 	CHANNEL_STOP_NS = 1000000,
 };
@@ -54,7 +55,7 @@ void channel_pace_begin(struct channel_pace *pace, uint64_t sleep_max_ns, uint64
 void channel_pace_busy(struct channel_pace *pace, uint64_t now_ns);
 
 /* There was nothing: how long to sleep before the next look; 0: not at all. */
-uint64_t channel_pace_idle(struct channel_pace *pace, uint64_t now_ns);
+uint64_t channel_pace_idle(const struct channel_pace *pace, uint64_t now_ns);
 
 /* stop_fd may be -1. */
 void channel_waiter_begin(struct channel_waiter *waiter, uint64_t sleep_max_ns, int stop_fd);

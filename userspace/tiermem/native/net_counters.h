@@ -9,6 +9,7 @@
 
 struct net_counters {
 	uint64_t tx_frames, tx_bytes;	/* from instances; bytes with virtio_net_hdr */
+	uint64_t tx_again;		/* of these frames: such that a silent backend had before */
 	uint64_t rx_frames, rx_bytes;	/* to instances */
 	uint64_t dropped_spoofed;	/* from an address that is not the instance's */
 	uint64_t dropped_malformed;	/* too short, too long, tagged, offloads not understood */

@@ -66,7 +66,10 @@ static int handle(struct net_frontend *frontend, const struct net_meaning *meani
 	case NET_FRAME:
 		return deliver(frontend, meaning);
 	case NET_SENT:
-		return net_ring_free(&frontend->tx, meaning->offset, meaning->length);
+		if (net_ring_free(&frontend->tx, meaning->offset, meaning->length) < 0)
+			return -1;
+		net_unsent_forget(&frontend->unsent, &frontend->tx);
+		return 0;
 	case NET_ADDED:
 	case NET_REFUSED:
 		return net_frontend_answered(frontend, meaning);
@@ -100,13 +103,35 @@ static int take_events(struct net_frontend *frontend)
 
 /* --- to the backend --- */
 
+void net_frontend_send(struct net_frontend *frontend, uint32_t number, uint8_t *frame,
+		       uint32_t length)
+{
+	struct net_counters *const counters = &frontend->counters;
+	uint32_t offset;
+
+	switch (net_frame_check(frame, length, frontend->instances[number].mac)) {
+	case NET_FRAME_GOOD:
+		buffer_lines_write_back(frame, length);
+		offset = net_ring_put(&frontend->tx, length);
+		net_unsent_add(&frontend->unsent,
+			       (struct net_unsent_frame){ offset, length, number });
+		net_outbox_add(&frontend->requests,
+			       net_message_of_frame(NET_SEND, number, offset, length));
+		counters->tx_frames++;
+		counters->tx_bytes += length;
+		break;
+	case NET_FRAME_SPOOFED:
+		counters->dropped_spoofed++;
+		break;
+	default:
+		counters->dropped_malformed++;
+	}
+}
+
 /* One frame straight into the ring; 0 where the TAP has none. */
 static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *into)
 {
 	const ssize_t length = read(frontend->taps[number].fd, into, NET_FRAME_BYTES_MAX);
-	struct net_counters *const counters = &frontend->counters;
-	enum net_verdict verdict;
-	uint32_t offset;
 
 	if (length <= 0) {
 		/* Its interface went with its namespace: there is nothing to wait for. */
@@ -114,19 +139,7 @@ static int read_frame(struct net_frontend *frontend, uint32_t number, uint8_t *i
 			frontend->taps[number].fd = -1;
 		return 0;
 	}
-	verdict = net_frame_check(into, (size_t)length, frontend->instances[number].mac);
-	if (verdict == NET_FRAME_GOOD) {
-		buffer_lines_write_back(into, (size_t)length);
-		offset = net_ring_put(&frontend->tx, (uint32_t)length);
-		net_outbox_add(&frontend->requests,
-			       net_message_of_frame(NET_SEND, number, offset, (uint32_t)length));
-		counters->tx_frames++;
-		counters->tx_bytes += (uint64_t)length;
-	} else if (verdict == NET_FRAME_SPOOFED) {
-		counters->dropped_spoofed++;
-	} else {
-		counters->dropped_malformed++;
-	}
+	net_frontend_send(frontend, number, into, (uint32_t)length);
 	return (int)length;
 }
 
@@ -194,6 +207,8 @@ static int round_of_work(void *engine, uint64_t wait_ns)
 	net_pulse_listen(&frontend->listener, &frontend->link.whole, channel_now_ns());
 	worked = take_events(frontend);
 	net_frontend_announce(frontend);
+	if (frontend->has_again)
+		worked |= net_frontend_again(frontend);
 	if (worked)
 		wait.tv_nsec = 0;
 	/* Without room frames wait in the TAPs, which holds their senders back. */
@@ -246,6 +261,8 @@ int net_frontend_start(struct net_frontend *frontend)
 void net_frontend_destroy(struct net_frontend *frontend)
 {
 	net_thread_stop(&frontend->thread);
+	for (uint32_t number = 0; number < NET_INSTANCES; number++)
+		net_frontend_drop_again(&frontend->instances[number]);
 	free(frontend);
 }
 

@@ -8,6 +8,7 @@
 #define NET_FRONTEND_H
 
 #ifndef TIERMEM_CDEF
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net_counters.h"
@@ -41,6 +42,16 @@ int net_frontend_add(struct net_frontend *frontend, int tap, uint64_t mac);
 /* Its TAP is not used any more when this returns. -1: there is none of that number. */
 int net_frontend_remove(struct net_frontend *frontend, uint32_t instance);
 enum net_instance_state net_frontend_state(struct net_frontend *frontend, uint32_t instance);
+
+/* Frames that the instance of that number gave to this backend, which has not said that it
+ * sent them, each behind its length (net_unsent.h); `into` NULL: how many bytes that is. Also
+ * just after it was removed. */
+size_t net_frontend_unsent(struct net_frontend *frontend, uint32_t instance, uint8_t *into,
+			   size_t room);
+/* Has an instance that was added just now send such frames, which are copied, before others;
+ * they are checked as those of its TAP. ENOENT: there is none. ENOMEM. */
+int net_frontend_send_again(struct net_frontend *frontend, uint32_t instance,
+			    const uint8_t *frames, size_t bytes);
 
 /* How the backend is, by what it says in the link. */
 enum net_peer net_frontend_peer(struct net_frontend *frontend);

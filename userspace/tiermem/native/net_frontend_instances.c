@@ -96,6 +96,7 @@ int net_frontend_remove(struct net_frontend *frontend, uint32_t number)
 	net_thread_pause(&frontend->thread);
 	if (frontend->instances[number].state != NET_INSTANCE_FREE) {
 		frontend->taps[number] = (struct pollfd){ .fd = -1 };
+		net_frontend_drop_again(&frontend->instances[number]);
 		frontend->instances[number].state = frontend->instances[number].is_asked ?
 						    NET_INSTANCE_LEAVING : NET_INSTANCE_FREE;
 		frontend->has_news = 1;

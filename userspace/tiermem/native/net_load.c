@@ -9,6 +9,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "net_link.h"
+#include "net_socket.h"
 
 enum {
 	NS_A_SECOND = 1000000000,
@@ -78,6 +82,36 @@ int net_load_echo(int socket)
 					(const struct sockaddr *)&from, from_bytes) < 0)
 			return errno;
 	}
+}
+
+/* --- a relay --- */
+
+static int pass(int from, int to, uint8_t *frame)
+{
+	const ssize_t bytes = read(from, frame, NET_FRAME_BYTES_MAX);
+
+	if (bytes < 0)
+		return errno == EAGAIN ? 0 : errno;
+	/* What does not fit is lost, as at any NIC. */
+	return write(to, frame, (size_t)bytes) < 0 && errno != EAGAIN ? errno : 0;
+}
+
+int net_load_relay(int tap, uint32_t nic_index, uint64_t mac)
+{
+	static _Thread_local uint8_t frame[NET_FRAME_BYTES_MAX];
+	const int nic = net_socket_open(nic_index);
+	int error;
+
+	if (nic < 0)
+		return errno;
+	error = net_socket_receive_for(nic, &mac, 1) < 0 ? errno : 0;
+	while (!error) {
+		error = pass(tap, nic, frame);
+		if (!error)
+			error = pass(nic, tap, frame);
+	}
+	close(nic);
+	return error;
 }
 
 /* --- TCP --- */

@@ -25,6 +25,10 @@ int net_load_ask(int socket, uint32_t bytes, uint32_t count, uint64_t gap_ns,
 /* Sends back whatever comes, until the socket fails. */
 int net_load_echo(int socket);
 
+/* A NIC of this host's own behind a TAP: frames from one to the other and back, with nothing
+ * between them, never asleep, until one fails. mac: of the TAP. */
+int net_load_relay(int tap, uint32_t nic_index, uint64_t mac);
+
 /* TCP: as much as goes through for that long; all that comes until the other side ends, and
  * the time from the first byte to the last. */
 int net_load_flood(int socket, double seconds);

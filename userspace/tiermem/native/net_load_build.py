@@ -1,4 +1,4 @@
-"""Load on sockets as `_net_load`, for bench/net_load.py."""
+"""Load on sockets, and a relay, as `_net_load`, for bench/net_load.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ffi(root: Path) -> cffi.FFI:
     builder.set_source(
         "_net_load",
         '#include "net_load.h"',
-        sources=[str(folder / "net_load.c")],
+        sources=[str(folder / name) for name in ("net_load.c", "net_socket.c")],
         include_dirs=[str(folder)],
         extra_compile_args=list(COMPILE_ARGS),
     )

@@ -33,14 +33,24 @@ uint32_t net_ring_put(struct net_ring *ring, uint32_t length)
 	return (uint32_t)(at % ring->bytes);
 }
 
+/* Where the place of that offset is now, or will be: bytes after the tail. */
+static uint64_t after_tail(const struct net_ring *ring, uint32_t offset)
+{
+	return (offset + ring->bytes - ring->tail % ring->bytes) % ring->bytes;
+}
+
+int net_ring_holds(const struct net_ring *ring, uint32_t offset)
+{
+	return after_tail(ring, offset) < ring->head - ring->tail;
+}
+
 int net_ring_free(struct net_ring *ring, uint32_t offset, uint32_t length)
 {
-	const uint64_t tail_offset = ring->tail % ring->bytes;
 	uint64_t at;
 
 	if (offset >= ring->bytes || offset % CHANNEL_LINE_BYTES || !length)
 		return -1;
-	at = ring->tail + (offset + ring->bytes - tail_offset) % ring->bytes;
+	at = ring->tail + after_tail(ring, offset);
 	if (at + lines(length) > ring->head)
 		return -1;
 	ring->tail = at + lines(length);

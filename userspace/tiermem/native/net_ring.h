@@ -30,4 +30,7 @@ uint32_t net_ring_put(struct net_ring *ring, uint32_t length);
 /* The reader has taken the frame of that place; -1 where no frame can be there. */
 int net_ring_free(struct net_ring *ring, uint32_t offset, uint32_t length);
 
+/* Whether a frame that was put there is not free yet. */
+int net_ring_holds(const struct net_ring *ring, uint32_t offset);
+
 #endif

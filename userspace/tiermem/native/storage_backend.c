@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "channel_wait.h"
 #include "storage_backend_link.h"
@@ -112,9 +112,11 @@ static int do_round(struct storage_backend *backend, uint64_t wait_ns)
 
 static void let_others(struct storage_backend *backend)
 {
+	const struct timespec moment = { 0, 10000 };
+
 	/* A mutex alone would be taken again before anybody else wakes up. */
 	while (__atomic_load_n(&backend->waiting, __ATOMIC_ACQUIRE))
-		sched_yield();
+		nanosleep(&moment, NULL);
 }
 
 void storage_backend_run(struct storage_backend *backend)
@@ -133,10 +135,8 @@ void storage_backend_run(struct storage_backend *backend)
 			channel_pace_busy(&backend->pace, channel_now_ns());
 			wait_ns = 0;
 		} else {
+			/* Without sched_yield between looks: see net_thread.c. */
 			wait_ns = channel_pace_idle(&backend->pace, channel_now_ns());
-			/* Whoever else is to run here may be who sends commands. */
-			if (!wait_ns)
-				sched_yield();
 		}
 		let_others(backend);
 	}

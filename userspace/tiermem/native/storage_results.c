@@ -4,7 +4,7 @@
 #endif
 #include "storage_frontend_state.h"
 
-#include <sched.h>
+#include <immintrin.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -135,7 +135,7 @@ uint32_t storage_frontend_wait(struct storage_frontend *frontend, struct storage
 		if (sleep_ns)
 			sleep_for(sleep_ns);
 		else
-			sched_yield();
+			_mm_pause();
 		now_ns = channel_now_ns();
 	}
 }

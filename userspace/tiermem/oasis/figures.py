@@ -32,6 +32,14 @@ class _Figures(Collector):
         figures = self._daemon.figures
         yield from _carried("nic", "the NICs of this host, for all", figures.nics)
         yield from _carried("uplink", "the pod's NICs, for this host's instances", figures.uplinks)
+        again = CounterMetricFamily(
+            "tiermem_oasis_uplink_frames_again",
+            "Frames by way of a NIC that one which fell silent had been given before.",
+            labels=("device",),
+        )
+        for device, one in figures.uplinks.items():
+            again.add_metric((id_text(device),), one.tx_again)
+        yield again
         yield CounterMetricFamily(
             "tiermem_oasis_moves", "Instances that went to another NIC.", figures.moves
         )
@@ -45,6 +53,7 @@ class _Figures(Collector):
             ("term", "Of the table that this host acts on.", term),
             ("leads", "1 where this host leads.", leadership.standing is Standing.LEADING),
             ("hosts_living", "Hosts that live.", len(leadership.living)),
+            ("state_reached", "0 while etcd does not answer.", not daemon.state.trouble),
             ("instances", "Instances of this host.", len(daemon.net.served)),
         ):
             yield GaugeMetricFamily(f"tiermem_oasis_{name}", summary, float(value))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyroute2 import NetNS, netns
+from tiermem.errors import TiermemError
 from tiermem.native._net import ffi
 from tiermem.oasis.net import (
     Backend,
@@ -165,11 +166,17 @@ class World:
             (index,) = inner.link_lookup(ifname="eth0")
             inner.addr("add", index=index, address=address, prefixlen=24)
         served = host.frontend.add(tap)
-        self.stack.callback(host.frontend.remove, served)
+        self.stack.callback(remove_if_there, host.frontend, served)
         host.frontend.wait_ready(served, READY_S)
         made = Instance(namespace, address, tap, served)
         host.instances.append(made)
         return made
+
+
+def remove_if_there(frontend: Frontend, number: int) -> None:
+    """A test may have removed it."""
+    with contextlib.suppress(TiermemError):
+        frontend.remove(number)
 
 
 def set_ipv6_off(namespace: str, value: str) -> None:

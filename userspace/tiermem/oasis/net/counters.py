@@ -10,6 +10,7 @@ from typing import Any
 class Counters:
     """TX is from instances, RX is to instances; bytes include 10 of offloads a frame.
 
+    tx_again: of tx_frames, those that a NIC which fell silent had been given before.
     dropped_spoofed: from an address that is not the instance's, also within ARP.
     dropped_malformed: too short or long, tagged, or with offloads not understood.
     dropped_no_room: the peer does not take its frames.
@@ -21,6 +22,7 @@ class Counters:
 
     tx_frames: int
     tx_bytes: int
+    tx_again: int
     rx_frames: int
     rx_bytes: int
     dropped_spoofed: int

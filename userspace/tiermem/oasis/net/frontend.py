@@ -95,6 +95,21 @@ class Frontend:
         if lib.net_frontend_remove(self._native, number) < 0:
             raise TiermemError(f"instance {number}: there is none of that number")
 
+    def unsent(self, number: int) -> bytes:
+        """The frames that this instance, or one that was removed just now, gave to the backend
+        and of which that has not said that it sent them; for `send_again` of another."""
+        size = lib.net_frontend_unsent(self._native, number, ffi.NULL, 0)
+        frames = bytearray(size)
+        size = lib.net_frontend_unsent(self._native, number, ffi.from_buffer(frames), size)
+        return bytes(frames[:size])
+
+    def send_again(self, number: int, frames: bytes) -> None:
+        """Send what `unsent` told, as soon as the instance, which was added just now, is
+        served, and before what it sends meanwhile. TiermemError."""
+        error = lib.net_frontend_send_again(self._native, number, frames, len(frames))
+        if error:
+            raise TiermemError(f"instance {number}: send frames again: {os.strerror(error)}")
+
     def state(self, number: int) -> InstanceState:
         """Where it stands with the backend."""
         return InstanceState(lib.net_frontend_state(self._native, number))

@@ -97,9 +97,9 @@ class Served:
         if self._place is None and time.monotonic() < self._again_s:
             return
         before = self.device
-        self.leave()
+        unsent = self.leave()
         try:
-            number = uplink.add(self._tap)
+            number = uplink.add(self._tap, unsent)
         except TiermemError as error:
             self._put_off(str(error))
             return
@@ -125,11 +125,10 @@ class Served:
             self.leave()
             self.go_to(place.uplink)
 
-    def leave(self) -> None:
-        """Nobody carries its frames."""
-        if self._place is not None:
-            self._place.uplink.remove(self._place.number)
-            self._place = None
+    def leave(self) -> bytes:
+        """Nobody carries its frames. Those that were lost with the NIC."""
+        place, self._place = self._place, None
+        return b"" if place is None else place.uplink.remove(place.number)
 
     def wish(self, device: DeviceId | None) -> None:
         """Where people want it to be."""

@@ -7,6 +7,9 @@ the end: a link whose one end has stopped is of no use to another, so its host m
 
 from __future__ import annotations
 
+import contextlib
+
+from tiermem.errors import TiermemError
 from tiermem.layer.pool import Area, Pool
 from tiermem.oasis.link_areas import LinkName, drop_area, find_area, is_current
 from tiermem.oasis.net.counters import Counters
@@ -59,19 +62,24 @@ class Uplink:
         """Whether it is still what its NIC's host serves."""
         return is_current(self._pool, self._area)
 
-    def add(self, tap: Tap) -> int:
-        """Carry the frames of that TAP; its number here. TiermemError."""
+    def add(self, tap: Tap, unsent: bytes = b"") -> int:
+        """Carry the frames of that TAP, those that another NIC did not send first; its number
+        here. TiermemError."""
         if self._frontend is None:
             self._frontend = Frontend(self._area, self._area.generation, self._pace, self._watch)
         number = self._frontend.add(tap)
         self.users += 1
+        if unsent:
+            with contextlib.suppress(TiermemError):  # lost, as frames may be
+                self._frontend.send_again(number, unsent)
         return number
 
-    def remove(self, number: int) -> None:
-        """Not any longer."""
+    def remove(self, number: int) -> bytes:
+        """Not any longer. What of its frames was lost with the NIC, where it is lost."""
         assert self._frontend is not None  # it was added there
         self._frontend.remove(number)
         self.users -= 1
+        return self._frontend.unsent(number) if self.is_lost else b""
 
     def state(self, number: int) -> InstanceState:
         """Where it stands with the NIC's host."""
