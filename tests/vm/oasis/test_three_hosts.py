@@ -161,7 +161,7 @@ def goes_on(
     hosts: ThreeHosts, traffic: TrafficLog, what: str, happens: Callable[[], object], by: str
 ) -> None:
     """All that comes back after it has happened goes by that NIC, and on the same connection."""
-    before = len(traffic.replies()) - 2
+    before = len(traffic.replies())
     happens()
     hosts.wait_for(lambda: hosts.carrier() == by)
     traffic.wait_for_more()

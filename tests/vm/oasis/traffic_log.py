@@ -59,9 +59,13 @@ class TrafficLog:
         return dict.fromkeys(KINDS, 0) | {one.kind: one.number for one in self.replies()}
 
     def longest_gaps_s(self, since: int) -> dict[str, float]:
-        """Of each kind, between two that came one after the other, from the reply `since` on."""
-        gaps = {}
+        """Of each kind, between one and the next that is the reply `since` or a later one."""
+        replies, gaps = list(enumerate(self.replies())), {}
         for kind in KINDS:
-            came = [one.at_s for one in self.replies()[since:] if one.kind == kind]
-            gaps[kind] = max(after - before for before, after in itertools.pairwise(came))
+            came = [(place, one.at_s) for place, one in replies if one.kind == kind]
+            gaps[kind] = max(
+                at_s - before_s
+                for (_, before_s), (place, at_s) in itertools.pairwise(came)
+                if place >= since
+            )
         return gaps
