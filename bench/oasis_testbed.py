@@ -54,6 +54,7 @@ ip -n {namespace} addr add {address}/24 dev {interface}
 ip -n {namespace} link set {interface} up
 """
 _ATTACH = """
+modprobe tun
 ip netns add web
 tiermem oasis attach --nic --namespace web --wait 300
 ip -n web addr add 10.79.0.11/24 dev eth0
