@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tiermem.errors import KernelError
 from tiermem.native._channel_ladder import ffi, lib
 
+_WITHOUT_END_PER_S = 1e12
 SLOTS = int(lib.CHANNEL_SLOTS)
 SIZES = (16, 64)
 BATCH = 64
@@ -26,7 +27,9 @@ RUNGS = {
 }
 BASE, OURS = "bypass", "all"
 LOADS = (0.1, 0.25, 0.5, 0.75)
-"""Shares of the most messages a second that latency is measured at."""
+"""Shares of the most messages a second that latency is measured at: of `Channel.most_timed`."""
+AUTHORS_PER_S = 14e6
+"""The load at which the authors of Oasis report theirs."""
 HALF_LOAD = 0.5
 PERCENTILES = (50, 90, 99)
 LONGEST_US = lib.LADDER_BUCKETS * lib.LADDER_BUCKET_NS / 1000
@@ -84,6 +87,12 @@ class Channel:
             int(result.wrong),
             int(result.stale_looks),
         )
+
+    def most_timed(self, seconds: float) -> float:
+        """Messages a second where the sender has to look at the clock for each as well, which
+        takes it longer than to send them."""
+        result = self._measure(OURS, seconds, _WITHOUT_END_PER_S)
+        return int(result.messages) / float(result.seconds)
 
     def latency(self, load: float, wanted_per_s: float, seconds: float) -> Latency:
         """Of our rung, at so many messages a second."""

@@ -35,7 +35,7 @@ def draw(throughputs: Sequence[Throughput], latencies: Sequence[Latency], path: 
                         for one in latencies
                         if (one.load, one.message_bytes) == (load, size)
                     )
-                    for load in {one.load for one in latencies}
+                    for load in {one.load for one in latencies if one.message_bytes == size}
                 }.items()
             )
             right.plot(
@@ -54,7 +54,7 @@ def draw(throughputs: Sequence[Throughput], latencies: Sequence[Latency], path: 
     left.set_yscale("log")
     left.set_ylabel("million messages a second")
     right.set_yscale("log")
-    right.set_xlabel("load (% of the most that goes through)")
+    right.set_xlabel("load (% of the most, each timed)")
     right.set_ylabel("one-way latency (µs)")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

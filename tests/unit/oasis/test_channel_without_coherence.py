@@ -104,7 +104,7 @@ def test_they_do_in_any_weather(slot_bytes: int, slots: int, seed: int, weather:
 
 
 @pytest.mark.parametrize("slot_bytes", SIZES)
-def test_what_was_flushed_is_there_at_the_next_look(slot_bytes: int) -> None:
+def test_a_look_finds_some_of_what_was_flushed_before_it(slot_bytes: int) -> None:
     assert lib.channel_model_prompt(trial(slot_bytes, QUIET)).outcome == ALL_ARRIVED
 
 

@@ -65,8 +65,9 @@ uint32_t channel_send(struct channel_sender *sender, const uint64_t *messages, u
 /* All that was sent is in memory when this returns. */
 void channel_flush(struct channel_sender *sender);
 
-/* Takes up to `most` messages, all that were flushed before the call; returns how many.
- * The top bit of their last words is 0. */
+/* Takes up to `most` messages; returns how many, 0 where none was flushed before the call.
+ * There may be more: those that are there do not wait while others come. The top bit of
+ * their last words is 0. */
 uint32_t channel_receive(struct channel_receiver *receiver, uint64_t *messages, uint32_t most);
 
 /* Tells the sender now how much was taken, for when nothing more is taken for long. */

@@ -14,7 +14,7 @@ enum channel_outcome {
 	CHANNEL_ALL_ARRIVED = 0,
 	CHANNEL_STALLED,	/* nothing more came for very long */
 	CHANNEL_WRONG,		/* lost, doubled, torn or out of order */
-	CHANNEL_LATE,		/* flushed, and not there at the next look */
+	CHANNEL_LATE,		/* flushed, and a look found nothing new */
 	CHANNEL_WASTEFUL,	/* lines were read twice though nobody wrote in between */
 	CHANNEL_NEVER_OPEN,
 	CHANNEL_NO_MEMORY,

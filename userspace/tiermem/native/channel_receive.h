@@ -111,6 +111,10 @@ channel_take(struct channel_receiver *receiver, uint64_t *messages, uint32_t mos
 			channel_drop_stale(receiver, slot_bytes, ways);
 		last = host_load(memory, last_at);
 		if (!(ways & CHANNEL_BYPASS) && !channel_is_new(receiver, last)) {
+			/* Those that were taken do not wait for others, of which one more
+			 * could come each time. */
+			if (taken)
+				break;
 			channel_drop_stale(receiver, slot_bytes, ways);
 			last = host_load(memory, last_at);
 		}

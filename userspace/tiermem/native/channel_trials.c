@@ -69,14 +69,19 @@ static int open_receiver(struct channel_model *model, uint64_t generation)
 
 static uint32_t exchange(struct channel_model *model, uint64_t first, uint32_t count)
 {
+	const uint32_t words = model->trial->slot_bytes / sizeof(uint64_t);
 	uint64_t *messages = model->sides[RECEIVER].messages;
-	uint32_t took;
+	uint32_t took = 0, more;
 
 	write_messages(model->trial, messages, first, count);
 	if (channel_send(&model->sender, messages, count) != count)
 		return CHANNEL_STALLED;
 	channel_flush(&model->sender);
-	took = channel_receive(&model->receiver, messages, count);
+	/* Not necessarily all of them in one look, but some in each. */
+	do {
+		more = channel_receive(&model->receiver, messages + took * words, count - took);
+		took += more;
+	} while (more && took < count);
 	channel_acknowledge(&model->receiver);
 	if (took != count)
 		return CHANNEL_LATE;
