@@ -45,6 +45,19 @@ def test_copies_are_as_fast_as_stated(make: Maker, bandwidth: int, latency: int,
     assert best_s(lambda: buffer.copy_out(data), stated_s) < stated_s * NEAR
 
 
+@pytest.mark.parametrize("size", [1, 4095, 4097, 3 * 4096 + 70])
+def test_nothing_is_lost_between_the_pieces_of_a_copy(make: Maker, size: int) -> None:
+    """At 8 MB/s a piece is 4096 bytes."""
+    buffer = make(MIB, emulation=Emulation(8_000_000, 0)).allocate(size + 2)
+    data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
+    buffer.view()[:] = bytes([170]) * buffer.bytes
+    buffer.copy_in(data, 1)
+    assert bytes(buffer.view()) == b"\xaa" + data.tobytes() + b"\xaa"
+    out = np.empty_like(data)
+    buffer.copy_out(out, 1)
+    assert (out == data).all()
+
+
 def test_each_copy_has_the_latency(make: Maker) -> None:
     buffer = make(emulation=Emulation(10**10, 3_000_000)).allocate(64)
     assert best_s(lambda: buffer.copy_in(b"x"), 0.003) < 0.003 * NEAR
