@@ -16,7 +16,7 @@ from tiermem.layer.arena import Emulation, list_arenas
 
 from tests.unit.layer.arena.conftest import MIB, Maker
 
-TRIES = 4
+TRIES = 12
 NEAR = 1.04
 
 
@@ -35,7 +35,7 @@ def best_s(work: Callable[[], None], stated_s: float) -> float:
 
 @pytest.mark.parametrize(
     ("bandwidth", "latency", "size"),
-    [(100_000_000, 0, 2 * MIB), (1_000_000_000, 0, 16 * MIB), (200_000_000, 2_000_000, MIB)],
+    [(100_000_000, 0, 2 * MIB), (500_000_000, 0, 8 * MIB), (200_000_000, 2_000_000, MIB)],
 )
 def test_copies_are_as_fast_as_stated(make: Maker, bandwidth: int, latency: int, size: int) -> None:
     buffer = make(size, emulation=Emulation(bandwidth, latency)).allocate(size)
@@ -65,13 +65,13 @@ def test_each_copy_has_the_latency(make: Maker) -> None:
 
 def test_copies_at_once_share_the_bandwidth(make: Maker) -> None:
     """Four of them take as long as one of four times the size, and end at about one time."""
-    arena = make(4 * MIB, emulation=Emulation(100_000_000, 0))
+    arena = make(4 * MIB, emulation=Emulation(50_000_000, 0))
     buffers = [arena.allocate(MIB) for _ in range(4)]
-    stated_s = 4 * MIB / 100_000_000
-    ended: list[float] = []
+    stated_s = 4 * MIB / 50_000_000
+    first_ends: list[float] = []
 
     def work() -> None:
-        gate, begin = threading.Barrier(4), time.perf_counter()
+        gate, begin, ended = threading.Barrier(4), time.perf_counter(), list[float]()
 
         def copy(one: int) -> None:
             gate.wait()
@@ -79,14 +79,14 @@ def test_copies_at_once_share_the_bandwidth(make: Maker) -> None:
             ended.append(time.perf_counter() - begin)
 
         threads = [threading.Thread(target=copy, args=(one,)) for one in range(4)]
-        ended.clear()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        first_ends.append(min(ended))
 
     assert best_s(work, stated_s) < stated_s * NEAR
-    assert min(ended) > 0.7 * stated_s, "each had a quarter of the bandwidth"
+    assert max(first_ends) > 0.8 * stated_s, "each had a quarter of the bandwidth"
 
 
 def test_others_run_while_a_copy_waits(make: Maker) -> None:
