@@ -14,7 +14,7 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +101,15 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="bench.oasis", description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--trace", type=Path, help="of what VMs are given, for pods")
+    parser.add_argument("--traffic", type=Path, help="of traffic, for pods")
     parser.add_argument("--out", type=Path, default=OUT / "oasis.json")
     options = parser.parse_args()
     parts = options.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--parts {','.join(sorted(unknown))}: there are {', '.join(PARTS)}")
     amount = QUICK if os.environ.get("QUICK", "0") not in ("", "0") else FULL
+    amount = replace(amount, vms=options.trace, traffic=options.traffic)
     begin = time.monotonic()
     OUT.mkdir(parents=True, exist_ok=True)
     outcome = measure(parts, amount)

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from tiermem.errors import TiermemError
 
-from bench import channel, oasis_failover, oasis_net, oasis_storage, oasis_tables, pod_saving
+from bench import (
+    channel,
+    oasis_failover,
+    oasis_net,
+    oasis_storage,
+    oasis_tables,
+    pod_packing,
+    pod_saving,
+    pod_traffic,
+    traffic_saving,
+)
 from bench.channel_ladder import LONGEST_US, two_cpus
-from bench.pod_packing import simulate
+from bench.pods import HOSTS, SIZES
 from bench.processors import awake, place
 from bench.report import OUT
+from bench.traffic_source import load_source
 from bench.vm_requests import load_requests
 
 Advance = Callable[[str], None]
@@ -24,7 +36,8 @@ Advance = Callable[[str], None]
 class Amount:
     """How much is measured. rounds: of the net and storage engines, in each of which every
     way has its turn; round_trips: of each; seconds: of each stream and load of blocks;
-    failures: of NICs."""
+    failures: of NICs. vms, traffic: traces for the simulation of pods, as bench.pod_saving takes
+    them; None: drawn."""
 
     channel_rounds: int
     rounds: int
@@ -32,6 +45,8 @@ class Amount:
     seconds: float
     failures: int
     pod_seeds: int
+    vms: Path | None = None
+    traffic: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,14 +114,20 @@ def failover(amount: Amount, advance: Advance) -> Found:
 
 
 def pods(amount: Amount, advance: Advance) -> Found:
-    """What bench.pod_saving simulates, with drawn VMs."""
-    outcomes = []
+    """What bench.pod_saving simulates."""
+    traffic = load_source(amount.traffic, HOSTS)
+    given: list[pod_packing.Outcome] = []
+    sent: list[pod_traffic.Outcome] = []
     for seed in range(1, 1 + amount.pod_seeds):
         advance(f"pods: seed {seed}")
-        requests = load_requests(None, pod_saving.HOSTS, seed)
-        outcomes.append(simulate(requests, pod_saving.HOSTS, pod_saving.SIZES))
+        given.append(pod_packing.simulate(load_requests(amount.vms, HOSTS, seed), HOSTS, SIZES))
+        sent.append(pod_traffic.simulate(traffic.draw(seed, traffic.load), SIZES))
+    vms = pod_saving.source_of(amount.vms)
     return Found(
-        pod_saving.figures(outcomes), outcomes, [pod_saving.table(outcomes, pod_saving.DRAWN)]
+        pod_saving.figures(given) | traffic_saving.figures(sent),
+        [*given, *sent],
+        [pod_saving.table(given, vms), traffic_saving.table(sent, traffic.name)],
+        {"vms": vms, "traffic": traffic.name},
     )
 
 

@@ -13,10 +13,12 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from bench import oasis_net, oasis_storage, pod_saving
+from bench import oasis_net, oasis_storage, pod_packing, pod_saving, pod_traffic, traffic_saving
 from bench.oasis_failover import FAILURES, Failure
 from bench.oasis_net import PACES, PACKETS, RoundTrips
 from bench.oasis_storage import DEPTHS, OPERATIONS, Blocks
+from bench.pod_saving_picture import COLOURS as KINDS
+from bench.pod_saving_picture import Panel, plot
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#009E73", "#D55E00", "#0072B2", "#E69F00")
@@ -77,23 +79,17 @@ def _failover(axes: Any, runs: Sequence[Failure]) -> None:
 
 
 def _pods(axes: Any, runs: Sequence[Any]) -> None:
-    for kind, colour in zip(pod_saving.KINDS, COLOURS[::2], strict=True):
-        saved = pod_saving.savings(runs, "peak", kind)
-        axes.errorbar(
-            list(saved),
-            [100 * one.mean for one in saved.values()],
-            [100 * one.half_width for one in saved.values()],
-            marker="o",
-            capsize=3,
-            color=colour,
-            label=kind.upper(),
-        )
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(pod_saving.SIZES, [str(size) for size in pod_saving.SIZES])
-    axes.set_xlabel("hosts of a pod")
-    axes.set_ylabel("capacity saved (%)")
-    axes.set_title("Simulated pods, drawn VMs", fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
+    given = [one for one in runs if isinstance(one, pod_packing.Outcome)]
+    sent = [one for one in runs if isinstance(one, pod_traffic.Outcome)]
+    found = pod_saving.curves(given)
+    curves = [
+        (f"{kind.upper()}, {rule}", KINDS[kind], style, found[kind, way])
+        for kind in pod_packing.KINDS
+        for way, rule, style in (("peak", "hosts alike", "-"), ("own", "own peaks", ":"))
+    ]
+    traffic = traffic_saving.savings(sent, traffic_saving.MOSTLY)
+    curves.append(("NIC for traffic, own 99.99 %", KINDS["traffic"], ":", traffic))
+    plot(axes, Panel("Simulated pods", curves))
 
 
 PANELS = {"net": _net, "storage": _storage, "failover": _failover, "pods": _pods}

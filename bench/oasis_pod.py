@@ -92,7 +92,8 @@ class Pod:
     hosts = 3
     without_nic = 2
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, more: str = "") -> None:
+        """more: lines of the hosts' configs."""
         self.folder, self._stack = folder, stack
         self._prefix = f"tiermem-{os.getpid()}-"
         self.switch = self.namespace("switch")
@@ -111,7 +112,8 @@ class Pod:
         self.daemons: dict[int, Daemon] = {}
         for host in range(self.hosts):
             self._config(host).write_text(
-                CONFIG.format(folder=folder, host=host, hosts=self.hosts)
+                more
+                + CONFIG.format(folder=folder, host=host, hosts=self.hosts)
                 + ("" if host == self.without_nic else self._make_nic(host))
             )
             self.start(host)

@@ -1,10 +1,7 @@
-"""Which VMs are asked for, and when: the public Azure trace for packing, or drawn ones.
+"""Which VMs are asked for, and when: those of a public trace, or drawn ones.
 
-**The trace** (Azure Trace for Packing 2020; Hadary et al., Protean, OSDI 2020) is a SQLite
-file with tables `vm` (vmTypeId, starttime and endtime in days) and `vmType` (for each
-machine: core, memory, ssd and nic, as shares of that machine). Of its machines the one
-that most requests could run on is taken, and of its requests a random share, as many as
-the simulated hosts can hold.
+Of a trace (bench.vm_traces) a random share of the requests is taken, as many as the
+simulated hosts can hold.
 
 **Drawn requests** stand for it where it is not at hand. Published are:
 
@@ -24,7 +21,6 @@ given away has given all of its bandwidth away too, so drawn requests say little
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +28,10 @@ import numpy as np
 import numpy.typing as npt
 from tiermem.errors import ConfigError
 
-DAYS = 14.0
-"""The span of the public trace, and of drawn requests."""
+from bench.vm_traces import AZURE_DAYS, Numbers, read_trace
+
+DAYS = AZURE_DAYS
+"""The span of drawn requests."""
 OVERLOAD = 1.1
 """Vcpu-hours that are asked for over those that there are: hosts are full, as in a region
 that grows into its capacity, and some requests are turned away."""
@@ -46,14 +44,13 @@ MBPS_A_VCPU, MBPS_MAX = 500.0, 30_000.0
 HOST_VCPUS, HOST_MEMORY_GIB = 80.0, 504.0
 LIFE_MEDIAN_DAYS, LIFE_SIGMA = 2 / 24, 2.0
 
-Numbers = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Requests:
     """VMs in the order of their begin: times in days, and what each takes.
 
-    core, memory: shares of a host. nic, ssd: in a unit that is the same for all.
+    core, memory: shares of a host. nic, ssd: in a unit that is the same for all. group, most:
+    of which application it is, by number, and how many of that may share a host.
     """
 
     begin: Numbers
@@ -62,6 +59,8 @@ class Requests:
     memory: Numbers
     nic: Numbers
     ssd: Numbers
+    group: npt.NDArray[np.int64]
+    most: Numbers
 
 
 def load_requests(path: Path | None, hosts: int, seed: int) -> Requests:
@@ -87,39 +86,24 @@ def drawn(hosts: int, rng: np.random.Generator) -> Requests:
         np.minimum(memory_gib, MEMORY_MAX_GIB) / HOST_MEMORY_GIB,
         np.minimum(vcpus * MBPS_A_VCPU, MBPS_MAX),
         ssd_gib,
+        np.zeros(count, np.int64),
+        np.full(count, np.inf),
     )
 
 
 def sampled(path: Path, hosts: int, rng: np.random.Generator) -> Requests:
     """A random share of the trace's requests. ConfigError."""
-    rows = _read(path)
+    trace = read_trace(path)
+    rows = trace.rows
     begin, end = rows[:, 0], np.where(np.isnan(rows[:, 1]), np.inf, rows[:, 1])
-    days = np.minimum(end, DAYS) - np.maximum(begin, 0)
+    days = np.minimum(end, trace.days) - np.maximum(begin, 0)
     asked = float(np.dot(np.maximum(days, 0), rows[:, 2]))
-    share = OVERLOAD * hosts * DAYS / asked if asked > 0 else 0.0
-    chosen = (rng.random(len(rows)) < share) & (days > 0)
-    if not chosen.any():
-        raise ConfigError(f"{path}: has no VMs for {hosts} hosts in its {DAYS:.0f} days")
-    order = np.argsort(begin[chosen], kind="stable")
-    core, memory, nic, ssd = rows[chosen][order, 2:].T
-    return Requests(begin[chosen][order], end[chosen][order], core, memory, nic, ssd)
-
-
-_QUERY = """
-SELECT vm.starttime, vm.endtime, t.core, t.memory, t.nic, t.ssd
-FROM vm JOIN vmType AS t ON t.vmTypeId = vm.vmTypeId
-WHERE vm.starttime < :days AND t.machineId = (
-    SELECT machineId FROM vmType JOIN vm USING (vmTypeId)
-    GROUP BY machineId ORDER BY COUNT(*) DESC, machineId LIMIT 1)
-"""
-
-
-def _read(path: Path) -> Numbers:
-    if not path.is_file():
-        raise ConfigError(f"{path}: is no file; the trace for packing is one of SQLite")
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as trace:
-            rows = trace.execute(_QUERY, {"days": DAYS}).fetchall()
-    except sqlite3.Error as error:
-        raise ConfigError(f"{path}: is not the trace for packing: {error}") from None
-    return np.array(rows, dtype=float).reshape(-1, 6)
+    share = OVERLOAD * hosts * trace.days / asked if asked > 0 else 0.0
+    chosen = np.flatnonzero((rng.random(len(rows)) < share) & (days > 0))
+    if not len(chosen):
+        raise ConfigError(f"{path}: has no VMs for {hosts} hosts in its {trace.days:.0f} days")
+    order = chosen[np.argsort(begin[chosen], kind="stable")]
+    core, memory, nic, ssd = rows[order, 2:].T
+    return Requests(
+        begin[order], end[order], core, memory, nic, ssd, trace.groups[order], trace.most[order]
+    )

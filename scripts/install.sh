@@ -86,10 +86,11 @@ install_service() {
 }
 
 install_shared() {
-	say "probes and man page in /usr/local/share"
+	say "probes, man page and what units may have besides, in /usr/local/share"
 	share=$destdir/usr/local/share
 	install -d "$share/tiermem/ebpf" "$share/man/man1"
 	install -m 644 ebpf/*.c ebpf/*.h "$share/tiermem/ebpf"
+	install -m 644 userspace/systemd/tiermem-oasis-etcd.conf "$share/tiermem"
 	"$destdir$prefix/bin/python" -m tiermem.cli.man_page >"$share/man/man1/tiermem.1"
 }
 

@@ -20,6 +20,7 @@ need linux-libc-dev test -e /usr/include/linux/types.h
 need mmdebstrap command -v mmdebstrap
 need spin command -v spin
 need etcd-server command -v etcd
+need openssl command -v openssl
 need liblinear-dev test -e /usr/include/linear.h
 need e2fsprogs env PATH="$PATH:/sbin:/usr/sbin" mke2fs -V
 need python3-venv "$python" -c 'import ensurepip, venv'

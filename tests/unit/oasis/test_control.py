@@ -66,6 +66,27 @@ def test_what_rings_or_is_asked_is_answered_by_a_step_at_once() -> None:
     os.close(bell)
 
 
+def test_news_of_others_are_looked_at_at_once_and_nothing_is_reported() -> None:
+    steps = Steps()
+    news = os.eventfd(0, os.EFD_NONBLOCK)
+    control = Control(
+        lambda is_due: (bell_read(news), steps.step(is_due)),  # type: ignore[func-returns-value]
+        steps.end,
+        (),
+        news=(news,),
+        look_s=LONG_S,
+        report_s=LONG_S,
+    )
+    control.start()
+    assert steps.stepped.wait(5)
+    steps.stepped.clear()
+    os.eventfd_write(news, 1)
+    assert steps.stepped.wait(5)
+    control.stop()
+    assert steps.due[:2] == [True, False]
+    os.close(news)
+
+
 def bell_read(bell: int) -> None:
     try:
         os.eventfd_read(bell)

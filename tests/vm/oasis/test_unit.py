@@ -59,6 +59,8 @@ def test_systemd_finds_nothing_wrong_with_it(unit: Guest) -> None:
 def test_it_serves_is_killed_serves_again_and_leaves(unit: Guest) -> None:
     seen = run_json(unit, SCRIPT, timeout_s=900)
     said = seen.pop("log")
+    assert "no answer within" in seen.pop("etcd from the unit"), said
+    assert "Connection refused" in seen.pop("etcd with what lets it"), said
     assert seen == {
         "served": True,
         "ping": True,

@@ -144,9 +144,11 @@ def list_all(*, socket: SocketOption = None, as_json: JsonOption = False) -> Non
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
-    from tiermem.oasis.listing_view import devices_table, instances_table
+    from tiermem.oasis.listing_view import devices_table, instances_table, outdated_text
 
     console = Console()
+    if outdated := outdated_text(answer):
+        console.print(outdated, style="bold", highlight=False)
     console.print(devices_table(answer) if answer["devices"] else "no devices")
     console.print(instances_table(answer) if answer["instances"] else "no instances")
 

@@ -1,7 +1,8 @@
 """The one thread of oasisd that touches the pool's rows, links, and interfaces.
 
-It steps when it is time to, and at once when one of the engines' files can be read, without
-the event loop of the API in between. What the API asks for is done between two steps.
+It steps when it is time to, and at once when one of the engines' files can be read, or the
+state's, without the event loop of the API in between. What the API asks for is done between
+two steps.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ Step = Callable[[bool], None]
 
 
 class Control:
-    """step: each `look_s`, and with True each `report_s` or when something rang; end: last of
-    all, in the same thread. finished: done when the thread is, with what it ended by."""
+    """step: each `look_s`, or when one of `news` can be read; and with True each `report_s`, or
+    when one of `descriptors` can be. end: last of all, in the same thread. finished: done when
+    the thread is, with what it ended by."""
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class Control:
         end: Callable[[], None],
         descriptors: Iterable[int],
         *,
+        news: Iterable[int] = (),
         look_s: float,
         report_s: float,
     ) -> None:
@@ -37,7 +40,8 @@ class Control:
         self._look_s, self._report_s = look_s, report_s
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.poll()
-        for descriptor in (self._bell, *descriptors):
+        self._news = frozenset(news)
+        for descriptor in (self._bell, *descriptors, *self._news):
             self._poll.register(descriptor, select.POLLIN)
         self._asked: deque[Callable[[], None]] = deque()
         self._is_stopping = False
@@ -101,7 +105,9 @@ class Control:
                 report_s = time.monotonic() + self._report_s
 
     def _wait(self, most_s: float) -> bool:
-        rung: list[tuple[int, Any]] = self._poll.poll(max(0.0, most_s) * 1000)
-        if any(descriptor == self._bell for descriptor, _ in rung):
+        """Whether something rang that a report follows."""
+        polled: list[tuple[int, Any]] = self._poll.poll(max(0.0, most_s) * 1000)
+        rung = {descriptor for descriptor, _ in polled}
+        if self._bell in rung:
             os.eventfd_read(self._bell)
-        return bool(rung)
+        return not rung <= self._news

@@ -26,7 +26,7 @@ from tiermem.oasis.engine import Engine, View
 from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import sweep
 from tiermem.oasis.net.engine import NetEngine, NetFigures
-from tiermem.oasis.pod_area import open_pod
+from tiermem.oasis.pod_state import open_state
 from tiermem.oasis.saved import Saved
 from tiermem.oasis.settings import OasisSettings
 from tiermem.service.state import StateFile
@@ -57,20 +57,21 @@ class OasisDaemon:
         self.life = max(time.time_ns(), saved.life + 1)
         with contextlib.ExitStack() as undo:
             self.pool = undo.enter_context(open_pool(settings.pool, settings.host))
-            self._area, self.state = open_pod(self.pool, settings.host, settings.hosts)
-            undo.callback(self._area.close)
-            undo.enter_context(self.state)
+            self.state = open_state(settings, self.pool)
+            undo.callback(self.state.close)
             self.member = Member(self.state, lease_s=settings.lease_s)
             self.net = NetEngine(settings, self.pool, self.life, last_words, saved.instances)
             undo.pop_all()
         for nic in self.net.nics:
             nic.is_draining = nic.settings.interface in saved.draining
         self._engines: tuple[Engine, ...] = (self.net,)
+        news = self.state.descriptors()
         self.control = Control(
             self._step,
             self._end,
             [one for engine in self._engines for one in engine.descriptors()],
-            look_s=settings.look_ms / 1000,
+            news=news,
+            look_s=REPORT_S if news else settings.look_ms / 1000,
             report_s=REPORT_S,
         )
 
@@ -168,7 +169,6 @@ class OasisDaemon:
         with self._tidying:
             self._is_open = False
             self.state.close()
-            self._area.close()
             self.pool.close()
 
     def stop(self) -> None:

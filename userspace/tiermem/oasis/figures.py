@@ -53,6 +53,7 @@ class _Figures(Collector):
             ("term", "Of the table that this host acts on.", term),
             ("leads", "1 where this host leads.", leadership.standing is Standing.LEADING),
             ("hosts_living", "Hosts that live.", len(leadership.living)),
+            ("state_reached", "0 while etcd does not answer.", not daemon.state.trouble),
             ("instances", "Instances of this host.", len(daemon.net.served)),
         ):
             yield GaugeMetricFamily(f"tiermem_oasis_{name}", summary, float(value))

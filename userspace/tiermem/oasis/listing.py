@@ -23,6 +23,8 @@ def status(daemon: OasisDaemon) -> dict[str, Any]:
         "term": term,
         "standing": daemon.member.leadership.standing.value,
         "table": daemon.table.version,
+        "state": daemon.settings.state,
+        "state_trouble": daemon.state.trouble,
         "refused": daemon.state.refused,
         "moves": daemon.figures.moves,
         "nics": {nic.settings.interface: nic.trouble for nic in daemon.net.nics},
@@ -41,6 +43,7 @@ def listing(daemon: OasisDaemon) -> dict[str, Any]:
         "loans": [
             {"failed": id_text(one.failed), "backup": id_text(one.backup)} for one in pod.loans
         ],
+        "state_trouble": daemon.state.trouble,
     }
 
 

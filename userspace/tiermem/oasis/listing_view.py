@@ -11,6 +11,12 @@ from tiermem.oasis.bandwidth import bandwidth_text
 _GIB = 1 << 30
 
 
+def outdated_text(listing: Any) -> str:
+    """Of /v1/ls: what it is worth, where it is not of now; else empty."""
+    trouble = listing["state_trouble"]
+    return f"etcd is {trouble}; what follows is as it was then" if trouble else ""
+
+
 def devices_table(listing: Any) -> Table:
     """Of /v1/ls."""
     table = Table("device", "kind", "health", "capacity", "promised", "load", "backup", "instances")

@@ -15,10 +15,28 @@ _AGAIN_S = 0.02
 _TURN_S = 0.1
 
 
-def open_pod(pool: Pool, host: int, hosts: int) -> tuple[Area, PodState]:
-    """Both are to be closed, the state first. TiermemError where the pod has another number
-    of hosts; MissingError where its state is not begun: who made the area died at once.
-    NoSpaceError."""
+class AreaState(PodState):
+    """With its area, which it closes."""
+
+    trouble = ""
+
+    def __init__(self, area: Area, host: int) -> None:
+        super().__init__(area, host)
+        self._area = area
+
+    def descriptors(self) -> tuple[int, ...]:
+        """None: memory does not say when it changes."""
+        return ()
+
+    def close(self) -> None:
+        """Do not use it any more; before the pool is closed."""
+        super().close()
+        self._area.close()
+
+
+def open_pod(pool: Pool, host: int, hosts: int) -> AreaState:
+    """To be closed. TiermemError where the pod has another number of hosts; MissingError where
+    its state is not begun: who made the area died at once. NoSpaceError."""
     began_s = time.monotonic()
     # Of hosts that start at once one makes it, and the others need not fight for the name.
     turn_s = began_s + host * _TURN_S
@@ -38,17 +56,13 @@ def _make(pool: Pool, hosts: int) -> None:
         format_state(area, hosts)
 
 
-def _open(pool: Pool, host: int, hosts: int) -> tuple[Area, PodState]:
+def _open(pool: Pool, host: int, hosts: int) -> AreaState:
     area = pool.open_area(NAME)
     try:
-        return area, _state_of(area, host, hosts)
+        state = AreaState(area, host)
     except TiermemError:
         area.close()
         raise
-
-
-def _state_of(area: Area, host: int, hosts: int) -> PodState:
-    state = PodState(area, host)
     if state.hosts != hosts:
         state.close()
         raise TiermemError(

@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import socket
 import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tiermem.errors import TiermemError
@@ -28,6 +29,7 @@ def read_oasis_facts(config: Path, enabled: Path = ENABLED) -> OasisFacts | None
     settings, config_trouble = read_config(config, OasisSettings)
     if not (config.exists() or enabled.exists() or settings.socket.exists()):
         return None
+    versions, etcd_troubles = _read_etcd(settings, enabled)
     return OasisFacts(
         config=config,
         has_tun=_TUN.exists(),
@@ -37,7 +39,27 @@ def read_oasis_facts(config: Path, enabled: Path = ENABLED) -> OasisFacts | None
         pool=settings.pool,
         pool_trouble=pool_trouble(settings.pool),
         daemon_trouble=config_trouble or daemon_trouble(settings.socket),
+        etcd_versions=versions,
+        etcd_troubles=etcd_troubles,
     )
+
+
+def _read_etcd(settings: OasisSettings, enabled: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Versions of its endpoints, and troubles."""
+    if settings.state != "etcd":
+        return {}, ()
+    # What speaks to it takes a while to be imported, and few need it.
+    from tiermem.oasis.allocator.etcd_probe import probe_etcd
+
+    answers = probe_etcd(settings)
+    return answers.versions, (*answers.troubles, *_unit_troubles(enabled))
+
+
+def _unit_troubles(enabled: Path) -> Iterator[str]:
+    """Whether the unit, if it is used, lets the daemon speak to other hosts."""
+    additions = enabled.parents[1] / f"{enabled.name}.d"
+    if enabled.exists() and not any("IPAddress" in one.read_text() for one in additions.glob("*")):
+        yield f"the unit lets oasisd speak to no host: {additions}/etcd.conf is not there"
 
 
 def _lacking_capabilities() -> tuple[str, ...]:

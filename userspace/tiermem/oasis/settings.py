@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from tiermem.oasis.allocator.encoding import DEVICES_MAX
 from tiermem.oasis.allocator.leadership import LEASE_S
 from tiermem.oasis.allocator.state import HOSTS_MAX, REPORT_S
+from tiermem.oasis.allocator.state_settings import StateSettings
 from tiermem.oasis.bandwidth import Bandwidth
 from tiermem.oasis.names import DeviceName
 from tiermem.oasis.net.link import LinkSize
@@ -31,7 +32,7 @@ class NicSettings(Settings):
     backup: DeviceName | None = None
 
 
-class OasisSettings(Settings):
+class OasisSettings(StateSettings):
     """The whole of oasis.toml."""
 
     socket: Path = Path("/run/tiermem/oasis.sock")

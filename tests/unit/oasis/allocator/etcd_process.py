@@ -1,16 +1,19 @@
-"""A real etcd of one member, to be killed and started again."""
+"""A real etcd of one member, to be killed, stopped, and started again."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PATIENCE_S = 30.0
 
@@ -22,9 +25,14 @@ def is_installed() -> bool:
 class Etcd:
     """One process over a folder, on this machine's loopback."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.url, self._peer = (f"http://127.0.0.1:{port}" for port in _free_ports(2))
+    def __init__(
+        self, folder: Path, options: tuple[str, ...] = (), tls: ssl.SSLContext | None = None
+    ) -> None:
+        """tls: what its clients speak, where they do."""
+        self._folder, self._options, self._tls = folder, options, tls
+        client, peer = _free_ports(2)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{client}"
+        self._peer = f"http://127.0.0.1:{peer}"
         self.start()
 
     def start(self) -> None:
@@ -36,6 +44,7 @@ class Etcd:
                     *("--listen-peer-urls", self._peer),
                     *("--initial-advertise-peer-urls", self._peer),
                     *("--initial-cluster", f"one={self._peer}"),
+                    *self._options,
                 ],
                 stdout=log,
                 stderr=log,
@@ -48,10 +57,26 @@ class Etcd:
 
     def _is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
-                return bool(json.load(answer)["health"] == "true")
+            return bool(self.ask("/health")["health"] == "true")
         except OSError:
             return False
+
+    def ask(self, route: str, body: dict[str, str] | None = None) -> Any:
+        """POST `body`, or GET; what it says."""
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(
+            f"{self.url}{route}", data, timeout=PATIENCE_S, context=self._tls
+        ) as answer:
+            return json.load(answer)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It is there meanwhile, and does not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def killed(self) -> Iterator[None]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from select import POLLIN, poll
+from time import monotonic, sleep
 
 import pytest
-from tiermem.errors import MissingError, TiermemError
+from tiermem.errors import ConfigError, MissingError
+from tiermem.oasis.allocator.courier_state import CourierState
 from tiermem.oasis.allocator.encoding import Report, encode_report
+from tiermem.oasis.allocator.etcd_access import EtcdAccess
 from tiermem.oasis.allocator.etcd_client import EtcdClient, Write
 from tiermem.oasis.allocator.etcd_state import EtcdState
-from tiermem.oasis.allocator.leadership import LEASE_S, Standing
+from tiermem.oasis.allocator.leadership import LEASE_S, Standing, Table
 from tiermem.oasis.allocator.member import Member
 from tiermem.oasis.allocator.pod import DeviceId, InstanceId
 
@@ -32,13 +37,17 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 
 
 @pytest.fixture
-def connect(etcd: Etcd, request: pytest.FixtureRequest) -> Iterator[Callable[[int], EtcdState]]:
-    """A host's state; each test has a pod of its own."""
+def begin(etcd: Etcd, request: pytest.FixtureRequest) -> Callable[[int], EtcdState]:
+    """A host's state, to be closed; each test has a pod of its own."""
     pod = request.node.name.replace("_", "-")[:60]
+    return lambda host: EtcdState((etcd.url,), pod, host, HOSTS, timeout_s=5)
+
+
+@pytest.fixture
+def connect(begin: Callable[[int], EtcdState]) -> Iterator[Callable[[int], EtcdState]]:
+    """The same, closed after the test."""
     with ExitStack() as stack:
-        yield lambda host: stack.enter_context(
-            EtcdState((etcd.url,), pod, host, HOSTS, timeout_s=5)
-        )
+        yield lambda host: stack.enter_context(begin(host))
 
 
 class Running:
@@ -134,15 +143,97 @@ def test_another_endpoint_is_asked_where_one_is_gone(etcd: Etcd) -> None:
         assert list(state.look(lambda: 0.0).beats) == [0]
 
 
+def pod_of(state: EtcdState) -> str:
+    return state._prefix.decode().split("/")[1]
+
+
 def test_a_pod_of_another_number_of_hosts_is_not_joined(
     connect: Callable[[int], EtcdState], etcd: Etcd
 ) -> None:
     state = connect(0)
-    pod = state._prefix.decode().split("/")[1]
-    with pytest.raises(TiermemError, match="is of b'2' hosts, not of 3"):
+    pod = pod_of(state)
+    with pytest.raises(ConfigError, match="is of b'2' hosts, not of 3"):
         EtcdState((etcd.url,), pod, 0, 3, timeout_s=5)
     with pytest.raises(MissingError, match="has no host 2"):
         EtcdState((etcd.url,), pod, 2, HOSTS)
+
+
+def test_a_user_is_not_taken_where_etcd_asks_nobody_who_they_are(etcd: Etcd) -> None:
+    """Whoever has set one relies on it."""
+    access = EtcdAccess(None, "pod", "password")
+    with pytest.raises(ConfigError, match="authentication is not enabled"):
+        EtcdState((etcd.url,), "pod", 0, HOSTS, timeout_s=5, access=access)
+
+
+def test_nobody_waits_for_a_courier_but_until_the_last_word_is_said(
+    begin: Callable[[int], EtcdState], connect: Callable[[int], EtcdState], etcd: Etcd
+) -> None:
+    theirs = connect(1)
+    with CourierState(0, lambda: begin(0)) as state:
+        (bell,) = state.descriptors()
+        waiting = poll()
+        waiting.register(bell, POLLIN)
+        theirs.report(Report((nic(1),)))
+        until(lambda: waiting.poll(5000) and state.look(monotonic).beats.keys() == {1})
+        assert state.reports() == {1: Report((nic(1),))}
+        with etcd.stopped():
+            state.report(Report((nic(0),)))
+            began_s = monotonic()
+            old = state.look(monotonic)
+            assert monotonic() - began_s < 0.05
+            sleep(0.3)
+            assert state.look(monotonic) == old
+        until(lambda: state.look(monotonic).beats.keys() == {0, 1})
+        assert state.look(monotonic).began_s > began_s
+        state.report(Report())
+        state.publish(Table(64))
+    look = theirs.look(monotonic)
+    assert theirs.reports()[0] == Report()
+    assert look.tables == {0: Table(64)}
+
+
+def test_a_courier_waits_for_etcd_that_does_not_answer_and_not_for_one_that_refuses(
+    begin: Callable[[int], EtcdState], etcd: Etcd
+) -> None:
+    with etcd.killed(), ExitStack() as stack:
+        state = stack.enter_context(CourierState(0, lambda: begin(0)))
+        assert "Connection refused" in state.trouble
+        with pytest.raises(MissingError, match="what the pod's hosts say is not known, not reach"):
+            state.look(monotonic)
+        stack.pop_all()
+    with state:
+        until(lambda: not state.trouble)
+        assert state.look(monotonic).is_resumed
+    with begin(0) as other:
+        pod, before = pod_of(other), threading.active_count()
+        with pytest.raises(ConfigError, match="hosts, not of 3"):
+            CourierState(0, lambda: EtcdState((etcd.url,), pod, 0, 3, timeout_s=5))
+        assert threading.active_count() == before
+
+
+def test_a_defect_of_the_courier_is_the_control_threads() -> None:
+    pods = iter(["pod"])
+
+    def connect() -> EtcdState:
+        """Refused, then a defect."""
+        return EtcdState(("http://127.0.0.1:1",), next(pods), 0, HOSTS)
+
+    with CourierState(0, connect) as state, pytest.raises(StopIteration):
+        until(lambda: has_looked(state))
+
+
+def has_looked(state: CourierState) -> bool:
+    try:
+        state.look(monotonic)
+    except MissingError:
+        return False
+    return True
+
+
+def until(is_so: Callable[[], object]) -> None:
+    end_s = monotonic() + 20
+    while not is_so():
+        assert monotonic() < end_s
 
 
 def test_what_is_no_etcd_is_named() -> None:

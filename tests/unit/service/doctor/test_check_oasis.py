@@ -19,6 +19,8 @@ WELL = OasisFacts(
     pool=Path("/dev/dax1.0"),
     pool_trouble="",
     daemon_trouble="",
+    etcd_versions={"https://10.0.0.1:2379": "3.4.23"},
+    etcd_troubles=(),
 )
 FACTS = read_facts()
 LACKING: list[tuple[str, dict[str, Any], str]] = [
@@ -27,6 +29,7 @@ LACKING: list[tuple[str, dict[str, Any], str]] = [
     ("pooled-nics", {"nic_troubles": ("eth1: is down, or has no link",)}, "ip link set"),
     ("nic-offloads", {"merging_nics": ("eth1", "eth2")}, "ethtool -K eth2 lro off"),
     ("oasis-pool", {"pool_trouble": "/dev/dax1.0: is no pool"}, "tiermem pool create /dev/dax1.0"),
+    ("oasis-etcd", {"etcd_troubles": ("etcd at http://10.0.0.1:2379: gone",)}, "systemctl start"),
     ("oasis-daemon", {"daemon_trouble": "nobody listens"}, "systemctl restart tiermem-oasis"),
 ]
 NAMES = [name for name, look in CHECKS.items() if look.__module__ == check_oasis.__name__]

@@ -1,12 +1,14 @@
 """An instance whose NIC is lent by the very unit that serves it: each step, and what was seen.
 
-Prints JSON. The NIC is one end of a veth, with the outside's address at the other end.
+Prints JSON. The NIC is one end of a veth, with the outside's address at the other end. Then
+the pod is said to be in an etcd that is not there, to see how far the unit gets.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from tiermem.service.client import LocalClient
 
 UNIT = "tiermem-oasis"
 CLIENT = LocalClient(Path("/run/tiermem/oasis.sock"), timeout_s=60)
+CONFIG = Path("/etc/tiermem/oasis.toml")
+ETCD = 'state = "etcd"\netcd = ["http://127.0.0.1:2379"]\netcd_timeout_s = 2\n'
+LETS_IT_SPEAK = Path(__file__).parents[4] / "userspace/systemd/tiermem-oasis-etcd.conf"
 PATIENCE_S = 240
 OUTSIDE, WEB = "10.7.2.1", "10.7.2.2"
 
@@ -54,6 +59,22 @@ def interfaces() -> list[str]:
     return [one["ifname"] for one in json.loads(run("ip -j -n web link"))]
 
 
+def etcd_trouble() -> str:
+    """What keeps the unit from etcd, at a port where nobody listens."""
+    run(f"systemctl start {UNIT}")
+    trouble = str(CLIENT.get("/v1/status")["state_trouble"])
+    run(f"systemctl stop {UNIT}")
+    return trouble
+
+
+def try_etcd(seen: dict[str, Any]) -> None:
+    CONFIG.write_text(ETCD + CONFIG.read_text())
+    seen["etcd from the unit"] = etcd_trouble()
+    shutil.copy(LETS_IT_SPEAK, f"/run/systemd/system/{UNIT}.service.d/etcd.conf")
+    run("systemctl daemon-reload")
+    seen["etcd with what lets it"] = etcd_trouble()
+
+
 def main() -> None:
     for line in (
         "ip netns add web",
@@ -80,6 +101,7 @@ def main() -> None:
     seen["interfaces after"] = interfaces()
     seen["result"] = run(f"systemctl show -P Result {UNIT}").strip()
     seen["socket"] = CLIENT.path.exists()
+    try_etcd(seen)
     seen["log"] = run(f"journalctl -o cat -n 40 -u {UNIT}")
     print(json.dumps(seen))
 

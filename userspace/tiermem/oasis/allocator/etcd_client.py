@@ -3,28 +3,23 @@
     with EtcdClient(("http://10.0.0.1:2379",), timeout_s=0.3) as etcd:
         etcd.transact(reads=[b"key"])
 
-Called from any thread, also from one that runs an event loop, which waits meanwhile. The
-endpoint that answered last is asked first. What is asked may have been done although it
+The endpoint that answered last is asked first. What is asked may have been done although it
 failed: a caller that cannot bear it twice says under which condition it is to be done.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import os
-import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import aiohttp
-
-from tiermem.errors import DamagedError, MissingError, TiermemError, TimeoutExpiredError
+from tiermem.errors import DamagedError, MissingError, TiermemError
+from tiermem.oasis.allocator.etcd_access import ANYBODY, EtcdAccess
+from tiermem.oasis.allocator.etcd_session import EtcdSession
 
 _ROUTE = "/v3/kv/txn"
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +50,17 @@ class Answer:
 
 
 class EtcdClient:
-    """One cluster, by any of its endpoints; a thread of its own, until `close`."""
+    """One cluster, by any of its endpoints; until `close`."""
 
-    def __init__(self, endpoints: Sequence[str], timeout_s: float) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], timeout_s: float, access: EtcdAccess = ANYBODY
+    ) -> None:
         """timeout_s: of each endpoint that is tried."""
-        self._endpoints, self._timeout_s = list(endpoints), timeout_s
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._session = self._wait(self._open())
+        self._endpoints = list(endpoints)
+        self._session = EtcdSession(timeout_s, access)
 
     def write(self, write: Write) -> Answer:
-        """Under its condition; see Answer. MissingError, TimeoutExpiredError, TiermemError."""
+        """Under its condition; see Answer. Errors as of `EtcdSession.ask`, of the last endpoint."""
         key = _text(write.key)
         return self._transact(
             {
@@ -89,22 +83,13 @@ class EtcdClient:
 
     def close(self) -> None:
         """Do not use it any more."""
-        self._wait(self._session.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout_s))
-
-    def _wait(self, asked: Coroutine[Any, Any, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        self._session.close()
 
     def _transact(self, body: dict[str, Any]) -> Answer:
         failure: TiermemError = MissingError("etcd: no endpoint was given")
         for endpoint in list(self._endpoints):
             try:
-                answer = _understood(endpoint, self._wait(self._ask(endpoint, body)))
+                answer = _understood(endpoint, self._session.ask(endpoint, _ROUTE, body))
             except TiermemError as error:
                 failure = error
             else:
@@ -112,26 +97,6 @@ class EtcdClient:
                 self._endpoints.insert(0, endpoint)
                 return answer
         raise failure
-
-    async def _ask(self, endpoint: str, body: dict[str, Any]) -> Any:
-        try:
-            async with self._session.post(endpoint.rstrip("/") + _ROUTE, json=body) as answer:
-                content = await answer.json(content_type=None)
-        except aiohttp.ClientConnectorError as error:
-            why = os.strerror(error.os_error.errno or 0)
-            raise MissingError(f"etcd at {endpoint}: {why}") from error
-        except TimeoutError as error:
-            raise TimeoutExpiredError(
-                f"etcd at {endpoint}: no answer within {self._timeout_s:g} s"
-            ) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise TiermemError(
-                f"etcd at {endpoint}: the answer is not understood: {error}"
-            ) from error
-        if answer.status != 200:
-            said = content.get("error") if isinstance(content, dict) else None
-            raise TiermemError(f"etcd at {endpoint}: {said or f'status {answer.status}'}")
-        return content
 
     def __enter__(self) -> Self:
         return self

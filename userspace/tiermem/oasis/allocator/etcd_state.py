@@ -18,7 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
-from tiermem.errors import DamagedError, MissingError, NameTakenError, TiermemError
+from tiermem.errors import (
+    ConfigError,
+    DamagedError,
+    MissingError,
+    NameTakenError,
+    TiermemError,
+)
 from tiermem.oasis.allocator.encoding import (
     Report,
     decode_report,
@@ -26,15 +32,24 @@ from tiermem.oasis.allocator.encoding import (
     encode_report,
     encode_table,
 )
+from tiermem.oasis.allocator.etcd_access import ANYBODY, EtcdAccess
 from tiermem.oasis.allocator.etcd_client import EtcdClient, Value, Write
 from tiermem.oasis.allocator.leadership import Look, Table
 from tiermem.oasis.allocator.state import HOSTS_MAX
+from tiermem.oasis.allocator.state_settings import TIMEOUT_S
 
-TIMEOUT_S = 0.3
-"""Of each endpoint, so that one which is gone does not take a lease."""
 _TRIES = 3
 
 Known = TypeVar("Known", Report, Table)
+
+
+def _prefix(pod: str) -> bytes:
+    return f"tiermem/{pod}/".encode()
+
+
+def hosts_key(pod: str) -> bytes:
+    """The key that says how many hosts a pod has."""
+    return _prefix(pod) + b"hosts"
 
 
 class EtcdState:
@@ -51,15 +66,17 @@ class EtcdState:
         pod: str,
         host: int,
         hosts: int,
+        *,
         timeout_s: float = TIMEOUT_S,
+        access: EtcdAccess = ANYBODY,
     ) -> None:
-        """TiermemError where the pod is one of another number of hosts."""
+        """ConfigError where the pod is one of another number of hosts."""
         if not 0 <= host < hosts <= HOSTS_MAX:
             raise MissingError(f"pod {pod!r} of {hosts} hosts: has no host {host}")
         self.host, self.hosts = host, hosts
         self.refused = 0
-        self._prefix = f"tiermem/{pod}/".encode()
-        self._client = EtcdClient(endpoints, timeout_s)
+        self._prefix = _prefix(pod)
+        self._client = EtcdClient(endpoints, timeout_s, access)
         self._revisions: dict[bytes, int] = {}
         self._reports: dict[int, tuple[int, Report]] = {}
         self._tables: dict[int, tuple[int, Table]] = {}
@@ -72,10 +89,10 @@ class EtcdState:
 
     def _agree_on_hosts(self, pod: str) -> None:
         wanted = str(self.hosts).encode()
-        answer = self._client.write(Write(self._prefix + b"hosts", wanted, 0))
+        answer = self._client.write(Write(hosts_key(pod), wanted, 0))
         found = None if answer.is_written else answer.values[0]
         if found and found.data != wanted:
-            raise TiermemError(
+            raise ConfigError(
                 f"pod {pod!r} in etcd: is of {found.data[:8]!r} hosts, not of {self.hosts}"
             )
 

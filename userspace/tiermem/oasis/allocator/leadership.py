@@ -64,13 +64,15 @@ class Table:
 class Look:
     """What a host read of all rows, between two moments of its own clock.
 
-    beats: the number of each host's newest report.
+    beats: the number of each host's newest report. is_resumed: whether it could not look
+    just before, maybe for a reason for which others could not say anything either.
     """
 
     began_s: float
     ended_s: float
     beats: Mapping[int, int]
     tables: Mapping[int, Table]
+    is_resumed: bool = False
 
     @property
     def highest_term(self) -> int:
@@ -109,7 +111,8 @@ class Leadership:
     def step(self, look: Look) -> Table | None:
         """Judge a look; the claim to publish, if any."""
         before_s, self._looked_s = self._looked_s, look.began_s
-        if before_s is not None and look.ended_s - before_s >= self._lease_s:
+        was_stopped = before_s is not None and look.ended_s - before_s >= self._lease_s
+        if was_stopped or look.is_resumed:
             self._forgive_silence(look)
         self.living = self._living(look)
         if look.highest_term > self.table.term:
@@ -141,7 +144,7 @@ class Leadership:
         return self.table
 
     def _forgive_silence(self, look: Look) -> None:
-        """This host was stopped, and has not seen who was silent; the dead are still dead."""
+        """This host has not seen who was silent; the dead are still dead."""
         for host in self.living & self._changed.keys():
             self._changed[host] = self._changed[host][0], look.ended_s
 

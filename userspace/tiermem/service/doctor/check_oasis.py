@@ -82,6 +82,24 @@ def _pool(_facts: Facts, oasis: OasisFacts) -> Finding:
     )
 
 
+@_if_used("oasis-etcd")
+def _etcd(_facts: Facts, oasis: OasisFacts) -> Finding:
+    if oasis.etcd_troubles:
+        return Finding(
+            "oasis-etcd",
+            Status.WARN,
+            "; ".join(oasis.etcd_troubles),
+            "while no majority of etcd answers this host, its instances go on with what they have "
+            "and with backups, but nothing new is decided",
+            f"start etcd there (systemctl start etcd), or other endpoints in {oasis.config}; what "
+            "it wants of a host and what the unit needs is in docs/oasis.md, In etcd",
+        )
+    versions = ", ".join(f"{one} is {version}" for one, version in oasis.etcd_versions.items())
+    return Finding(
+        "oasis-etcd", Status.OK, versions or "not needed: the pod's state is in the pool"
+    )
+
+
 @_if_used("oasis-daemon")
 def _oasis_daemon(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.daemon_trouble:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class OasisFacts:
 
     lacking: capabilities that this process has not. nic_troubles: of the config's NICs, a
     line each. merging_nics: those that merge frames for good (LRO). pool_trouble,
-    daemon_trouble: one line; empty where it opens, and where it answers.
+    daemon_trouble: one line; empty where it opens, and where it answers. etcd_versions: of
+    the endpoints that the pod is in, where they answer. etcd_troubles: a line each.
     """
 
     config: Path
@@ -56,6 +58,8 @@ class OasisFacts:
     pool: Path
     pool_trouble: str
     daemon_trouble: str
+    etcd_versions: Mapping[str, str]
+    etcd_troubles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
