@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tiermem.errors import NoSpaceError
-from tiermem.layer.arena import create_arena, list_arenas
+from tiermem.layer.arena import Buffer, create_arena, list_arenas
+from tiermem.layer.arena.huge import huge_bytes
 from tiermem.layer.arena.registry import default_run_dir
 from tiermem.layer.arena.room import room_bytes
+from tiermem.layer.pages import bytes_by_node
 from tiermem.layer.placement import query_pages
 from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import read_topology
@@ -27,61 +29,65 @@ from tiermem.layer.topology import read_topology
 MIB = 1 << 20
 SIZE = 32 * MIB + 5
 PAGE = 4096
+SPARED = 8 * MIB
 CGROUPS = Path("/sys/fs/cgroup")
 
-CHILD = f"""
-import sys
-from tiermem.layer.arena import create_arena
-arena = create_arena("kv", {SIZE}, tier="slowest")
-block = arena.allocate(3 << 20)
-print(arena.address, arena.huge_bytes(), flush=True)
-sys.stdin.read()
-"""
+kept: list[Buffer] = []
 
-GREEDY = f"""
-from pathlib import Path
-from tiermem.errors import NoSpaceError
-from tiermem.layer.arena import create_arena
-Path("{CGROUPS}/arenas/cgroup.procs").write_text("0")
-create_arena("small", 16 << 20, tier="slowest").close()
-try:
-    create_arena("large", 256 << 20, tier="slowest")
-except NoSpaceError as error:
-    print(error)
-"""
+
+def in_child(work: Callable[[], Any], *, waits: bool = False) -> tuple[int, Any]:
+    """What a forked process returns, and its pid; with `waits` it is there until it is killed.
+
+    Forked and not started: importing costs seconds on an emulated processor.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writer, json.dumps(work()).encode())
+        os.close(writer)
+        while waits:
+            signal.pause()
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as answer:  # noqa: PTH123 (a descriptor)
+        said = json.loads(answer.read())
+    if not waits:
+        os.waitpid(pid, 0)
+    return pid, said
+
+
+def owner() -> tuple[int, int | None]:
+    """Has an arena with a buffer, for as long as it lives."""
+    arena = create_arena("kv", SIZE, tier="slowest")
+    kept.append(arena.allocate(3 * MIB))
+    return arena.address, arena.huge_bytes()
 
 
 def killed_owner() -> dict[str, Any]:
     """Where the pages of another process' arena lie; what is listed before and after its end."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert child.stdout is not None
-    address, huge = map(int, child.stdout.readline().split())
+    pid, (address, huge) = in_child(owner, waits=True)
     pages = np.arange(address, address + SIZE, PAGE, dtype=np.uint64)
     beyond = np.array([address + (SIZE // PAGE + 1) * PAGE], dtype=np.uint64)
+    listed = list_arenas()
     seen: dict[str, Any] = {
-        "nodes": Counter(query_pages(child.pid, pages).tolist()),
-        "beyond": query_pages(child.pid, beyond).tolist(),
+        "nodes": Counter(query_pages(pid, pages).tolist()),
+        "beyond": query_pages(pid, beyond).tolist(),
         "huge": huge,
-        "pid": child.pid,
-        "listed": _ls(),
+        "huge_from_outside": huge_bytes(pid, address, SIZE),
+        "pid": pid,
+        "listed": [one.model_dump() for one in listed],
+        "where": [one.description.where for one in listed],
     }
-    child.send_signal(signal.SIGKILL)
-    child.communicate()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     seen["files_left"] = len(list(default_run_dir().iterdir()))
-    seen["listed_after"] = _ls()
+    seen["listed_after"] = len(list_arenas())
     seen["files_swept"] = len(list(default_run_dir().iterdir()))
     return seen
 
 
-def _ls() -> Any:
-    command = ["tiermem", "arena", "ls", "--json"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
 def full_node(slow: int) -> dict[str, Any]:
-    """Two that do not both fit, each of which would."""
+    """Two that do not both fit, each of which would; then all but a little of what there is."""
     tree = Tree()
     room = room_bytes([slow], tree) // (8 * PAGE) * 8 * PAGE
     with create_arena("first", room // 4, nodes=[slow]):
@@ -92,7 +98,19 @@ def full_node(slow: int) -> dict[str, Any]:
             refused = str(error)
         left = room_bytes([slow], tree)
         listed = len(list_arenas())
-    return {"room": room, "left": left, "refused": refused, "listed": listed}
+    most = room_bytes([slow], tree) - SPARED
+    with create_arena("most", most, nodes=[slow]) as arena:
+        taken = bytes_by_node(os.getpid())[slow]
+        huge = arena.huge_bytes()
+    return {
+        "room": room,
+        "left": left,
+        "refused": refused,
+        "listed": listed,
+        "most": most,
+        "taken": taken,
+        "huge": huge,
+    }
 
 
 def small_group() -> dict[str, Any]:
@@ -101,10 +119,20 @@ def small_group() -> dict[str, Any]:
     (CGROUPS / "cgroup.subtree_control").write_text("+memory")
     group.mkdir()
     (group / "memory.max").write_text(str(128 * MIB))
-    done = subprocess.run([sys.executable, "-c", GREEDY], capture_output=True, text=True)
+
+    def greedy() -> str:
+        (group / "cgroup.procs").write_text("0")
+        create_arena("small", 16 * MIB, tier="slowest").close()
+        try:
+            create_arena("large", 256 * MIB, tier="slowest")
+        except NoSpaceError as error:
+            return str(error)
+        return ""
+
+    _, refused = in_child(greedy)
     events = dict(line.split() for line in (group / "memory.events").read_text().splitlines())
     group.rmdir()
-    return {"said": done.stdout + done.stderr, "status": done.returncode, "events": events}
+    return {"refused": refused, "events": events}
 
 
 def main() -> None:
