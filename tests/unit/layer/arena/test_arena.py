@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tiermem.layer.sysfs import Tree, read_choice, read_text
 
 from tests.unit.layer.arena.conftest import MIB, Maker
 from tests.unit.layer.memory import PAGE
+
+NOBODY = 65534
 
 
 def resident_pages(address: int, size: int) -> int:
@@ -231,6 +234,27 @@ def test_a_forked_child_has_none_of_it(make: Maker) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert set(array.tolist()) == {5}
     assert arena.usage.used_bytes == 64
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_ordinary_user_has_arenas_too() -> None:
+    """What only root may read of this host is not needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        child = os.fork()
+        if child == 0:
+            said = 1
+            try:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+                run_dir = Path(folder) / "run"
+                with create_arena("test", MIB, tier="fastest", run_dir=run_dir) as arena:
+                    said = 0 if arena.allocate(64).numpy().any() == np.False_ else 2
+                    said += len(list_arenas(run_dir)) - 1
+            finally:
+                os._exit(said)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("size", [1, 63, 64, 100_000])
