@@ -1,0 +1,99 @@
+"""How long a prefill takes, learnt from prefills that were measured.
+
+    seconds = start + each · new + pair · new · (cached + new / 2)
+
+`new` tokens are computed, each of them looks at all before it. None of the three figures is
+negative, and they are the best ones in least squares; older measurements count less, so that
+a machine that has become slower is believed within some tens of prefills.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+FEATURES = 3
+# Of a measurement's weight, how much is left after the next one.
+KEPT = 0.98
+# How much what is assumed at the start weighs against one measurement.
+ASSUMED_WEIGHT = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillTime:
+    """The figures, and the sums that they are fitted to.
+
+    start_s, each_s, pair_s: seconds. gram, target: of the normal equations, row by row.
+    """
+
+    start_s: float
+    each_s: float
+    pair_s: float
+    gram: tuple[float, ...] = (0.0,) * (FEATURES * FEATURES)
+    target: tuple[float, ...] = (0.0,) * FEATURES
+    measured_count: int = 0
+
+    @classmethod
+    def assumed(cls, tokens_per_s: float) -> PrefillTime:
+        """Before anything was measured: this many tokens a second, at any length.
+
+        It counts as a little of a measurement, of 1024 tokens.
+        """
+        blank = cls(0.0, 1 / tokens_per_s, 0.0)
+        return replace(blank._with(1024, 0, 1024 / tokens_per_s, ASSUMED_WEIGHT), measured_count=0)
+
+    def seconds(self, new_tokens: int, cached_tokens: int = 0) -> float:
+        """What a prefill of `new_tokens` behind `cached_tokens` is expected to take."""
+        start, each, pair = _features(new_tokens, cached_tokens)
+        return self.start_s * start + self.each_s * each + self.pair_s * pair
+
+    def measured(self, new_tokens: int, cached_tokens: int, seconds: float) -> PrefillTime:
+        """As this, knowing that it took so long. ValueError for what cannot have been."""
+        if new_tokens <= 0 or cached_tokens < 0 or not 0 <= seconds < float("inf"):
+            raise ValueError(
+                f"a prefill of {new_tokens} tokens behind {cached_tokens} in {seconds} s: "
+                "some token is new, nothing is negative, and the time is finite"
+            )
+        fitted = self._with(new_tokens, cached_tokens, seconds, 1.0)
+        gram = np.array(fitted.gram).reshape(FEATURES, FEATURES)
+        start, each, pair = _least_squares(gram, np.array(fitted.target))
+        return replace(fitted, start_s=start, each_s=each, pair_s=pair)
+
+    def _with(self, new: int, cached: int, seconds: float, weight: float) -> PrefillTime:
+        # Of relative errors, or the longest prefills alone would say what short ones take.
+        row = np.array(_features(new, cached)) / max(seconds, 1e-6)
+        gram = KEPT * np.array(self.gram) + weight * np.outer(row, row).reshape(-1)
+        target = KEPT * np.array(self.target) + weight * row
+        return replace(
+            self,
+            gram=tuple(gram.tolist()),
+            target=tuple(target.tolist()),
+            measured_count=self.measured_count + 1,
+        )
+
+
+def _features(new_tokens: int, cached_tokens: int) -> tuple[float, float, float]:
+    return 1.0, float(new_tokens), new_tokens * (cached_tokens + new_tokens / 2)
+
+
+def _least_squares(gram: np.ndarray, target: np.ndarray) -> list[float]:
+    """The best figures that are not negative: with so few, every choice of zeros is tried."""
+    best, best_error = [0.0] * FEATURES, 0.0
+    scale = np.sqrt(np.diag(gram))
+    scaled = gram / np.outer(scale, scale)
+    for count in range(1, FEATURES + 1):
+        for chosen in combinations(range(FEATURES), count):
+            kept = list(chosen)
+            part, *_ = np.linalg.lstsq(
+                scaled[np.ix_(kept, kept)], target[kept] / scale[kept], rcond=1e-9
+            )
+            if (part < 0).any():
+                continue
+            figures = np.zeros(FEATURES)
+            figures[kept] = part
+            error = float(figures @ scaled @ figures - 2 * figures @ (target / scale))
+            if error < best_error - 1e-12:
+                best, best_error = (figures / scale).tolist(), error
+    return best
