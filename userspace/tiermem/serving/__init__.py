@@ -1,4 +1,6 @@
-"""LLM serving as a client of the memory layer: plugins of vLLM, and what they decide by.
+"""Clients of the memory layer that serve language models: plugins of vLLM and what is below.
 
-What decides is plain Python, tested without vLLM; what vLLM loads only translates.
+- `schedulers`: which requests run next.
+
+What names vLLM is in modules called `vllm_…`; all else runs, and is tested, without it.
 """

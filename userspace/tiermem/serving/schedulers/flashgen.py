@@ -12,9 +12,9 @@ are running are younger than it: it has all memory then. So every request gets i
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 # The moment of arrival, and a name for those that came at once.
 Order = tuple[float, str]
@@ -22,11 +22,18 @@ Order = tuple[float, str]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A request that runs. blocks: what is free once it and all `Running` that share it end."""
+    """A request that runs.
+
+    blocks: what is free once it and all `Running` that share it have ended; may be left empty
+    where no older one waits. soon_blocks: what it is about to take besides.
+    can_be_preempted: its blocks are free at once if it is.
+    """
 
     key: str
     order: Order
-    blocks: frozenset[int]
+    blocks: frozenset[int] = frozenset()
+    soon_blocks: int = 0
+    can_be_preempted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is left: free blocks that no running request is about to take, and places."""
+    """What is left. blocks: free ones, less what those that run are about to take; below 0
+    where that is more than there is."""
 
     blocks: int
     places: int
@@ -56,6 +64,15 @@ class Room:
 
     def without(self, request: Waiting) -> Room:
         return Room(self.blocks - request.need_blocks, self.places - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of promotion. headroom_blocks: what it leaves free, for those that run to grow into.
+    window: how many younger ones are looked at in a step, which costs time for each."""
+
+    headroom_blocks: int = 0
+    window: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,97 +91,122 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A plan being made: what it leaves, who runs (oldest first), what must not be freed."""
+    """A plan being made: what it leaves, and who runs (oldest first).
+
+    pinned: blocks that requests it admits share. freed: blocks of those it preempts.
+    """
 
     room: Room
     running: tuple[Running, ...]
     pinned: frozenset[int] = frozenset()
+    freed: frozenset[int] = frozenset()
     plan: Plan = field(default_factory=Plan)
+
+    def judged(self, request: Waiting) -> Waiting:
+        """Blocks that it shared with those that are preempted count as free by now."""
+        more = len(request.shared & self.freed)
+        return replace(request, need_blocks=request.need_blocks + more)
+
+    def with_admitted(self, request: Waiting, made: Plan) -> _State:
+        return replace(
+            self,
+            room=self.room.without(request),
+            pinned=self.pinned | request.shared,
+            freed=self.freed - request.shared,
+            plan=made,
+        )
 
 
 def plan(
-    room: Room, running: Iterable[Running], waiting: Iterable[Waiting], headroom_blocks: int = 0
+    free_blocks: int,
+    places: int,
+    running: Sequence[Running],
+    waiting: Iterable[Waiting],
+    limits: Limits = Limits(),
 ) -> Plan:
     """What to do before a step.
 
-    waiting: oldest first, taken only as far as there is room. headroom_blocks: what promoted
-    requests leave free, for those that run to grow into.
+    places: how many more may run. waiting: oldest first, taken only as far as is needed.
     """
+    room = Room(free_blocks - sum(one.soon_blocks for one in running), places)
     state = _State(room, tuple(sorted(running, key=lambda one: one.order)))
     queue = iter(waiting)
     for head in queue:
         after = _admitted(state, head)
         if after is None:
             deferred = replace(state, plan=replace(state.plan, deferred=head.key))
-            return _promoted(deferred, queue, headroom_blocks).plan
+            return _promoted(deferred, islice(queue, limits.window), limits.headroom_blocks).plan
         state = after
     return state.plan
 
 
 def _admitted(state: _State, head: Waiting) -> _State | None:
     """With the oldest waiting one running; None where it does not fit."""
-    room, victims = state.room, tuple[Running, ...]()
-    if not room.takes(head):
-        promoted = [one for one in state.running if one.order > head.order]
-        pinned = state.pinned | head.shared
-        chosen = choose_victims(room, head, promoted, pinned)
-        if chosen is None:
+    head = state.judged(head)
+    if not state.room.takes(head):
+        made_room = _preempted(state, head)
+        if made_room is None:
             return None
-        victims = tuple(chosen)
-        freed = released(victims, promoted, pinned)
-        room = Room(room.blocks + freed, room.places + len(victims))
+        state = made_room
     made = state.plan
-    return _State(
-        room=room.without(head),
-        running=tuple(one for one in state.running if one not in victims),
-        pinned=state.pinned | head.shared,
-        plan=replace(
-            made,
-            preempt=made.preempt + tuple(one.key for one in reversed(victims)),
-            admit=(*made.admit, head.key),
-        ),
+    return state.with_admitted(head, replace(made, admit=(*made.admit, head.key)))
+
+
+def _preempted(state: _State, head: Waiting) -> _State | None:
+    """Without as many promoted ones as `head` needs; None where all are not enough."""
+    promoted = [one for one in state.running if one.order > head.order and one.can_be_preempted]
+    others = [one.blocks for one in state.running if one not in promoted]
+    found = _made_room(state.room, head, promoted, state.pinned.union(head.shared, *others))
+    if found is None:
+        return None
+    room, victims = found
+    staying = tuple(one for one in state.running if one not in victims)
+    held = state.pinned.union(head.shared, *(one.blocks for one in staying))
+    keys = tuple(one.key for one in reversed(victims))
+    return replace(
+        state,
+        room=room,
+        running=staying,
+        freed=state.freed.union(*(one.blocks for one in victims)) - held,
+        plan=replace(state.plan, preempt=state.plan.preempt + keys),
     )
 
 
-def choose_victims(
+def _made_room(
     room: Room, head: Waiting, promoted: Sequence[Running], pinned: frozenset[int]
-) -> list[Running] | None:
-    """Whom to preempt for `head`, oldest first; None where all of them are not enough.
+) -> tuple[Room, tuple[Running, ...]] | None:
+    """What is left for `head` once these are preempted, oldest first; None where it never is
+    enough.
 
-    promoted: oldest first. Each is kept that can be, the oldest judged first: a promoted one
-    that has run for long has most to lose.
+    promoted: oldest first. Each is spared that can be, the oldest judged first: what has run
+    for long has most to lose.
     """
-
-    def enough(victims: Sequence[Running]) -> bool:
-        blocks = room.blocks + released(victims, promoted, pinned)
-        return room.places + len(victims) > 0 and head.need_blocks <= blocks
-
-    if not enough(promoted):
+    staying = set(pinned)
+    most = frozenset[int]().union(*(one.blocks for one in promoted)) - pinned
+    soon = sum(one.soon_blocks for one in promoted)
+    left = Room(room.blocks + len(most) + soon, room.places + len(promoted))
+    if not left.takes(head):
         return None
-    victims = list(promoted)
+    victims = []
     for one in promoted:
-        without = [other for other in victims if other is not one]
-        if enough(without):
-            victims = without
-    return victims
+        lost = len(one.blocks - staying) + one.soon_blocks
+        spared = Room(left.blocks - lost, left.places - 1)
+        if spared.takes(head):
+            left = spared
+            staying |= one.blocks
+        else:
+            victims.append(one)
+    return left, tuple(victims)
 
 
-def released(
-    victims: Sequence[Running], promoted: Sequence[Running], pinned: frozenset[int]
-) -> int:
-    """How many blocks are free once the victims are preempted and the other promoted stay."""
-    going = {one.key for one in victims}
-    holders = Counter(block for one in promoted if one.key not in going for block in one.blocks)
-    gone = frozenset[int]().union(*(one.blocks for one in victims))
-    return sum(1 for block in gone if block not in holders and block not in pinned)
-
-
-def _promoted(state: _State, queue: Iterator[Waiting], headroom_blocks: int) -> _State:
+def _promoted(state: _State, queue: Iterable[Waiting], headroom_blocks: int) -> _State:
     """With younger ones running that fit beside what the deferred one cannot use yet."""
+    younger = iter(queue)
     while state.room.places > 0 and state.room.blocks > headroom_blocks:
-        request = next(queue, None)
+        request = next(younger, None)
         if request is None:
             break
+        request = state.judged(request)
         if state.room.takes(request, headroom_blocks):
             made = state.plan
             made = replace(
@@ -172,5 +214,5 @@ def _promoted(state: _State, queue: Iterator[Waiting], headroom_blocks: int) -> 
                 admit=(*made.admit, request.key),
                 promoted=(*made.promoted, request.key),
             )
-            state = replace(state, room=state.room.without(request), plan=made)
+            state = state.with_admitted(request, made)
     return state

@@ -19,9 +19,11 @@ SOURCE = "--additional-config"
 
 
 class FlashGenOptions(Settings):
-    """headroom: the share of KV memory that promoted requests leave free to grow into."""
+    """headroom: the share of KV memory that promoted requests leave free to grow into.
+    window: how many requests behind a deferred one are looked at in a step."""
 
     headroom: float = Field(default=0.01, ge=0, lt=1)
+    window: int = Field(default=64, ge=0)
 
 
 class PrefillOnlyOptions(Settings):

@@ -17,16 +17,16 @@ import numpy as np
 FEATURES = 3
 # Of a measurement's weight, how much is left after the next one.
 KEPT = 0.98
+# Errors count relative to the size of a prefill, or the longest alone would say what short
+# ones take; below some tokens all are of one size.
+SAME_TOKENS = 64
 # How much what is assumed at the start weighs against one measurement.
 ASSUMED_WEIGHT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class PrefillTime:
-    """The figures, and the sums that they are fitted to.
-
-    start_s, each_s, pair_s: seconds. gram, target: of the normal equations, row by row.
-    """
+    """The figures, in seconds, and the sums that they are fitted to (of the normal equations)."""
 
     start_s: float
     each_s: float
@@ -62,10 +62,10 @@ class PrefillTime:
         return replace(fitted, start_s=start, each_s=each, pair_s=pair)
 
     def _with(self, new: int, cached: int, seconds: float, weight: float) -> PrefillTime:
-        # Of relative errors, or the longest prefills alone would say what short ones take.
-        row = np.array(_features(new, cached)) / max(seconds, 1e-6)
+        size = new + SAME_TOKENS
+        row = np.array(_features(new, cached)) / size
         gram = KEPT * np.array(self.gram) + weight * np.outer(row, row).reshape(-1)
-        target = KEPT * np.array(self.target) + weight * row
+        target = KEPT * np.array(self.target) + weight * row * seconds / size
         return replace(
             self,
             gram=tuple(gram.tolist()),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiermem.errors import ConfigError
-from tiermem.serving.schedulers.flashgen import Order, Plan, Room, Running, Waiting, plan
+from tiermem.serving.schedulers.flashgen import Limits, Order, Plan, Running, Waiting, plan
 from tiermem.serving.schedulers.options import FlashGenOptions, read_options
 from tiermem.serving.schedulers.vllm_interface import check_members
 from tiermem.serving.schedulers.vllm_parts import PauseState, Scheduler, SchedulingPolicy
@@ -45,7 +45,8 @@ class FlashGenScheduler(Scheduler):
         options = read_options(
             self.vllm_config.additional_config, "flashgen_sched", FlashGenOptions
         )
-        self._headroom_blocks = int(options.headroom * self.kv_cache_config.num_blocks)
+        headroom_blocks = int(options.headroom * self.kv_cache_config.num_blocks)
+        self._limits = Limits(headroom_blocks, options.window)
         self.flashgen_counts = FlashGenCounts()
 
     def schedule(self, throttle_prefills: bool = False) -> Any:
@@ -65,10 +66,11 @@ class FlashGenScheduler(Scheduler):
         if not queue:
             return
         made = plan(
-            self._room(),
-            self._promoted(_order(queue[0])),
-            (self._described(request) for request in queue),
-            self._headroom_blocks,
+            self.kv_cache_manager.block_pool.get_num_free_blocks(),
+            self._places(),
+            self._described_running(_order(queue[0])),
+            (self._described_waiting(request) for request in queue),
+            self._limits,
         )
         self._preempt(made)
         # vLLM passes over blocked ones by itself, and looks whether they still are.
@@ -96,32 +98,32 @@ class FlashGenScheduler(Scheduler):
         for request in ordered:
             self.waiting.add_request(request)
 
-    def _room(self) -> Room:
-        free = self.kv_cache_manager.block_pool.get_num_free_blocks()
-        taken_soon = sum(self._request_remaining_blocks(one) for one in self.running)
-        busy = len(self.running) + self.num_waiting_for_streaming_input
-        return Room(max(0, free - taken_soon), max(0, self.max_num_active_reqs - busy))
+    def _places(self) -> int:
+        busy: int = len(self.running) + self.num_waiting_for_streaming_input
+        return max(0, int(self.max_num_active_reqs) - busy)
 
-    def _promoted(self, head: Order) -> list[Running]:
-        """Those that run and are younger than `head`, as far as their memory can be had."""
+    def _described_running(self, head: Order) -> list[Running]:
+        """All that run; what those younger than `head` hold, as far as it can be had."""
         held = {
             one.request_id: self._blocks(self.kv_cache_manager.get_blocks(one.request_id))
             for one in self.running
             if _order(one) > head and self._request_blocks_can_be_freed(one)
         }
-        holders = Counter(key for blocks in held.values() for key in blocks)
-        return [
-            Running(
-                key,
-                _order(self.requests[key]),
-                frozenset(
-                    number for number, one in blocks.items() if one.ref_cnt <= holders[number]
-                ),
-            )
-            for key, blocks in held.items()
-        ]
+        holders = Counter(number for blocks in held.values() for number in blocks)
 
-    def _described(self, request: Any) -> Waiting:
+        def described(request: Any) -> Running:
+            blocks = held.get(request.request_id, {})
+            return Running(
+                request.request_id,
+                _order(request),
+                frozenset(number for number in blocks if blocks[number].ref_cnt <= holders[number]),
+                self._request_remaining_blocks(request),
+                request.request_id in held,
+            )
+
+        return [described(request) for request in self.running]
+
+    def _described_waiting(self, request: Any) -> Waiting:
         manager = self.kv_cache_manager
         cached, cached_tokens, *_ = manager.get_computed_blocks(request)
         tokens = min(request.num_tokens, self.max_model_len)
