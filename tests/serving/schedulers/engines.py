@@ -18,14 +18,20 @@ USABLE_BLOCKS = 16
 
 @dataclass
 class Seen:
-    """tokens: of each request. running, held_blocks: after each step's schedule."""
+    """arrived: the requests, oldest first. tokens: of each, and how many of its prompt were
+    cached. running, held_blocks: after each step's schedule."""
 
+    arrived: list[str] = field(default_factory=list)
     tokens: dict[str, list[int]] = field(default_factory=dict)
+    cached: dict[str, int] = field(default_factory=dict)
     running: list[list[str]] = field(default_factory=list)
     held_blocks: list[int] = field(default_factory=list)
 
     def first_step(self, key: str) -> int:
         return next(step for step, keys in enumerate(self.running) if key in keys)
+
+    def last_step(self, key: str) -> int:
+        return max(step for step, keys in enumerate(self.running) if key in keys)
 
 
 @contextmanager
@@ -71,6 +77,8 @@ def run(engine: Any) -> Seen:
     seen, scheduler = Seen(), scheduler_of(engine)
     pool = scheduler.kv_cache_manager.block_pool
     schedule = scheduler.schedule
+    asked = sorted(scheduler.requests.values(), key=lambda one: one.arrival_time)
+    seen.arrived = [_named(one.request_id) for one in asked]
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         output = schedule(*args, **kwargs)
@@ -83,7 +91,9 @@ def run(engine: Any) -> Seen:
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
-                    seen.tokens[_named(output.request_id)] = list(output.outputs[0].token_ids)
+                    key = _named(output.request_id)
+                    seen.tokens[key] = list(output.outputs[0].token_ids)
+                    seen.cached[key] = output.num_cached_tokens
     finally:
         scheduler.schedule = schedule
     return seen
