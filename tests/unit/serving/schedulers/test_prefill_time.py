@@ -44,6 +44,12 @@ def test_of_one_measurement_it_learns_the_speed() -> None:
     )
 
 
+def test_slow_prefills_at_the_beginning_do_not_make_all_alike() -> None:
+    """The first one takes long for other reasons, and is a short one."""
+    time = PrefillTime.assumed(2000).measured(368, 0, 9.0)
+    assert time.seconds(64, 352) < 0.6 * time.seconds(384)
+
+
 def test_it_forgets_how_fast_the_machine_was() -> None:
     time = taught(on_a_cpu, rounds=10)
     for new, cached in SIZES * 20:

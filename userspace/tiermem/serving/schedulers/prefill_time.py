@@ -3,8 +3,10 @@
     seconds = start + each · new + pair · new · (cached + new / 2)
 
 `new` tokens are computed, each of them looks at all before it. None of the three figures is
-negative, and they are the best ones in least squares; older measurements count less, so that
-a machine that has become slower is believed within some tens of prefills.
+negative, `start` is at most what 256 tokens take, and they are the best such ones in least
+squares. Without that limit a few slow prefills at the beginning would look like a cost of
+every prefill, all requests alike, and the order would be none. Older measurements count
+less, so that a machine that has become slower is believed within some tens of prefills.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 FEATURES = 3
 # Of a measurement's weight, how much is left after the next one.
 KEPT = 0.98
+START_TOKENS_MAX = 256
 # Errors count relative to the size of a prefill, or the longest alone would say what short
 # ones take; below some tokens all are of one size.
 SAME_TOKENS = 64
@@ -46,8 +49,8 @@ class PrefillTime:
 
     def seconds(self, new_tokens: int, cached_tokens: int = 0) -> float:
         """What a prefill of `new_tokens` behind `cached_tokens` is expected to take."""
-        start, each, pair = _features(new_tokens, cached_tokens)
-        return self.start_s * start + self.each_s * each + self.pair_s * pair
+        pairs = new_tokens * (cached_tokens + new_tokens / 2)
+        return self.start_s + self.each_s * new_tokens + self.pair_s * pairs
 
     def measured(self, new_tokens: int, cached_tokens: int, seconds: float) -> PrefillTime:
         """As this, knowing that it took so long. ValueError for what cannot have been."""
@@ -58,8 +61,10 @@ class PrefillTime:
             )
         fitted = self._with(new_tokens, cached_tokens, seconds, 1.0)
         gram = np.array(fitted.gram).reshape(FEATURES, FEATURES)
-        start, each, pair = _least_squares(gram, np.array(fitted.target))
-        return replace(fitted, start_s=start, each_s=each, pair_s=pair)
+        limited, each, pair = _least_squares(gram, np.array(fitted.target))
+        return replace(
+            fitted, start_s=START_TOKENS_MAX * limited, each_s=limited + each, pair_s=pair
+        )
 
     def _with(self, new: int, cached: int, seconds: float, weight: float) -> PrefillTime:
         size = new + SAME_TOKENS
@@ -75,7 +80,9 @@ class PrefillTime:
 
 
 def _features(new_tokens: int, cached_tokens: int) -> tuple[float, float, float]:
-    return 1.0, float(new_tokens), new_tokens * (cached_tokens + new_tokens / 2)
+    """What the figures are fitted by: `start` comes only with as much of `each` as limits it."""
+    pairs = new_tokens * (cached_tokens + new_tokens / 2)
+    return float(new_tokens + START_TOKENS_MAX), float(new_tokens), pairs
 
 
 def _least_squares(gram: np.ndarray, target: np.ndarray) -> list[float]:

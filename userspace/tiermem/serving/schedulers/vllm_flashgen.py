@@ -37,17 +37,27 @@ class FlashGenScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_members(self)
-        if self.policy != SchedulingPolicy.FCFS:
-            raise ConfigError(
-                f"--scheduling-policy: {self.policy.value}: FlashGenScheduler goes by arrival, "
-                "only fcfs is allowed with it"
-            )
+        self._refuse_what_differs()
         options = read_options(
             self.vllm_config.additional_config, "flashgen_sched", FlashGenOptions
         )
         headroom_blocks = int(options.headroom * self.kv_cache_config.num_blocks)
         self._limits = Limits(headroom_blocks, options.window)
         self.flashgen_counts = FlashGenCounts()
+
+    def _refuse_what_differs(self) -> None:
+        if self.policy != SchedulingPolicy.FCFS:
+            raise ConfigError(
+                f"--scheduling-policy: {self.policy.value}: FlashGenScheduler goes by arrival, "
+                "only fcfs is allowed with it"
+            )
+        # It would hold for a deferred request too, which may need all memory to run at all.
+        watermark = self.scheduler_config.watermark
+        if watermark:
+            raise ConfigError(
+                f"--watermark: {watermark}: with FlashGenScheduler only 0 is allowed; its "
+                "flashgen_sched.headroom is for that"
+            )
 
     def schedule(self, throttle_prefills: bool = False) -> Any:
         """As vLLM's, of a queue in FlashGen's order."""

@@ -21,12 +21,14 @@ METHODS = {
     "_preempt_request": ("request", "timestamp", "drop_stale_output"),
     "_request_blocks_can_be_freed": ("request",),
     "_request_remaining_blocks": ("request",),
+    "_is_blocked_waiting_status": ("status",),
 }
 MEMBERS = (
     "waiting",
     "running",
     "policy",
     "requests",
+    "kv_cache_config",
     "kv_cache_manager",
     "max_model_len",
     "max_num_active_reqs",
@@ -34,6 +36,7 @@ MEMBERS = (
     "pause_state",
     "prev_step_scheduled_req_ids",
     "requires_kv_delivery",
+    "scheduler_config",
 )
 MANAGER_MEMBERS = ("block_pool", "coordinator", "get_blocks", "get_computed_blocks")
 COUNTED_BY = (

@@ -50,7 +50,8 @@ class PrefillOnlyScheduler(Scheduler):
             self._put_first()
         began_s = time.monotonic()
         output = super().schedule(throttle_prefills)
-        self._under_way = self._as_prefill(output, began_s)
+        if output.total_num_scheduled_tokens:
+            self._under_way = self._as_prefill(output, began_s)
         return output
 
     def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
