@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +97,13 @@ def run(engine: Any) -> Seen:
     finally:
         scheduler.schedule = schedule
     return seen
+
+
+def asked(engine: Any, ask: Callable[[Any], None]) -> Seen:
+    """What comes of it, with nothing cached before."""
+    assert engine.reset_prefix_cache()
+    ask(engine)
+    return run(engine)
 
 
 def _named(key: str) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from tiermem.errors import ConfigError
 
+from tests.serving.schedulers.asked import PREFIX_TOKENS, ask_two_prefixes
 from tests.serving.schedulers.engines import (
-    BLOCK_TOKENS,
     Seen,
     add,
+    asked,
     engine,
     prompt,
     run,
@@ -19,22 +20,12 @@ from tests.serving.schedulers.engines import (
 )
 
 CLASS = "tiermem.serving.schedulers.vllm_prefill_only.PrefillOnlyScheduler"
-PREFIX_TOKENS = 11 * BLOCK_TOKENS
-
-
-def ask_two_prefixes(engine: Any) -> None:
-    """A and D share one, B and C the other; each is longer than the one before."""
-    one, two = prompt(1, PREFIX_TOKENS), prompt(2, PREFIX_TOKENS)
-    for number, (key, prefix) in enumerate(zip("ABCD", (one, two, two, one), strict=True)):
-        add(engine, key, prefix + prompt(3 + number, 16 * (number + 1)), 1)
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Seen:
+def theirs(theirs: dict[str, Seen]) -> Seen:
     """Of vLLM's own scheduler, in whose memory only one fits at a time as well."""
-    with engine() as made:
-        ask_two_prefixes(made)
-        return run(made)
+    return theirs["ask_two_prefixes"]
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +36,7 @@ def prefill_only(theirs: Seen) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def ours(prefill_only: Any) -> Seen:
-    ask_two_prefixes(prefill_only)
-    return run(prefill_only)
+    return asked(prefill_only, ask_two_prefixes)
 
 
 def hits(seen: Seen) -> list[str]:
