@@ -16,7 +16,7 @@ from tiermem.testbed import Guest, Pod, boot, load_topology
 
 SHARED_GUESTS = (
     *("guest", "dax_guest_lts", "dax_guest", "two_hosts_newest", "guest_lts"),
-    *("two_hosts", "icount_guest"),
+    *("three_hosts", "two_hosts", "icount_guest"),
 )
 """Those whose tests take longest first, so that two processes end at about the same time."""
 BOOT_AND_TEST_S = 900
@@ -76,6 +76,13 @@ def two_hosts() -> Pod:
 def two_hosts_newest() -> Pod:
     """The same on the newest kernel. A test marked `ends_a_host` comes last and alone."""
     return run("two_hosts_newest", "two-hosts", kernel="newest")
+
+
+@pytest.fixture(scope="session")
+def three_hosts() -> Pod:
+    """Three hosts that share one CXL memory, on Debian's 6.12. b and c have NICs on one segment,
+    a has none. A test marked `ends_a_host` comes last and alone."""
+    return run("three_hosts", "three-hosts", kernel="lts")
 
 
 def needed_guests(item: pytest.Item) -> set[str]:

@@ -99,5 +99,6 @@ path_of("file,id=serial").write_text("Linux version 7.3\n")
 handlers: list[tuple[Path, type[Monitor]]] = [(path_of("socket,id=agent"), Agent)]
 handlers += [(Path(w[5:].split(",")[0]), Monitor) for w in WORDS if w.startswith("unix:")]
 for path, handler in handlers:
+    path.unlink(missing_ok=True)
     server = socketserver.ThreadingUnixStreamServer(str(path), handler)
     threading.Thread(target=server.serve_forever).start()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiermem.testbed.image import Image, Kernel
-from tiermem.testbed.machine import Machine, Plugin, Shares
+from tiermem.testbed.machine import Machine, Plugin, Shares, nic_id
+from tiermem.testbed.segment import Cable, Segment
 from tiermem.testbed.topology import Host
 
 RUN = Path("/run/pod/a")
@@ -104,9 +106,11 @@ def test_devices_name_their_bus(machine: Machine) -> None:
 
 
 def test_hosts_of_a_pod_differ(machine: Machine) -> None:
-    link = (Path("/run/net0"), Path("/run/net1"))
-    one = replace(machine, network=link)
-    other = replace(machine, network=link[::-1], number=1, name="b")
+    cable, other_end = (
+        Cable(Path(f"/run/net{own}"), Path(f"/run/net{peer}")) for own, peer in ((0, 1), (1, 0))
+    )
+    one = replace(machine, network=cable)
+    other = replace(machine, network=other_end, number=1, name="b")
     for option, part in (("-device", "mac="), ("-device", "sn="), ("-append", "machine_id=")):
         assert [v for v in values(one, option) if part in v] != [
             v for v in values(other, option) if part in v
@@ -114,3 +118,19 @@ def test_hosts_of_a_pod_differ(machine: Machine) -> None:
     assert (
         "local.path=/run/net0,remote.type=unix,remote.path=/run/net1" in values(one, "-netdev")[0]
     )
+
+
+def test_nics_are_at_the_ports_of_a_hub_by_names_that_the_monitor_knows(machine: Machine) -> None:
+    segment = Segment(Path("/run"), ports=3)
+    machine = replace(machine, nics=(segment.cable(1), segment.cable(2)), number=2)
+    devices = [value for value in values(machine, "-device") if value.startswith("virtio-net")]
+    assert [nic_id(number) in device for number, device in enumerate(devices)] == [True, True]
+    assert len({re.search("mac=([^,]+)", device)[1] for device in devices}) == 2  # type: ignore[index]
+    ends = values(machine, "-netdev")
+    hub = [word for word in segment.arguments() if word.startswith("dgram")]
+    assert len(hub) == 3
+    for end, port in zip(ends, hub[1:], strict=True):
+        own, peer = (re.search(f"{side}.path=([^,]+)", end) for side in ("local", "remote"))
+        assert own is not None
+        assert peer is not None
+        assert f"local.type=unix,local.path={peer[1]},remote.type=unix,remote.path={own[1]}" in port

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tiermem.testbed import Pod, boot, build, guest, load_topology, pod
+from tiermem.testbed import Pod, boot, booting, build, guest, load_topology, pod
 from tiermem.testbed.artifacts import Artifacts
 from tiermem.testbed.errors import (
     BootError,
@@ -83,7 +83,7 @@ def test_a_guest_that_is_not_ready_in_time_is_an_error_with_its_log(booted: Boot
 def test_units_that_never_start_are_an_error_with_the_log(
     booted: Booted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pod, "_READY_S", 0.1)
+    monkeypatch.setattr(booting, "_READY_S", 0.1)
     with pytest.raises(BootError, match=r"systemctl is-system-running .*killed after") as caught:
         booted("unready").__enter__()
     assert named_log(caught.value) == "Linux version 7.3\n"
@@ -120,6 +120,20 @@ def test_output_is_bytes_of_which_text_is_a_view(booted: Booted) -> None:
     assert (done.stdout, done.stderr) == ("\ufffd\0\r\n", "\ufffd")
 
 
+def test_a_host_is_killed_and_booted_again(booted: Booted, run_dirs: RunDirs) -> None:
+    with booted("ready") as running:
+        first = running["a"]
+        with pytest.raises(GuestCrashedError):
+            first.exec(["die"])
+        again = running.reboot("a")
+        assert running["a"] is again
+        assert again.check(["bytes"]).status == 0
+        running.reboot("a")
+        assert running["a"].crashed() is None
+        assert again.crashed() is not None
+    assert run_dirs() == []
+
+
 def test_ctrl_c_while_qemu_is_being_started_leaves_none(
     booted: Booted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +145,7 @@ def test_ctrl_c_while_qemu_is_being_started_leaves_none(
         started.append(start(qemu, arguments, log))
         return started[0]
 
-    monkeypatch.setattr(pod, "start", start_slowly)
+    monkeypatch.setattr(booting, "start", start_slowly)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -14,8 +14,8 @@ from tiermem.testbed.topology import load_topology, parse_size, topology_names
 MIB, GIB = 1 << 20, 1 << 30
 
 
-def test_the_testbed_comes_with_two() -> None:
-    assert topology_names() == ["one-host", "two-hosts"]
+def test_the_testbed_comes_with_three() -> None:
+    assert topology_names() == ["one-host", "three-hosts", "two-hosts"]
 
 
 def test_one_host_has_dram_and_cxl_memory_as_a_node() -> None:
@@ -31,6 +31,14 @@ def test_two_hosts_share_memory_and_a_network() -> None:
     assert topology.network is not None
     assert [str(topology.network.address_of(n)) for n in (0, 1)] == ["10.77.0.1/24", "10.77.0.2/24"]
     assert {host.cxl_use for host in topology.hosts.values()} == {"devdax"}
+
+
+def test_of_three_hosts_one_has_neither_nic_nor_drive() -> None:
+    topology = load_topology("three-hosts")
+    assert topology.shared_cxl
+    has = {name: (host.nics, host.nvme > 0) for name, host in topology.hosts.items()}
+    assert has == {"a": (0, False), "b": (1, True), "c": (2, False)}
+    assert topology.nics == 3
 
 
 def test_settings_change_every_host() -> None:
@@ -58,10 +66,14 @@ def test_what_is_not_a_size(wrong: object) -> None:
         ({"dram": 300 * MIB + 1}, "dram must be a multiple of 2M"),
         ({"cxl": "300M"}, "cxl must be a multiple of 256M"),
         ({"nvme": 1000}, "nvme must be a multiple of 1M, or 0 for no drive"),
+        ({"nics": 9}, "hosts.a.nics: Input should be less than or equal to 8"),
         ({"cpus": 0}, "hosts.a.cpus: Input should be greater than or equal to 1"),
         ({"dram": "big"}, "hosts.a.dram: 'big' is not a size"),
         ({"cxl_use": "swap"}, "hosts.a.cxl_use: Input should be 'system-ram', 'devdax' or 'none'"),
-        ({"ram": "1G"}, "a host has no setting 'ram'; allowed: cpus, dram, cxl, cxl_use, nvme"),
+        (
+            {"ram": "1G"},
+            "a host has no setting 'ram'; allowed: cpus, dram, cxl, cxl_use, nvme, nics",
+        ),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, object], complaint: str) -> None:
@@ -85,6 +97,10 @@ def test_wrong_settings_are_named(settings: dict[str, object], complaint: str) -
         ),
         ("[network]\naddress='10.0.0.0/24'\n[hosts.a]", "a network joins two hosts"),
         (
+            "[network]\naddress='10.0.0.0/24'\n[hosts.a]\nnics=1\n[hosts.b]",
+            "a pod has a network, or hosts with nics: not both",
+        ),
+        (
             "[network]\naddress='10.0.0.1/24'\n[hosts.a]\n[hosts.b]",
             "network.address: Input is not a valid",
         ),
@@ -105,7 +121,9 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert (topology.name, topology.hosts["left"].cpus) == ("mine", 4)
 
 
-@pytest.mark.parametrize("name", ["three-hosts", "/no/such/file.toml"])
+@pytest.mark.parametrize("name", ["four-hosts", "/no/such/file.toml"])
 def test_a_topology_that_is_not_there(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"three-hosts.*one-host, two-hosts|No such file"):
+    with pytest.raises(
+        ConfigError, match=r"four-hosts.*one-host, three-hosts, two-hosts|No such file"
+    ):
         load_topology(name)

@@ -8,46 +8,38 @@ import pytest
 from tiermem.testbed import Guest
 
 from tests.vm.cxlfork.services import DEVICE
-from tests.vm.guest_python import ENVIRONMENT, SOURCE, run_json
+from tests.vm.guest_python import run_json
+from tests.vm.oasis.unit import UNIT, install, remove
 
-UNIT = "/run/systemd/system/tiermem-oasis.service"
 SCRIPT = "tests/vm/oasis/in_guest/oasis_unit.py"
-INSTALL = f"""
-mkdir -p /run/sysusers.d /run/tmpfiles.d /etc/tiermem {UNIT}.d
-cp {SOURCE}/userspace/systemd/sysusers.conf /run/sysusers.d/tiermem.conf
-cp {SOURCE}/userspace/systemd/tmpfiles.conf /run/tmpfiles.d/tiermem.conf
-systemd-sysusers
-systemd-tmpfiles --create tiermem.conf
-sed 's|/opt/tiermem/bin/tiermem|/usr/local/bin/tiermem|' \
-    {SOURCE}/userspace/systemd/tiermem-oasis.service > {UNIT}
-cat > {UNIT}.d/try.conf <<END
-[Service]
-Environment={" ".join(f"{key}={value}" for key, value in ENVIRONMENT.items())}
-END
-cat > /etc/tiermem/oasis.toml <<END
+CONFIG = """
 hosts = 1
 [[nic]]
 interface = "nic0"
 capacity = "10Gbit"
-END
-tiermem pool create {DEVICE} --hosts 1 --force
-systemctl daemon-reload
+[[ssd]]
+path = "/dev/nvme0n1"
+iops = 1000
 """
-REMOVE = f"""
-systemctl stop tiermem-oasis
+PREPARE = f"""
+modprobe -a nvme ublk_drv
+tiermem oasis format-ssd /dev/nvme0n1 --force
+tiermem pool create {DEVICE} --hosts 1 --force
+"""
+REMOVE = """
 ip link del nic0
 ip netns del web
 ip netns del outside
-rm -rf {UNIT} {UNIT}.d /etc/tiermem/oasis.toml /var/lib/tiermem/oasis.json
-systemctl daemon-reload
 """
 
 
 @pytest.fixture(scope="module")
 def unit(dax_guest_lts: Guest) -> Iterator[Guest]:
     """A guest with the unit, its pool in CXL memory, and not started."""
-    dax_guest_lts.check(["bash", "-ec", INSTALL], timeout_s=300)
+    install(dax_guest_lts, CONFIG)
+    dax_guest_lts.check(["bash", "-ec", PREPARE], timeout_s=300)
     yield dax_guest_lts
+    remove(dax_guest_lts)
     dax_guest_lts.exec(["bash", "-c", REMOVE], timeout_s=120)
 
 
@@ -64,10 +56,13 @@ def test_it_serves_is_killed_serves_again_and_leaves(unit: Guest) -> None:
     assert seen == {
         "served": True,
         "ping": True,
+        "disk": True,
         "restarted": True,
         "served again": True,
         "ping again": True,
         "interfaces": ["lo", "eth0"],
+        "disk again": True,
+        "data": True,
         "interfaces after": ["lo"],
         "result": "success",
         "socket": False,

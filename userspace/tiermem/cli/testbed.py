@@ -51,7 +51,9 @@ def up(
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Of every host: cpus, dram, cxl, cxl_use, nvme."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of every host: cpus, dram, cxl, cxl_use, nvme, nics.",
         ),
     ] = None,
     model: Annotated[

@@ -21,12 +21,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from tiermem.errors import ConfigError
+from tiermem.testbed.booting import Kernel
 from tiermem.testbed.cache import locked
 from tiermem.testbed.channel import Channel
 from tiermem.testbed.errors import BootError
 from tiermem.testbed.guest import Guest, GuestFiles
 from tiermem.testbed.machine import Time
-from tiermem.testbed.pod import Kernel
 from tiermem.testbed.run_control import RunControl
 from tiermem.testbed.run_dirs import runtime_root
 
@@ -198,7 +198,7 @@ def attach(state: State, name: str | None = None) -> Iterator[Guest]:
         running = RunControl(monitor, only_in_use=state.order.time == "icount")
         agent.connect(_CONNECT_S)
         stack.callback(agent.close)
-        yield Guest(files, agent, lambda: state.alive, running)
+        yield Guest(files, agent, monitor, lambda: state.alive, running)
 
 
 def _is_supervisor(pid: int) -> bool:

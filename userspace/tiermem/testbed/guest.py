@@ -19,6 +19,7 @@ from tiermem.testbed.errors import (
     GuestCrashedError,
     GuestHungError,
 )
+from tiermem.testbed.machine import nic_id
 from tiermem.testbed.run_control import RunControl
 from tiermem.testbed.serial import last_words
 
@@ -86,6 +87,7 @@ class Guest:
         self,
         files: GuestFiles,
         agent: Channel,
+        monitor: Channel,
         alive: Callable[[], bool],
         running: RunControl,
     ) -> None:
@@ -97,6 +99,7 @@ class Guest:
         self.pac_path = files.pac_path
         self.hung = False
         self._agent = agent
+        self._monitor = monitor
         self._alive = alive
         self._running = running
 
@@ -154,6 +157,10 @@ class Guest:
     def resume(self) -> None:
         """Undo `pause`."""
         self._running.release()
+
+    def set_link(self, nic: int, *, up: bool) -> None:
+        """Pull the cable of a NIC on the pod's segment (numbered from 0), or plug it in."""
+        self._monitor.execute("set_link", {"name": nic_id(nic), "up": up})
 
     def detach(self) -> None:
         """Leave the agent to another process; this one can run no more commands."""

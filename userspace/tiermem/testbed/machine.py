@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from tiermem.testbed.image import Image
+from tiermem.testbed.options import escape
+from tiermem.testbed.segment import Cable
 from tiermem.testbed.topology import Host
 
 Time = Literal["wall", "icount"]
@@ -47,7 +48,8 @@ class Machine:
 
     run_dir: sockets, logs and the memory files of this guest.
     cxl_file: backing of CXL memory that is shared with other guests.
-    network: a link to another guest, as (own socket, peer's socket).
+    network: a link to another guest.
+    nics: those on the pod's segment, each at a cable of its own.
     number: the host's place in its topology, from 0.
     """
 
@@ -60,13 +62,19 @@ class Machine:
     shares: Shares
     plugin: Plugin | None = None
     cxl_file: Path | None = None
-    network: tuple[Path, Path] | None = None
+    network: Cable | None = None
+    nics: tuple[Cable, ...] = ()
     number: int = 0
 
     @property
     def serial_log(self) -> Path:
         """All that the guest's kernel wrote to its serial console."""
         return self.run_dir / "serial.log"
+
+    @property
+    def qemu_log(self) -> Path:
+        """What QEMU itself says."""
+        return self.run_dir / "qemu.log"
 
     @property
     def qmp_socket(self) -> Path:
@@ -123,6 +131,7 @@ class Machine:
             *self._shares(),
             *self._tracker(),
             *self._network(),
+            *self._nics(),
         ]
 
     def _base(self) -> list[str]:
@@ -153,6 +162,7 @@ class Machine:
                 "mitigations=off random.trust_cpu=on nokaslr tsc=reliable",
                 f"systemd.machine_id={machine_id} systemd.hostname={self.name}",
                 "systemd.show_status=false systemd.log_target=kmsg systemd.log_level=warning",
+                "systemd.ssh_auto=no",
                 f"tiermem.cxl={self.host.cxl_use}",
             ]
         )
@@ -162,7 +172,7 @@ class Machine:
         memory = f"memory-backend-ram,id=cxl-ram,share=on,size={size}"
         if self.cxl_file is not None:
             memory = f"memory-backend-file,id=cxl-ram,share=on,size={size}"
-            memory += f",mem-path={_escape(self.cxl_file)}"
+            memory += f",mem-path={escape(self.cxl_file)}"
         return [
             *("-object", memory),
             *("-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.1"),
@@ -172,7 +182,7 @@ class Machine:
         ]
 
     def _disk(self) -> list[str]:
-        drive = f"file={_escape(self.image.disk)},format=raw,if=none,id=root,snapshot=on"
+        drive = f"file={escape(self.image.disk)},format=raw,if=none,id=root,snapshot=on"
         drive += ",cache=unsafe"
         return ["-drive", drive, "-device", "virtio-blk-pci,drive=root,bus=pcie.0"]
 
@@ -180,19 +190,19 @@ class Machine:
         if not self.host.nvme:
             return []
         # What the guest flushes outlives the guest; it need not outlive the host.
-        drive = f"file={_escape(self.nvme_path)},format=raw,if=none,id=nvme,cache=unsafe"
+        drive = f"file={escape(self.nvme_path)},format=raw,if=none,id=nvme,cache=unsafe"
         device = f"nvme,drive=nvme,serial=tiermem-{self.name},bus=pcie.0"
         return ["-drive", f"{drive},discard=unmap", "-device", device]
 
     def _channels(self) -> list[str]:
         def server(name: str, path: Path) -> list[str]:
-            return ["-chardev", f"socket,id={name},path={_escape(path)},server=on,wait=off"]
+            return ["-chardev", f"socket,id={name},path={escape(path)},server=on,wait=off"]
 
         return [
-            *("-chardev", f"file,id=serial,path={_escape(self.serial_log)}"),
+            *("-chardev", f"file,id=serial,path={escape(self.serial_log)}"),
             *("-serial", "chardev:serial"),
-            *("-qmp", f"unix:{_escape(self.qmp_socket)},server=on,wait=off"),
-            *("-qmp", f"unix:{_escape(self.control_socket)},server=on,wait=off"),
+            *("-qmp", f"unix:{escape(self.qmp_socket)},server=on,wait=off"),
+            *("-qmp", f"unix:{escape(self.control_socket)},server=on,wait=off"),
             *("-device", "virtio-serial-pci,bus=pcie.0"),
             *server("agent", self.agent_socket),
             *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
@@ -209,32 +219,40 @@ class Machine:
             ("out", self.shares.out, ""),
             ("exec", self.shares.exec, ""),
         ):
-            share = f"local,id={name},path={_escape(path)},security_model=none{mode}"
+            share = f"local,id={name},path={escape(path)},security_model=none{mode}"
             device = f"virtio-9p-pci,fsdev={name},mount_tag=tiermem-{name},bus=pcie.0"
             arguments += ["-fsdev", share, "-device", device]
         return arguments
 
     def _tracker(self) -> list[str]:
         bar = f"memory-backend-file,id=hpt,share=on,size={TRACKER_BAR_BYTES}"
-        arguments = ["-object", f"{bar},mem-path={_escape(self.bar_path)}"]
+        arguments = ["-object", f"{bar},mem-path={escape(self.bar_path)}"]
         arguments += ["-device", "ivshmem-plain,memdev=hpt,bus=pcie.0"]
         if self.plugin is not None:
             settings = {"bar": str(self.bar_path), "pac": str(self.pac_path)}
             settings |= self.plugin.parameters
-            words = [f"{key}={_escape(value)}" for key, value in settings.items()]
-            arguments += ["-plugin", ",".join([_escape(self.plugin.library), *words])]
+            words = [f"{key}={escape(value)}" for key, value in settings.items()]
+            arguments += ["-plugin", ",".join([escape(self.plugin.library), *words])]
         return arguments
 
     def _network(self) -> list[str]:
         if self.network is None:
             return []
-        own, peer = self.network
-        dgram = f"dgram,id=net0,local.type=unix,local.path={_escape(own)}"
-        dgram += f",remote.type=unix,remote.path={_escape(peer)}"
-        device = f"virtio-net-pci,netdev=net0,bus=pcie.0,mac=52:54:00:77:00:{self.number + 1:02x}"
-        return ["-netdev", dgram, "-device", f"{device},romfile="]
+        device = f"virtio-net-pci,netdev=net0,bus=pcie.0,mac={self._mac(0x77, 0)}"
+        return [*self.network.netdev("net0"), "-device", f"{device},romfile="]
+
+    def _nics(self) -> list[str]:
+        words = []
+        for number, cable in enumerate(self.nics):
+            device = f"virtio-net-pci,id={nic_id(number)},netdev=cable{number},bus=pcie.0"
+            device += f",mac={self._mac(0x78, number)},romfile="
+            words += [*cable.netdev(f"cable{number}"), "-device", device]
+        return words
+
+    def _mac(self, network: int, nic: int) -> str:
+        return f"52:54:00:{network:02x}:{nic:02x}:{self.number + 1:02x}"
 
 
-def _escape(value: object) -> str:
-    """A value inside a QEMU option, where a comma is doubled."""
-    return re.sub(",", ",,", str(value))
+def nic_id(number: int) -> str:
+    """What QEMU's monitor calls a host's NIC on the segment."""
+    return f"nic{number}"

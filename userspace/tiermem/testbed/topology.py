@@ -45,13 +45,15 @@ class _Model(BaseModel):
 
 
 class Host(_Model):
-    """One machine. Sizes are in bytes; nvme: of its NVMe drive, 0 where it has none."""
+    """One machine. Sizes are in bytes; nvme: of its NVMe drive, 0 where it has none.
+    nics: how many it has on the segment of the pod, without addresses."""
 
     cpus: int = Field(default=2, ge=1, le=64)
     dram: Bytes = 1 << 30
     cxl: Bytes = 2 << 30
     cxl_use: Literal["system-ram", "devdax", "none"] = "system-ram"
     nvme: Bytes = 0
+    nics: int = Field(default=0, ge=0, le=8)
 
     @model_validator(mode="after")
     def _sizes_that_the_machine_can_have(self) -> Host:
@@ -91,12 +93,19 @@ class Topology(_Model):
                 raise ValueError(f"host name {name!r}: small letters, digits and '-', 16 at most")
         if self.network is not None and len(self.hosts) != 2:
             raise ValueError(f"a network joins two hosts, and there are {len(self.hosts)}")
+        if self.network is not None and self.nics:
+            raise ValueError("a pod has a network, or hosts with nics: not both")
         if self.shared_cxl:
             if len({host.cxl for host in self.hosts.values()}) > 1:
                 raise ValueError("hosts that share one CXL memory must give it the same size")
             if any(host.cxl_use == "system-ram" for host in self.hosts.values()):
                 raise ValueError("shared CXL memory cannot be system-ram: two kernels would own it")
         return self
+
+    @property
+    def nics(self) -> int:
+        """Those of all hosts."""
+        return sum(host.nics for host in self.hosts.values())
 
 
 def topology_names() -> list[str]:
@@ -107,7 +116,7 @@ def topology_names() -> list[str]:
 def load_topology(name: str | Path, **settings: object) -> Topology:
     """A topology by name, or from a TOML file, with settings changed in every host.
 
-    settings: fields of Host (cpus, dram, cxl, cxl_use, nvme), for example dram="768M".
+    settings: fields of Host (cpus, dram, cxl, cxl_use, nvme, nics), for example dram="768M".
     Raises ConfigError, naming file, key and what is allowed.
     """
     path = Path(name)
