@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := .venv-vllm
 BUILD := build
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /opt/tiermem
@@ -63,6 +64,14 @@ model: setup ## the channel: spin checks every interleaving, its code sends ten 
 		&& $(CC) -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m300000 -q > report
 	grep -q 'errors: 0' $(BUILD)/model/report
 	TIERMEM_TEST_MESSAGES=10000000 $(BIN)/pytest -q tests/unit/oasis/test_channel_without_coherence.py
+
+$(VLLM)/.installed: pyproject.toml scripts/setup_vllm.py
+	$(PYTHON) scripts/setup_vllm.py $(VLLM)
+	touch $@
+
+.PHONY: serving
+serving: setup $(VLLM)/.installed ## tests/serving: with vLLM for the CPU and a real model (3.6 GB)
+	VLLM_ENABLE_V1_MULTIPROCESSING=0 HF_HUB_OFFLINE=1 $(VLLM)/bin/pytest tests/serving
 
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed

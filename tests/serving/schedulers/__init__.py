@@ -1,0 +1,1 @@
+"""The schedulers inside vLLM's engine."""

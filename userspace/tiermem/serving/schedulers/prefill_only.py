@@ -1,0 +1,47 @@
+"""PrefillOnly's order of one-token requests (SOSP 2025): shortest prefill first, calibrated.
+
+Before each request is chosen, every waiting one is judged anew, by what of it is cached now:
+
+    score = seconds of its prefill - fairness · seconds that it has waited
+
+The lowest score runs, alone: a batch of prefills is no faster than one after the other, and
+all of them would be done as late as the last. A request that shares its prefix with the one
+that has just run is short now, and runs before the prefix is gone.
+
+`fairness` is the paper's λ, here of seconds to seconds. With it above 0 nobody starves: who
+has come more than T / fairness after a request of T seconds cannot pass it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tiermem.serving.schedulers.prefill_time import PrefillTime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A request that waits, since `arrival_s` of any clock; cached_tokens: of its input, now."""
+
+    key: str
+    arrival_s: float
+    input_tokens: int
+    cached_tokens: int
+
+
+def score_s(request: Candidate, now_s: float, time: PrefillTime, fairness: float) -> float:
+    """The lower, the earlier it runs."""
+    prefill_s = time.seconds(request.input_tokens - request.cached_tokens, request.cached_tokens)
+    return prefill_s - fairness * max(0.0, now_s - request.arrival_s)
+
+
+def choose(
+    waiting: Iterable[Candidate], now_s: float, time: PrefillTime, fairness: float
+) -> Candidate | None:
+    """The one to run next, of equals the one that came first; None where none waits."""
+    return min(
+        waiting,
+        key=lambda one: (score_s(one, now_s, time, fairness), one.arrival_s, one.key),
+        default=None,
+    )
