@@ -205,7 +205,7 @@ def test_wrong_runs_are_named() -> None:
         backend.map([Run(0, 2 * GROUP)])
     with pytest.raises(TiermemError, match="page group 1: is not mapped"):
         backend.unmap([Run(0, 2 * GROUP)])
-    with pytest.raises(TiermemError, match="page group 0: is mapped, and needs no cover"):
+    with pytest.raises(TiermemError, match="page group 0: is mapped already"):
         backend.cover([Run(0, GROUP)])
     with pytest.raises(TiermemError, match="is not of whole page groups of 65536"):
         backend.map([Run(4096, GROUP)])

@@ -1,7 +1,7 @@
 """vAttention: KV that is contiguous in addresses and gets memory as tokens arrive.
 
 - `vattention`: the interface; `allocator`: its rules, without memory; `ahead`: its thread;
-- `layout`: which bytes are whose; `backend`: what the allocator asks of memory;
+- `layout`: which bytes are whose; `backend`, `groups`: what the allocator asks of memory;
 - `layer_backend`, `sources`, `pieces`: memory files, the pool, arenas, by mmap;
 - `cuda_backend`, `cuda_driver`: the memory of a GPU, by CUDA's virtual memory calls;
 - `tensors`, `cache`: for torch, and a cache that transformers' models generate with.

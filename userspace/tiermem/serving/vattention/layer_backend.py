@@ -11,8 +11,9 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tiermem.errors import ConfigError, NoSpaceError, TiermemError
+from tiermem.errors import ConfigError, TiermemError
 from tiermem.serving.vattention import pieces as calls
+from tiermem.serving.vattention.groups import GroupTable
 from tiermem.serving.vattention.layout import KvLayout, Run
 from tiermem.serving.vattention.pieces import Piece
 from tiermem.serving.vattention.sources import Source
@@ -28,20 +29,20 @@ class LayerBackend:
         """ConfigError where the kernel would not allow as many mappings."""
         self._group_bytes = layout.group_bytes
         self._source = source
-        self._groups = source.bytes // self._group_bytes
+        # A group's memory is its number in the source.
+        self._table = GroupTable[int](layout, source.bytes // layout.group_bytes)
         self._check_maps(layout.tensors * layout.batch)
         self._bytes = layout.reserved_bytes
         self.address = calls.reserve(self._bytes, self._group_bytes)
-        self._free = list(range(self._groups))
-        # By the group's number in the reservation, its number in the source.
-        self._mapped: dict[int, int] = {}
-        self._clear = bytearray(b"\1" * self._groups if source.is_clear else self._groups)
+        groups = self._table.groups
+        self._free = list(range(groups))
+        self._clear = bytearray(b"\1" * groups if source.is_clear else groups)
         self._export: Any = calls.writable(self.address, self._bytes)
 
     @property
     def memory_bytes(self) -> int:
         """See Backend."""
-        return self._groups * self._group_bytes
+        return self._table.memory_bytes
 
     def buffer(self) -> Any:
         """All addresses, for views; the backend cannot be closed while they are in use."""
@@ -51,15 +52,8 @@ class LayerBackend:
 
     def map(self, runs: Sequence[Run]) -> None:
         """See Backend."""
-        wanted = sum(run.bytes for run in runs) // self._group_bytes
-        if wanted > len(self._free):
-            raise NoSpaceError(
-                f"{wanted} page groups are wanted, {len(self._free)} of {self._groups} are free"
-            )
-        virtual = [group for run in runs for group in self._numbers(run)]
-        if taken := self._mapped.keys() & set(virtual):
-            raise TiermemError(f"page group {min(taken)}: is mapped already")
-        groups = [heapq.heappop(self._free) for _ in range(wanted)]
+        virtual = self._table.to_map(runs)
+        groups = [heapq.heappop(self._free) for _ in virtual]
         pairs = list(zip(virtual, groups, strict=True))
         try:
             self._source.commit(self._pieces(pairs))
@@ -67,23 +61,19 @@ class LayerBackend:
             for group in groups:
                 heapq.heappush(self._free, group)
             raise
-        self._mapped.update(pairs)
+        self._table.mapped.update(pairs)
         self._clear_new(pairs)
 
     def unmap(self, runs: Sequence[Run]) -> None:
         """See Backend."""
-        virtual = [group for run in runs for group in self._numbers(run)]
-        if missing := set(virtual) - self._mapped.keys():
-            raise TiermemError(f"page group {min(missing)}: is not mapped")
-        self._source.uncommit(self._pieces([(one, self._mapped[one]) for one in virtual]))
+        virtual = self._table.to_unmap(runs)
+        self._source.uncommit(self._pieces([(one, self._table.mapped[one]) for one in virtual]))
         for one in virtual:
-            heapq.heappush(self._free, self._mapped.pop(one))
+            heapq.heappush(self._free, self._table.mapped.pop(one))
 
     def cover(self, runs: Sequence[Run]) -> None:
         """See Coverable."""
-        virtual = {group for run in runs for group in self._numbers(run)}
-        if taken := self._mapped.keys() & virtual:
-            raise TiermemError(f"page group {min(taken)}: is mapped, and needs no cover")
+        self._table.to_cover(runs)
         calls.cover([Piece(self.address + run.offset, 0, run.bytes) for run in runs])
 
     def close(self) -> None:
@@ -93,28 +83,20 @@ class LayerBackend:
         if (in_use := export()) is not None:
             self._export = in_use
             raise TiermemError("vAttention's memory cannot be closed: tensors of it are in use")
-        self._source.uncommit(self._pieces(sorted(self._mapped.items())))
-        self._mapped.clear()
+        self._source.uncommit(self._pieces(sorted(self._table.mapped.items())))
+        self._table.mapped.clear()
         calls.free(self.address, self._bytes)
         self._source.close()
 
     def _check_maps(self, rows: int) -> None:
         # At worst no two groups are joined, and there is a hole after every row.
-        most, allowed = self._groups + 2 * rows + _OTHER_MAPS, calls.maps_max()
+        most, allowed = self._table.groups + 2 * rows + _OTHER_MAPS, calls.maps_max()
         if most > allowed:
             raise ConfigError(
-                f"{self._groups} page groups of {self._group_bytes} bytes may take {most} "
+                f"{self._table.groups} page groups of {self._group_bytes} bytes may take {most} "
                 f"mappings, and the kernel allows a process {allowed}: take larger page groups, "
                 "or raise sysctl vm.max_map_count"
             )
-
-    def _numbers(self, run: Run) -> range:
-        if run.offset % self._group_bytes or run.bytes % self._group_bytes:
-            raise TiermemError(f"{run}: is not of whole page groups of {self._group_bytes}")
-        if run.offset < 0 or run.offset + run.bytes > self._bytes:
-            raise TiermemError(f"{run}: is outside the {self._bytes} bytes reserved")
-        first = run.offset // self._group_bytes
-        return range(first, first + run.bytes // self._group_bytes)
 
     def _pieces(self, pairs: Sequence[tuple[int, int]]) -> list[Piece]:
         return [

@@ -88,6 +88,10 @@ class VAttention:
         self._wake()
         return mapped
 
+    def cover(self, req_id: int, tokens: int) -> None:
+        """Let a kernel read a row beyond its memory, up to so many tokens: zeros."""
+        self.allocator.cover(req_id, tokens)
+
     def tokens(self, req_id: int) -> int:
         """How long a request is, by its last step."""
         return self.allocator.tokens(req_id)
