@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from tiermem.errors import MissingError, TiermemError
 
-from bench.report import OUT, write_json
+from bench.result_file import OUT, write_json
 from bench.vattention_memory import (
     ARENA,
     COLD,
