@@ -72,12 +72,12 @@ def measure(quick: bool) -> Measured:
         [
             one
             for together in (False, True)
-            for one in step_times(100 if quick else 300, layers_together=together)
+            for one in step_times(50 if quick else 300, layers_together=together)
         ],
         [
             one
-            for tokens in (256, 1024, 4096)
-            for one in attention_times(2, tokens, 10 if quick else 30)
+            for tokens in ((256, 1024) if quick else (256, 1024, 4096))
+            for one in attention_times(2, tokens, 5 if quick else 30)
         ],
     )
 

@@ -137,17 +137,17 @@ def test_requests_of_different_lengths_that_come_and_go(model: Any, prompts: lis
                 number = waiting.pop(0)
                 prompt, _ = asked[number]
                 req_id = kv.alloc_reqid(sum(asked_tokens(asked[number])))
-                first = model(prompt, past_key_values=VirtualCache(tensors, [req_id]))
-                running[req_id] = (number, [int(first.logits[0, -1].argmax())])
+                first = model(prompt, past_key_values=VirtualCache(tensors, [req_id])).logits
+                running[req_id] = (number, [int(first[0, -1].argmax())])
             # The order of a batch is as it comes, so that rows are not always a view.
             req_ids = sorted(running, key=lambda req_id: running[req_id][0])
             cache = VirtualCache(tensors, req_ids)
             most = max(most, len(set(cache.tokens)))
             last = torch.tensor([[running[req_id][1][-1]] for req_id in req_ids])
-            found = model(last, past_key_values=cache, **cache.decode_inputs())
+            found = model(last, past_key_values=cache, **cache.decode_inputs()).logits
             for row, req_id in enumerate(req_ids):
                 number, tokens = running[req_id]
-                tokens.append(int(found.logits[row, -1].argmax()))
+                tokens.append(int(found[row, -1].argmax()))
                 if len(tokens) == asked[number][1]:
                     done[number] = tokens
                     kv.free_reqid(req_id)

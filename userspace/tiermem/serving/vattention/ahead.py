@@ -24,7 +24,8 @@ class Ahead:
 
 
 class MappingThread:
-    """Woken after every step; maps a block at a time, so that a step waits for one at most.
+    """Woken after a step that leaves a request short. It maps a block at a time, so that a
+    step waits for one at most.
 
     Errors of the memory are kept: the step that needs the block meets them itself.
     """
@@ -42,7 +43,9 @@ class MappingThread:
         self._thread.start()
 
     def wake(self) -> None:
-        """There may be something to map."""
+        """Tokens have come: if there is something to map, the thread does it."""
+        if not self._allocator.is_short(self._ahead.steps, self._ahead.blocks):
+            return
         with self._lock:
             self._idle.clear()
             self._wanted.set()

@@ -142,18 +142,16 @@ class Allocator:
         """Map one block for what an active request needs within `steps` more tokens, at most
         `blocks` beyond its last token's; whether there was one to map. The most urgent first."""
         with self._lock:
-            urgent = min(
-                (
-                    (self._slack_bytes(row), req_id)
-                    for req_id, row in enumerate(self._rows)
-                    if row.is_active and row.mapped_blocks < self._ahead_target(row, steps, blocks)
-                ),
-                default=None,
-            )
+            urgent = self._urgent(steps, blocks)
             if urgent is None or not self._make_room(1, active_too=False):
                 return False
-            self._extend(urgent[1], 1)
+            self._extend(urgent, 1)
             return True
+
+    def is_short(self, steps: int, blocks: int) -> bool:
+        """Whether `map_ahead` has something to map, or lacks the memory for it."""
+        with self._lock:
+            return self._urgent(steps, blocks) is not None
 
     def cover(self, req_id: int, tokens: int) -> None:
         """Make a row readable up to so many tokens, mapped or not."""
@@ -239,6 +237,16 @@ class Allocator:
         row = self._rows[req_id]
         self._mapper.map(req_id, row.mapped_blocks, blocks)
         row.mapped_blocks += blocks
+
+    def _urgent(self, steps: int, blocks: int) -> int | None:
+        """The reqId that soon needs more than it has, and needs it first."""
+        short = (
+            (self._slack_bytes(row), req_id)
+            for req_id, row in enumerate(self._rows)
+            if row.is_active and row.mapped_blocks < self._ahead_target(row, steps, blocks)
+        )
+        first = min(short, default=None)
+        return None if first is None else first[1]
 
     def _slack_bytes(self, row: Row) -> int:
         """Of each of its tensors, mapped beyond what it needs."""
