@@ -39,7 +39,7 @@ from bench.channel_ladder import (
     two_cpus,
 )
 from bench.channel_picture import draw
-from bench.report import OUT, write_json
+from bench.result_file import OUT, write_json
 
 SMALL = SIZES[0]
 

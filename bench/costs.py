@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report import CHECKOUT, OUT
+from bench.result_file import CHECKOUT, OUT
 
 PLUGIN_FIGURES = ("plugin_idle_ratio", "plugin_armed_ratio")
 REPLAY_FIGURE = "replay_accesses_per_s"

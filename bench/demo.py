@@ -23,7 +23,8 @@ from bench.campaign import Campaign, default_guests, run_all
 from bench.figures import Row, figures
 from bench.m5 import WORK, run_as_json, summarise
 from bench.programs import build_programs
-from bench.report import OUT, cells, columns, environment, print_table, rows_as_json, write_json
+from bench.report import cells, columns, environment, print_table, rows_as_json
+from bench.result_file import OUT, write_json
 
 WORKLOAD = "redis-b"
 POLICIES = ("none", "numab", "damon", catalog.M5)

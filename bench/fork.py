@@ -28,7 +28,8 @@ from bench.fork_report import WIDTH, print_tables
 from bench.fork_session import CXL, DRAM, ForkSession, Measured, fork_session
 from bench.guest.fork_spec import ForkResult, ForkSpec
 from bench.guest.porter_spec import PorterResult, PorterSpec
-from bench.report import CHECKOUT, OUT, environment, write_json
+from bench.report import environment
+from bench.result_file import CHECKOUT, OUT, write_json
 
 WORK = OUT / "work"
 

@@ -28,7 +28,8 @@ from bench.figures import Row, figures, row
 from bench.finished_runs import FinishedRuns, sources_identity
 from bench.guest.spec import IDENTIFY, MEASURE, RunSpec
 from bench.programs import build_graph, build_programs
-from bench.report import CHECKOUT, OUT, environment, print_table, rows_as_json, write_json
+from bench.report import environment, print_table, rows_as_json
+from bench.result_file import CHECKOUT, OUT, write_json
 from bench.session import Measured
 
 WORK = OUT / "work"

@@ -24,7 +24,7 @@ from tiermem.errors import TiermemError
 
 from bench.channel import processor
 from bench.oasis_parts import PARTS, Amount, Found
-from bench.report import OUT, write_json
+from bench.result_file import OUT, write_json
 
 FULL = Amount(channel_rounds=7, rounds=15, round_trips=5000, seconds=2.0, failures=50, pod_seeds=20)
 QUICK = Amount(channel_rounds=3, rounds=7, round_trips=2000, seconds=0.5, failures=10, pod_seeds=5)

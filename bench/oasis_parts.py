@@ -24,7 +24,7 @@ from bench import (
 from bench.channel_ladder import LONGEST_US, two_cpus
 from bench.pods import HOSTS, SIZES
 from bench.processors import awake, place
-from bench.report import OUT
+from bench.result_file import OUT
 from bench.traffic_source import load_source
 from bench.vm_requests import load_requests
 

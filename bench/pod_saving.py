@@ -30,7 +30,7 @@ from bench import pod_traffic, traffic_saving
 from bench.pod_packing import KINDS, WAYS, Outcome, simulate
 from bench.pod_saving_picture import draw, panels
 from bench.pods import HEADLINE, HOSTS, SIZES, Estimate, by_size, estimate, right_aligned
-from bench.report import OUT, write_json
+from bench.result_file import OUT, write_json
 from bench.traffic_source import load_source
 from bench.vm_requests import load_requests
 

@@ -24,7 +24,8 @@ from bench.fork_session import ENVIRONMENT, ForkSession, fork_session
 from bench.guest.porter_spec import PorterResult, PorterSpec
 from bench.porter_figures import PorterRow, figures, rows
 from bench.porter_plan import STARTS, Mode, plan
-from bench.report import OUT, environment, write_json
+from bench.report import environment
+from bench.result_file import OUT, write_json
 
 # Python's own compiled code is beside its modules; cold starts are to find it there.
 _ENVIRONMENT = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPYCACHEPREFIX"}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,9 +16,7 @@ from tiermem.testbed.qemu import find_qemu
 
 from bench.catalog import CXL, DRAM, POLICIES, WORKLOADS
 from bench.figures import Row
-
-CHECKOUT = Path(__file__).resolve().parents[1]
-OUT = CHECKOUT / "bench/out"
+from bench.result_file import CHECKOUT
 
 
 def columns(*, probed: bool) -> tuple[str, ...]:
@@ -89,14 +85,6 @@ def environment(kernel_release: str) -> dict[str, Any]:
         "guest": {"dram": DRAM, "cxl": CXL, "cpus": 1, "time": "icount, 1 ns an instruction"},
         "model": tomllib.loads(model),
     }
-
-
-def write_json(path: Path, tree: dict[str, Any]) -> None:
-    """Write the result, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(tree, indent=1, default=str) + "\n")
-    scratch.replace(path)
 
 
 def rows_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:

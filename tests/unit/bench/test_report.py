@@ -12,7 +12,8 @@ from bench.catalog import M5
 from bench.demo import page, verdict
 from bench.figures import Row
 from bench.picture import draw
-from bench.report import cells, columns, write_json
+from bench.report import cells, columns
+from bench.result_file import write_json
 from bench.session import Measured
 from tests.unit.bench.results import a_result
 

@@ -52,6 +52,7 @@ EXTENSIONS = (
     "net_load",
     "storage",
     "storage_load",
+    "vmem",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")

@@ -1,6 +1,7 @@
 """Clients of the memory layer that serve language models: plugins of vLLM and what is below.
 
-- `schedulers`: which requests run next.
+- `schedulers`: which requests run next;
+- `vattention`: a KV cache that is contiguous in addresses, and gets memory as tokens arrive.
 
 What names vLLM is in modules called `vllm_…`; all else runs, and is tested, without it.
 """
