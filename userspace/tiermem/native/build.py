@@ -46,6 +46,7 @@ EXTENSIONS = (
     "channel_model",
     "channel_ladder",
     "allocator",
+    "arena",
     "row_model",
     "net",
     "net_load",
