@@ -1,0 +1,6 @@
+"""Clients of the memory layer that serve language models: plugins of vLLM and what is below.
+
+- `kv`: KV blocks that outlive the engine's own cache, in memory of a tier and on SSD.
+
+What names vLLM is in modules called `vllm_…`; all else runs, and is tested, without it.
+"""
