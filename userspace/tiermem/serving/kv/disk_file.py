@@ -78,6 +78,13 @@ class DiskFile:
                 if header is not None:
                     yield place, header
 
+    def cut_all(self) -> None:
+        """No place was ever written. KernelError: a file that cannot be is not to be used on."""
+        if not self.is_writable:
+            raise KernelError(f"{self.path}: forget what it has", EROFS)
+        if os.fstat(self.fd).st_size > PAGE_BYTES:
+            os.ftruncate(self.fd, PAGE_BYTES)
+
     def close(self) -> None:
         """Another process may have it."""
         os.close(self.fd)

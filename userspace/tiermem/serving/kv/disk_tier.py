@@ -64,6 +64,7 @@ class DiskTier:
         self._writes: OrderedDict[bytes, None] = OrderedDict()
         self._busy: set[bytes] = set()
         self._is_closing = False
+        self._clears = self._cleared = 0
         self._paused_until_s = 0.0
         self._full_until_s = 0.0
         self._free = self._scan()
@@ -115,6 +116,14 @@ class DiskTier:
         if is_closing:
             done(block, False)
 
+    def clear(self) -> None:
+        """All of it is gone, from the file as well, when this returns."""
+        with self._wake:
+            self._clears += 1
+            wanted = self._clears
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: self._is_closing or self._cleared >= wanted)
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until nothing is to be read or written; whether that was so in time."""
         with self._wake:
@@ -163,9 +172,12 @@ class DiskTier:
         with self._wake:
             self._busy.clear()
             self._wake.notify_all()
-            self._wake.wait_for(lambda: self._is_closing or self._reads or self._writes)
+            self._wake.wait_for(self._has_work)
             if self._is_closing:
                 return False
+            if self._clears > self._cleared:
+                self._forget_all()
+                return True
             reads = [self._reads.popleft() for _ in range(min(AT_ONCE, len(self._reads)))]
             writes = [] if reads else self._next_writes()
             self._busy.update(read.block.key for read in reads)
@@ -175,6 +187,19 @@ class DiskTier:
         elif writes:
             self._do_writes(writes)
         return True
+
+    def _has_work(self) -> bool:
+        return bool(self._is_closing or self._clears > self._cleared or self._reads or self._writes)
+
+    def _forget_all(self) -> None:
+        for key in self._places:
+            self._policy.remove(key)
+        self._places.clear()
+        self._writes.clear()
+        self._file.cut_all()
+        self._free, self._fresh = [], list(range(self._file.places - 1, -1, -1))
+        self._cleared = self._clears
+        self._wake.notify_all()
 
     def _next_writes(self) -> list[Block]:
         found: list[Block] = []

@@ -161,12 +161,11 @@ class MemoryTier:
                 self._free.append(block.place)
 
     def clear(self) -> None:
-        """Forget all that is not in use."""
+        """Nothing that is ready is found any more; what is pinned goes when it is not."""
         with self._lock:
-            for block in list(self._blocks.values()):
-                if self._may_go(block.key):
-                    self._policy.remove(block.key)
-                    self._let_go(block)
+            ready = [block for block in self._blocks.values() if block.is_ready]
+        for block in ready:
+            self.drop(block)
 
     def _prefix(self, keys: Sequence[bytes]) -> int:
         for number, key in enumerate(keys):

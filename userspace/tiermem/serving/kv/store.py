@@ -120,6 +120,18 @@ class KvStore:
             self.disk.write([block.key for block in blocks])
         self.memory.unpin(blocks)
 
+    def restored(self, blocks: Sequence[Block]) -> None:
+        """They were copied to the engine, or turned out bad: hold them no more."""
+        self.counters.add("memory", "restored", len(blocks))
+        self.counters.add("memory", "bytes_out", len(blocks) * self.shape.bytes)
+        self.memory.unpin(blocks)
+
+    def clear(self) -> None:
+        """Nothing of what was stored is found any more, here or by who opens the file next."""
+        self.memory.clear()
+        if self.disk is not None:
+            self.disk.clear()
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until SSD has what it is to have; whether it had in time."""
         return self.disk is None or self.disk.flush(timeout_s)
