@@ -1,0 +1,236 @@
+"""vLLM with KV tiers says what vLLM says, whatever happens to the tiers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiermem.serving.kv.steps import Plan
+
+from tests.serving.kv.engines import (
+    BLOCK_BYTES,
+    BLOCK_TOKENS,
+    SESSIONS,
+    TURNS,
+    answer,
+    check_nothing_is_held,
+    converse,
+    engine,
+    store_of_engine,
+    tiers,
+    words,
+)
+
+
+@pytest.fixture(scope="module")
+def plain() -> list[list[int]]:
+    """What vLLM says without tiers."""
+    with engine(None) as llm:
+        return converse(llm)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the SSD tier; the tests in their order use it as users over time would."""
+    return tmp_path_factory.mktemp("ssd") / "kv"
+
+
+def test_memory_and_ssd_have_the_history(plain: list[list[int]], file: Path) -> None:
+    """Memory holds two thirds of what was said: the rest comes from SSD, by way of memory."""
+    with engine(tiers(file, memory_blocks=14, restore="always")) as llm:
+        assert converse(llm) == plain
+        store = store_of_engine()
+        check_nothing_is_held(store)
+        counts = store.counters.snapshot()
+        assert counts["memory"]["hits"] >= 1
+        assert counts["ssd"]["hits"] >= 1
+        hits = counts["memory"]["hits"] + counts["ssd"]["hits"]
+        assert counts["memory"]["restored"] == hits
+        # Nothing was computed twice: what no tier had is what was new, two blocks a turn.
+        assert counts["memory"]["misses"] == SESSIONS * TURNS * 2
+        assert store.memory.used_blocks <= 14
+
+
+def test_a_new_process_goes_on_from_ssd(plain: list[list[int]], file: Path) -> None:
+    with engine(tiers(file)) as llm:
+        store = store_of_engine()
+        history = plain[1][:-6]
+        assert answer(llm, history) == plain[1][-6:]
+        assert store.counters.get("ssd", "hits") == (len(history) - 1) // BLOCK_TOKENS
+        check_nothing_is_held(store)
+
+        # The same engine, and a request that comes while others decode: it is restored beside.
+        spy = Spy(llm)
+        both = together(llm, plain[0][:-6], plain[2][:-6])
+        assert both == (plain[0][-6:], plain[2][-6:])
+        assert True in spy.was_background
+
+        for is_background in (False, True):
+            check_corruption(llm, plain, is_background)
+        check_nothing_is_held(store)
+
+
+class Spy:
+    """Looks at the plans of steps as they go by."""
+
+    def __init__(self, llm: Any) -> None:
+        scheduler = llm.llm_engine.engine_core.engine_core.scheduler
+        sessions = scheduler.connector._sessions
+        self.was_background: list[bool] = []
+        plan_step = sessions.plan
+
+        def plan(scheduled: Any) -> Plan:
+            made: Plan = plan_step(scheduled)
+            self.was_background += [one.is_background for one in made.loads]
+            return made
+
+        sessions.plan = plan
+
+
+def together(llm: Any, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
+    """What the model says to both, where the second comes while the first is answered."""
+    from vllm import SamplingParams
+
+    params = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True)
+    core = llm.llm_engine
+    answers: dict[str, list[int]] = {}
+    core.add_request("first", {"prompt_token_ids": first}, params)
+    for _ in range(3):
+        core.step()
+    core.add_request("second", {"prompt_token_ids": second}, params)
+    while core.has_unfinished_requests():
+        for output in core.step():
+            if output.finished:
+                answers[output.request_id] = list(output.outputs[0].token_ids)
+    return answers["first"], answers["second"]
+
+
+def check_corruption(llm: Any, plain: list[list[int]], is_background: bool) -> None:
+    """A block in memory changes: it is found out, computed again, and the answer is the same."""
+    store = store_of_engine()
+    history = plain[1][:-6]
+    answer(llm, history)
+    assert answer(llm, words(9, 0) * 3) != []  # so that vLLM's own cache has it no more
+    scheduler = llm.llm_engine.engine_core.engine_core.scheduler
+    chain = next_chain(scheduler, history)
+    block = store.memory.pin(chain[2])
+    assert block is not None
+    from tiermem.serving.kv.record import memory_at
+
+    at = store.shape.header_bytes + 17 * store.shape.piece_bytes + 99
+    memory_at(block.address, store.shape.bytes)[at] ^= 4
+    store.memory.unpin([block])
+    before = store.counters.get("memory", "corrupted")
+    if is_background:
+        assert together(llm, plain[0][:-6][:64], history)[1] == plain[1][-6:]
+    else:
+        assert answer(llm, history) == plain[1][-6:]
+    assert store.counters.get("memory", "corrupted") == before + 1
+    # It was computed again and stored again.
+    assert answer(llm, words(9, 0) * 3) != []
+    assert answer(llm, history) == plain[1][-6:]
+    assert store.counters.get("memory", "corrupted") == before + 1
+
+
+def next_chain(scheduler: Any, tokens: list[int]) -> list[bytes]:
+    """The keys of a sequence in this engine."""
+    from tiermem.serving.kv.keys import KeyChain
+
+    return KeyChain(scheduler.connector._engine.identity, BLOCK_TOKENS).extend(tokens)
+
+
+CHATTER = """
+import sys
+from pathlib import Path
+from tests.serving.kv.engines import answer, engine, tiers, words
+
+with engine(tiers(Path(sys.argv[1]), memory_blocks=32)) as llm:
+    print("open", flush=True)
+    for number in range(1000):
+        answer(llm, words(number, 7) * 3, 1)
+        print("said", flush=True)
+"""
+
+
+def test_a_killed_engine_leaves_nothing_wrong(plain: list[list[int]], file: Path) -> None:
+    """Killed while it writes; a place of the file is damaged on top. The next one says the same."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHATTER, str(file)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    lines = iter(child.stdout.readline, "")
+    assert "open\n" in lines
+    for _ in range(2):
+        assert "said\n" in lines
+    time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    damage_all_but_headers(file, places=range(0, 12, 3))
+    with engine(tiers(file, memory_blocks=40, eviction="arc", restore="always")) as llm:
+        assert converse(llm) == plain
+        store = store_of_engine()
+        assert store.counters.get("ssd", "corrupted") >= 1
+        assert store.counters.get("ssd", "hits") >= 1
+        check_nothing_is_held(store)
+        assert file.stat().st_size <= 256 << 20
+
+
+def damage_all_but_headers(file: Path, places: range) -> None:
+    with file.open("r+b") as data:
+        for place in places:
+            data.seek(4096 + place * BLOCK_BYTES + 4096 + 12345)
+            data.write(os.urandom(64))
+
+
+FULL = """
+import sys
+from pathlib import Path
+from tests.serving.kv.engines import converse, engine, store_of_engine, tiers
+
+with engine(tiers(Path(sys.argv[1]) / "kv", memory_blocks=10)) as llm:
+    found = converse(llm, turns=2)
+    store = store_of_engine()
+    assert store.flush(30)
+    counts = store.counters.snapshot()
+    assert counts["ssd"]["failed"] >= 1, counts
+    assert store.disk.used_blocks >= 1, counts
+    print("SAID", found)
+"""
+
+
+def test_a_full_disk_changes_no_token(plain: list[list[int]], tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("mounting needs a mount namespace of one's own")
+    mount = f'mount -t tmpfs -o size={4 * BLOCK_BYTES // 1024}k none "$2"'
+    done = subprocess.run(
+        [
+            *("unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"'),
+            *(sys.executable, FULL, str(tmp_path)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (said,) = (line for line in done.stdout.splitlines() if line.startswith("SAID "))
+    assert said.removeprefix("SAID ") == str([one[: 2 * 76] for one in plain])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"memory": {"capacity": "1KiB"}}, "takes 1478656"),
+        ({"evict": "lru"}, "did you mean eviction"),
+    ],
+)
+def test_wrong_options_end_the_start(changes: dict[str, Any], said: str) -> None:
+    from tiermem.errors import TiermemError
+
+    with pytest.raises(TiermemError, match=said), engine({**tiers(None), **changes}):
+        pass
