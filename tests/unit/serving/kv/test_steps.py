@@ -1,0 +1,190 @@
+"""Sessions and steps on an engine that is only memory: what comes back is what went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiermem.serving.kv.engine_memory import EngineMemory, Layer
+from tiermem.serving.kv.record import RecordShape, memory_at
+from tiermem.serving.kv.sessions import Match, Scheduled, Sessions
+from tiermem.serving.kv.steps import Steps
+from tiermem.serving.kv.store import KvStore
+
+from tests.unit.serving.kv.tiers import IDENTITY, MappedRegion
+
+SHAPE = RecordShape(pieces=4, piece_bytes=1000)
+TOKENS = 32
+BLOCKS = 8
+
+
+class ToyEngine:
+    """Blocks of its own, whose content a step "computes" from the tokens."""
+
+    def __init__(self, path: Path, memory_blocks: int) -> None:
+        self.kv = np.zeros((SHAPE.pieces, BLOCKS, SHAPE.piece_bytes), dtype=np.uint8)
+        self.store = KvStore(
+            MappedRegion(memory_blocks * SHAPE.bytes),
+            SHAPE,
+            TOKENS,
+            IDENTITY,
+            ssd=(path, 4096 + 64 * SHAPE.bytes),
+        )
+        layers = [
+            Layer(f"layer{number}", self.kv[number].ctypes.data, SHAPE.piece_bytes)
+            for number in range(SHAPE.pieces)
+        ]
+        self.steps = Steps(self.store, EngineMemory(layers, SHAPE))
+        self.sessions = Sessions(self.store, IDENTITY, always_restore=True)
+        self.is_failing = False
+
+    def match(self, name: str, tokens: list[int]) -> Match:
+        """As a scheduler does: again, until there is an answer."""
+        while (match := self.sessions.match(name, "", tokens, 0, 1)).blocks is None:
+            time.sleep(0.001)
+        return match
+
+    def step(self, name: str, tokens: list[int], computed: int, ids: list[int]) -> None:
+        """Compute what follows `computed` tokens."""
+        part = Scheduled(name, computed, len(tokens) - computed, tokens, lambda: ids)
+        self.steps.begin(self.sessions.plan([part]))
+        self.steps.start_loads()
+        for layer in range(SHAPE.pieces):
+            self.steps.need_layer(layer)
+            for depth in range(computed // TOKENS, len(tokens) // TOKENS):
+                self.kv[layer, ids[depth]] = made(tokens[: (depth + 1) * TOKENS], layer)
+            if self.is_failing and layer == 2:
+                break
+            self.steps.computed_layer(layer)
+        self.steps.end()
+
+    def run(self, name: str, tokens: list[int], ids: list[int]) -> tuple[int, set[int]]:
+        """A request from its begin to its end; blocks restored, and which were bad."""
+        match = self.match(name, tokens)
+        assert match.blocks is not None
+        self.sessions.admit(name, ids, match.blocks)
+        if match.is_background:
+            self.steps.begin(self.sessions.plan([]))
+            self.steps.start_loads()
+            self.steps.end()
+            self.steps.drain()
+            self.sessions.admit(name, ids, 0)
+        self.step(name, tokens, match.blocks * TOKENS, ids)
+        self.steps.drain()
+        _restored, bad = self.steps.take_results()
+        self.sessions.finish(name)
+        return match.blocks, bad
+
+    def is_right(self, tokens: list[int], ids: list[int]) -> bool:
+        """Whether the engine's blocks are what they would be without tiers."""
+        return all(
+            bytes(self.kv[layer, ids[depth]]) == bytes(made(tokens[: (depth + 1) * TOKENS], layer))
+            for layer in range(SHAPE.pieces)
+            for depth in range(len(tokens) // TOKENS)
+        )
+
+
+def made(tokens: list[int], layer: int) -> np.ndarray:
+    """KV that depends on all tokens before."""
+    seed = np.random.default_rng([*tokens, layer])
+    return seed.integers(0, 256, SHAPE.piece_bytes, dtype=np.uint8)
+
+
+def said(number: int, length: int = 100) -> list[int]:
+    return [number * 1000 + at for at in range(length)]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[ToyEngine]:
+    found = ToyEngine(tmp_path / "kv", 6)
+    yield found
+    found.steps.close()
+    assert found.store.flush(5)
+    assert all(not block.pins for block in found.store.memory._blocks.values())
+    found.store.close()
+
+
+def test_what_was_computed_comes_back_to_other_blocks(engine: ToyEngine) -> None:
+    assert engine.run("a", said(1), [0, 1, 2, 3]) == (0, set())
+    engine.kv[:] = 0
+    assert engine.run("b", said(1), [7, 5, 6, 4]) == (3, set())
+    assert engine.is_right(said(1), [7, 5, 6, 4])
+    assert engine.store.counters.get("memory", "hits") == 3
+
+
+def test_what_left_memory_comes_back_by_way_of_it(engine: ToyEngine) -> None:
+    for number in range(5):
+        engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+        assert engine.store.flush(5)
+    engine.kv[:] = 0
+    assert engine.run("again", said(0), [3, 2, 1, 0]) == (3, set())
+    assert engine.is_right(said(0), [3, 2, 1, 0])
+    assert engine.store.counters.get("ssd", "hits") == 3
+
+
+def test_a_request_that_comes_while_others_decode_is_restored_beside(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    engine.step("decoding", said(9, 40), 39, [4, 5])
+    engine.kv[:] = 0
+    match = engine.match("b", said(1))
+    assert match == Match(3, is_background=True)
+    engine.sessions.admit("b", [0, 1, 2, 3], 3)
+    engine.step("decoding", said(9, 41), 40, [4, 5])
+    engine.steps.drain()
+    assert engine.steps.take_results() == ({"b"}, set())
+    assert engine.is_right(said(1)[:96], [0, 1, 2])
+    engine.sessions.finish("b")
+
+
+def test_a_damaged_block_is_told_of_and_spoils_what_came_of_it(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    (_, block, _) = pinned = engine.store.memory.pin_prefix(_keys(said(1)))
+    engine.store.memory.unpin(pinned)
+    memory_at(block.address, SHAPE.bytes)[SHAPE.header_bytes + 2500] ^= 1
+    longer = said(1) + said(2)
+    restored, bad = engine.run("b", longer, [0, 1, 2, 3, 4, 5, 6])
+    assert (restored, bad) == (3, {1})
+    assert engine.store.counters.get("memory", "corrupted") == 1
+    assert engine.store.memory.prefix(_keys(longer)) == 1, "nothing new was kept"
+    # An engine computes it again then.
+    assert engine.run("c", longer, [0, 1, 2, 3, 4, 5, 6]) == (1, set())
+    assert engine.store.memory.prefix(_keys(longer)) == 6
+
+
+def test_nothing_is_kept_of_a_step_that_did_not_compute_all_layers(engine: ToyEngine) -> None:
+    engine.is_failing = True
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.store.memory.used_blocks == 0
+
+
+def test_a_request_that_gets_no_blocks_holds_nothing(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.match("b", said(1)).blocks == 3
+    engine.steps.begin(engine.sessions.plan([]))
+    assert engine.store.flush(5)
+    assert all(not block.pins for block in engine.store.memory._blocks.values())
+
+
+def test_salts_are_apart(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.sessions.match("b", "salt", said(1), 0, 1).blocks == 0
+
+
+def test_a_cleared_store_has_nothing_nor_has_its_file(engine: ToyEngine, tmp_path: Path) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.store.flush(5)
+    engine.store.clear()
+    assert engine.match("b", said(1)).blocks == 0
+    engine.sessions.finish("b")
+    assert (tmp_path / "kv").stat().st_size == 4096
+    engine.run("c", said(1), [0, 1, 2, 3])
+    assert engine.run("d", said(1), [4, 5, 6, 7]) == (3, set())
+
+
+def _keys(tokens: list[int]) -> list[bytes]:
+    from tiermem.serving.kv.keys import KeyChain
+
+    return KeyChain(IDENTITY, TOKENS).extend(tokens)
