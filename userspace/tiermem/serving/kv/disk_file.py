@@ -11,6 +11,7 @@ import fcntl
 import os
 import stat
 import struct
+import time
 from collections.abc import Iterator
 from errno import EINVAL, EROFS
 from pathlib import Path
@@ -21,6 +22,8 @@ from tiermem.serving.kv.record import PAGE_BYTES, Header, RecordShape, checksum,
 
 _MAGIC = b"tiermSSD"
 _VERSION = 1
+# The kernel ends what a killed process had under way, and closes its files, after it is gone.
+_LOCK_S = 1.0
 # Magic, version, bytes of a record, identity of the engine; then the checksum of all that.
 _FIRST = struct.Struct(f"<8sIQ{KEY_BYTES}s")
 
@@ -90,12 +93,18 @@ class DiskFile:
         os.close(self.fd)
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"{self.path}: another process has it open: each engine needs a file of its own"
-            ) from None
+        deadline_s = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline_s:
+                    break
+            time.sleep(_LOCK_S / 50)
+        raise ConfigError(
+            f"{self.path}: another process has it open: each engine needs a file of its own"
+        )
 
     def _begin(self, page: bytes) -> None:
         with _plain(self.path) as fd:
