@@ -27,6 +27,7 @@ def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
     from vllm import LLM
     from vllm.config import KVTransferConfig
     from vllm.distributed import cleanup_dist_env_and_memory
+    from vllm.distributed.kv_transfer import ensure_kv_transfer_shutdown
 
     transfer = None
     if extra is not None:
@@ -37,16 +38,21 @@ def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
             kv_load_failure_policy="recompute",
             kv_connector_extra_config=dict(extra),
         )
-    llm = LLM(
-        str(model_folder("float32")),
-        dtype="float32",
-        enforce_eager=True,
-        max_model_len=320,
-        block_size=BLOCK_TOKENS,
-        num_gpu_blocks_override=ENGINE_BLOCKS,
-        max_num_seqs=4,
-        kv_transfer_config=transfer,
-    )
+    try:
+        llm = LLM(
+            str(model_folder("float32")),
+            dtype="float32",
+            enforce_eager=True,
+            max_model_len=320,
+            block_size=BLOCK_TOKENS,
+            num_gpu_blocks_override=ENGINE_BLOCKS,
+            max_num_seqs=4,
+            kv_transfer_config=transfer,
+        )
+    except BaseException:
+        # One that does not start does not clean up either.
+        ensure_kv_transfer_shutdown()
+        raise
     try:
         yield llm
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiermem.layer.pool import create_pool
 from tiermem.serving.kv.steps import Plan
 
 from tests.serving.kv.engines import (
@@ -226,6 +227,44 @@ def test_a_full_disk_changes_no_token(plain: list[list[int]], tmp_path: Path) ->
     assert done.returncode == 0, done.stderr[-3000:]
     (said,) = (line for line in done.stdout.splitlines() if line.startswith("SAID "))
     assert said.removeprefix("SAID ") == str([one[: 2 * 76] for one in plain])
+
+
+SHARER = """
+import sys
+from pathlib import Path
+from tests.serving.kv.engines import converse, engine, store_of_engine, tiers
+
+pool = {"path": sys.argv[1], "host": 0, "capacity": "64MiB"}
+with engine(tiers(None, pool=pool)) as llm:
+    converse(llm, turns=2)
+    assert store_of_engine().flush(30)
+    print("said", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_sessions_go_on_at_another_host(plain: list[list[int]], tmp_path: Path) -> None:
+    """Two engines that live at once share a pool; all that the first one computed is found."""
+    path = tmp_path / "pool"
+    create_pool(path, hosts=2, size=128 << 20)
+    other = subprocess.Popen(
+        [sys.executable, "-c", SHARER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert "said\n" in iter(other.stdout.readline, "")
+    pool = {"path": str(path), "host": 1, "capacity": "32MiB"}
+    with engine(tiers(None, memory_blocks=24, pool=pool, restore="always")) as llm:
+        for history in plain:
+            assert answer(llm, history[:-6]) == history[-6:]
+        store = store_of_engine()
+        assert store.counters.get("pool", "hits") == SESSIONS * 2 * 76 // BLOCK_TOKENS - 2
+        check_nothing_is_held(store)
+        assert store.counters.get("pool", "stored") >= SESSIONS
+    other.communicate()
+    assert other.returncode == 0
 
 
 @pytest.mark.parametrize(

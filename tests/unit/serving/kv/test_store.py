@@ -51,7 +51,7 @@ def test_blocks_that_left_memory_come_back_from_ssd(tmp_path: Path, uses_ring: b
     for number in range(10):
         put(store, [number])
         assert store.flush(5)
-    assert store.look_up([key(0), key(1)]) == (0, 2)
+    assert store.look_up([key(0), key(1)]) == (0, {"ssd": 2})
     stage(store, [0, 1])
     assert read_block(store, 0) == content(0).tobytes()
     assert read_block(store, 1) == content(1).tobytes()
@@ -63,7 +63,7 @@ def test_blocks_that_left_memory_come_back_from_ssd(tmp_path: Path, uses_ring: b
 def test_a_new_process_finds_them(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [1, 2, 3])
     store = open_store(tmp_path / "kv", 4, 16)
-    assert store.look_up([key(1), key(2), key(3), key(4)]) == (0, 3)
+    assert store.look_up([key(1), key(2), key(3), key(4)]) == (0, {"ssd": 3})
     stage(store, [1, 2])
     assert read_block(store, 2) == content(2).tobytes()
     store.close()
@@ -87,7 +87,7 @@ def test_a_smaller_capacity_cuts_the_file(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [0, 1, 2, 3])
     store = open_store(tmp_path / "kv", 4, 2)
     assert (tmp_path / "kv").stat().st_size == 4096 + 2 * SHAPE.bytes
-    assert store.look_up([key(0), key(1), key(2)]) == (0, 2)
+    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 2})
     store.close()
 
 
@@ -116,7 +116,7 @@ def test_a_corrupted_block_is_not_there(tmp_path: Path) -> None:
     stage(store, [0, 1, 2])
     assert [read_block(store, number) is not None for number in (0, 1, 2)] == [True, False, True]
     assert store.counters.get("ssd", "corrupted") == 1
-    assert store.look_up([key(0), key(1)]) == (1, 0)
+    assert store.look_up([key(0), key(1)]) == (1, {})
     assert store.memory.used_blocks == 2
     store.close()
 
@@ -125,7 +125,7 @@ def test_a_short_file_has_fewer_blocks(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [0, 1, 2])
     os.truncate(tmp_path / "kv", 4096 + 2 * SHAPE.bytes + SHAPE.header_bytes + 4096)
     store = open_store(tmp_path / "kv", 8, 16)
-    assert store.look_up([key(0), key(1), key(2)]) == (0, 3)
+    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 3})
     stage(store, [0, 1, 2])
     assert read_block(store, 2) is None
     assert store.counters.get("ssd", "short") == 1
@@ -256,7 +256,7 @@ def test_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:
 def test_the_file_of_another_engine_starts_anew(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [1])
     other = KvStore(region(4), SHAPE, 32, bytes(32), ssd=(tmp_path / "kv", 1 << 20))
-    assert other.look_up([key(1)]) == (0, 0)
+    assert other.look_up([key(1)]) == (0, {})
     other.close()
 
 

@@ -76,11 +76,5 @@ def read_block(store: KvStore, number: int) -> bytes | None:
 def open_store(path: Path, memory_blocks: int, disk_blocks: int, **options: object) -> KvStore:
     """A store of so many blocks in memory and on SSD."""
     capacity = 4096 + disk_blocks * SHAPE.bytes
-    return KvStore(
-        region(memory_blocks),
-        SHAPE,
-        32,
-        IDENTITY,
-        ssd=(path, capacity),
-        **options,  # type: ignore[arg-type]
-    )
+    ssd = (path, capacity)
+    return KvStore(region(memory_blocks), SHAPE, 32, IDENTITY, ssd=ssd, **options)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ which measures it. A tier that loses is tried again now and then, for loads chan
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tiermem.serving.kv.counters import TierName
@@ -29,10 +30,13 @@ class Ewma:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How many of the blocks at hand to take from each tier; the others are computed."""
+    """How many of the blocks at hand to restore; the others are computed.
+
+    staged_blocks: those behind memory's first, of which some have to come to memory first.
+    """
 
     memory_blocks: int
-    ssd_blocks: int
+    staged_blocks: int
 
 
 class CostModel:
@@ -41,10 +45,10 @@ class CostModel:
     def __init__(self, block_bytes: int, block_tokens: int) -> None:
         self._block_bytes, self._block_tokens = block_bytes, block_tokens
         self._lock = threading.Lock()
-        self._tiers: dict[TierName, Ewma] = {"memory": Ewma(), "ssd": Ewma()}
+        self._tiers: dict[TierName, Ewma] = {"memory": Ewma(), "pool": Ewma(), "ssd": Ewma()}
         # By the power of two that the tokens before the end are at least.
         self._prefill: dict[int, Ewma] = {}
-        self._lost: dict[TierName, int] = {"memory": 0, "ssd": 0}
+        self._lost = {"memory": 0, "staged": 0}
 
     def note_transfer(self, tier: TierName, size_bytes: int, seconds: float) -> None:
         """So many bytes came from it in that time."""
@@ -75,28 +79,33 @@ class CostModel:
             rate = self._prefill[nearest].value
         return None if rate is None else blocks * self._block_tokens / rate
 
-    def choose(self, local: int, memory: int, ssd: int, *, is_hidden: bool) -> Choice:
-        """Of `memory` and then `ssd` blocks that follow `local` ones in the engine's own cache.
+    def choose(
+        self, local: int, memory: int, behind: Mapping[TierName, int], *, is_hidden: bool
+    ) -> Choice:
+        """Of `memory` blocks, and those that the tiers `behind` it have after them, which all
+        follow `local` ones in the engine's own cache.
 
-        is_hidden: others compute while SSD is read, so that only bringing the blocks back
+        is_hidden: others compute while blocks are staged, so that only bringing them back
         from memory is waited for.
         """
-        if memory and not self._is_worth("memory", local, memory, 0):
+        memory_s = self.transfer_s("memory", memory) or 0.0
+        if memory and not self._is_worth("memory", memory_s, local, memory):
             return Choice(0, 0)
-        if ssd and self._is_worth("ssd", local + memory, ssd, 0 if is_hidden else ssd):
-            return Choice(memory, ssd)
+        staged = sum(behind.values())
+        staged_s = self.transfer_s("memory", staged) or 0.0
+        if not is_hidden:
+            staged_s += sum(self.transfer_s(tier, blocks) or 0.0 for tier, blocks in behind.items())
+        if staged and self._is_worth("staged", staged_s, local + memory, staged):
+            return Choice(memory, staged)
         return Choice(memory, 0)
 
-    def _is_worth(self, tier: TierName, begin: int, blocks: int, staged: int) -> bool:
+    def _is_worth(self, which: str, restore_s: float, begin: int, blocks: int) -> bool:
         compute_s = self.prefill_s(begin, blocks)
-        # What is staged is brought back from memory afterwards.
-        parts = [self.transfer_s("memory", blocks), self.transfer_s("ssd", staged)]
-        restore_s = sum(part for part in parts if part is not None)
         if compute_s is None or restore_s < compute_s:
             return True
         with self._lock:
-            self._lost[tier] += 1
-            return self._lost[tier] % _TRIAL_EVERY == 0
+            self._lost[which] += 1
+            return self._lost[which] % _TRIAL_EVERY == 0
 
     def snapshot(self) -> dict[str, dict[str, float]]:
         """What was measured: bytes/s by tier, tokens/s by least number of tokens."""

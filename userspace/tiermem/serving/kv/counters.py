@@ -6,13 +6,13 @@ import threading
 from collections import Counter
 from typing import Literal
 
-TierName = Literal["memory", "ssd"]
+TierName = Literal["memory", "pool", "ssd"]
 Event = Literal[
     "hits",  # blocks that were found, by the tier that had them
     "misses",  # blocks that no tier had
     "stored",  # blocks that came into the tier
     "evicted",
-    "lost",  # blocks that left memory before SSD had them
+    "lost",  # blocks that left memory before a tier behind it had them
     "restored",  # blocks that were copied back to an engine
     "recomputed",  # blocks that a tier had, and the cost model left to be computed
     "corrupted",  # blocks whose checksum was wrong

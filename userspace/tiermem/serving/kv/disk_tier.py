@@ -1,29 +1,23 @@
-"""The SSD tier: what memory has is written in the background, and read back into memory.
+"""The SSD tier: a file of records, moved by many transfers at once, past the page cache.
 
-One thread does all of it. Reads go first, for somebody waits for them. What cannot be
-read, is short or is not what was written is not there: counted, forgotten, and an
-engine computes it again.
+What cannot be read, is short or is not what was written is not there: counted, forgotten,
+and an engine computes it again.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from errno import EDQUOT, EFBIG, ENOSPC
+from typing import ClassVar
 
-from tiermem.serving.kv.counters import Counters
+from tiermem.serving.kv.behind import AT_ONCE, BehindMemory, Rate, Read, check_record
+from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.disk_file import DiskFile
 from tiermem.serving.kv.eviction import EvictionPolicy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
-from tiermem.serving.kv.pieces import is_whole
-from tiermem.serving.kv.record import memory_at, read_header
 from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers, explain
 
-AT_ONCE = 4
 # After a write that failed, so long before the next one.
 _PAUSE_S = 10.0
 # After the disk was full, so long before the file is made longer again.
@@ -31,19 +25,11 @@ _FULL_S = 60.0
 
 log = logging.getLogger(__name__)
 
-Rate = Callable[[int, float], None]
-"""Told of bytes that were read, and of the seconds that it took."""
-Done = Callable[[Block, bool], None]
 
+class DiskTier(BehindMemory):
+    """Takes `file` over. transfers: for tests; io_uring where the kernel has it."""
 
-@dataclass(slots=True)
-class _Read:
-    block: Block
-    done: Done
-
-
-class DiskTier:
-    """Threads may share it; `close` it. Blocks are the memory tier's, pinned while used here."""
+    tier: ClassVar[TierName] = "ssd"
 
     def __init__(
         self,
@@ -55,22 +41,14 @@ class DiskTier:
         rate: Rate,
         transfers: Transfers | None = None,
     ) -> None:
-        self._file, self._memory, self._policy = file, memory, policy
-        self._counters, self._rate = counters, rate
+        super().__init__(memory, counters, rate)
+        self._file, self._policy = file, policy
         self._transfers = transfers or Transfers(AT_ONCE)
         self._places: dict[bytes, int] = {}
-        self._wake = threading.Condition()
-        self._reads: deque[_Read] = deque()
-        self._writes: OrderedDict[bytes, None] = OrderedDict()
-        self._busy: set[bytes] = set()
-        self._is_closing = False
-        self._clears = self._cleared = 0
         self._paused_until_s = 0.0
         self._full_until_s = 0.0
         self._free = self._scan()
         self._fresh = list(range(file.places - 1, file.written_places - 1, -1))
-        self._thread = threading.Thread(target=self._run, name="kv-ssd", daemon=True)
-        self._thread.start()
 
     @property
     def used_blocks(self) -> int:
@@ -78,67 +56,22 @@ class DiskTier:
         with self._wake:
             return len(self._places)
 
-    @property
-    def file(self) -> DiskFile:
-        """Where they lie."""
-        return self._file
+    def _has(self, key: bytes) -> bool:
+        return key in self._places
 
-    def prefix(self, keys: Sequence[bytes]) -> int:
-        """How many of them, from the first one on, should be there."""
-        with self._wake:
-            for number, key in enumerate(keys):
-                if key not in self._places:
-                    return number
-            return len(keys)
+    def _is_writable(self) -> bool:
+        return self._file.is_writable and self._file.places > 0
 
-    def has(self, key: bytes) -> bool:
-        """Whether it should be there."""
-        return self.prefix([key]) == 1
-
-    def write(self, keys: Sequence[bytes]) -> None:
-        """Write them some time, if memory still has them then."""
-        with self._wake:
-            if self._is_closing or not self._file.is_writable or not self._file.places:
-                self._counters.add("ssd", "refused", len(keys))
-                return
-            for key in keys:
-                if key not in self._places:
-                    self._writes[key] = None
-            self._wake.notify_all()
-
-    def read(self, block: Block, done: Done) -> None:
-        """Fill a reserved block; `done` is called from the thread that reads, and is short."""
-        with self._wake:
-            is_closing = self._is_closing
-            if not is_closing:
-                self._reads.append(_Read(block, done))
-                self._wake.notify_all()
-        if is_closing:
-            done(block, False)
-
-    def clear(self) -> None:
-        """All of it is gone, from the file as well, when this returns."""
-        with self._wake:
-            self._clears += 1
-            wanted = self._clears
-            self._wake.notify_all()
-            self._wake.wait_for(lambda: self._is_closing or self._cleared >= wanted)
-
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until nothing is to be read or written; whether that was so in time."""
-        with self._wake:
-            return self._wake.wait_for(
-                lambda: not (self._reads or self._writes or self._busy), timeout_s
-            )
-
-    def close(self) -> None:
-        """What was not written yet is not."""
-        with self._wake:
-            self._is_closing = True
-            self._wake.notify_all()
-        self._thread.join()
+    def _end(self) -> None:
         self._transfers.close()
         self._file.close()
+
+    def _forget_all(self) -> None:
+        for key in self._places:
+            self._policy.remove(key)
+        self._places.clear()
+        self._file.cut_all()
+        self._free, self._fresh = [], list(range(self._file.places - 1, -1, -1))
 
     def _scan(self) -> list[int]:
         newest: dict[bytes, tuple[int, int]] = {}
@@ -151,72 +84,9 @@ class DiskTier:
         taken = set(self._places.values())
         return [place for place in range(self._file.written_places) if place not in taken]
 
-    def _run(self) -> None:
-        try:
-            while self._step():
-                pass
-        except Exception:
-            log.exception("%s: the SSD tier ends: all of it counts as not there", self._file.path)
-        with self._wake:
-            self._is_closing = True
-            self._places.clear()
-            self._writes.clear()
-            reads, self._reads = list(self._reads), deque()
-            self._busy.clear()
-            self._wake.notify_all()
-        for read in reads:
-            read.done(read.block, False)
-
-    def _step(self) -> bool:
-        """One batch; whether there may be another."""
-        with self._wake:
-            self._busy.clear()
-            self._wake.notify_all()
-            self._wake.wait_for(self._has_work)
-            if self._is_closing:
-                return False
-            if self._clears > self._cleared:
-                self._forget_all()
-                return True
-            reads = [self._reads.popleft() for _ in range(min(AT_ONCE, len(self._reads)))]
-            writes = [] if reads else self._next_writes()
-            self._busy.update(read.block.key for read in reads)
-            self._busy.update(block.key for block in writes)
-        if reads:
-            self._do_reads(reads)
-        elif writes:
-            self._do_writes(writes)
-        return True
-
-    def _has_work(self) -> bool:
-        return bool(self._is_closing or self._clears > self._cleared or self._reads or self._writes)
-
-    def _forget_all(self) -> None:
-        for key in self._places:
-            self._policy.remove(key)
-        self._places.clear()
-        self._writes.clear()
-        self._file.cut_all()
-        self._free, self._fresh = [], list(range(self._file.places - 1, -1, -1))
-        self._cleared = self._clears
-        self._wake.notify_all()
-
-    def _next_writes(self) -> list[Block]:
-        found: list[Block] = []
-        while self._writes and len(found) < AT_ONCE:
-            key, _ = self._writes.popitem(last=False)
-            block = self._memory.pin(key)
-            if block is None:
-                continue
-            if key in self._places:
-                self._memory.unpin([block])
-            else:
-                found.append(block)
-        return found
-
     # --- reads ---
 
-    def _do_reads(self, reads: list[_Read]) -> None:
+    def _do_reads(self, reads: list[Read]) -> None:
         with self._wake:
             places = [self._places.get(read.block.key) for read in reads]
         there = [
@@ -232,7 +102,8 @@ class DiskTier:
             ],
         )
         if there:
-            self._rate(sum(one.done_bytes for one in outcomes), time.monotonic() - begun_s)
+            seconds = time.monotonic() - begun_s
+            self._rate(self.tier, sum(one.done_bytes for one in outcomes), seconds)
         for (read, _), outcome in zip(there, outcomes, strict=True):
             read.done(read.block, self._settle_read(read.block, outcome))
         for read, place in zip(reads, places, strict=True):
@@ -246,12 +117,7 @@ class DiskTier:
             log.warning("%s", explain(f"{self._file.path}: read a KV block", outcome))
             self._forget(block.key)
             return False
-        header = read_header(memory_at(block.address, shape.header_bytes), shape)
-        if (
-            header is None
-            or header.key != block.key
-            or not is_whole(block.address + shape.header_bytes, header.sums, shape.piece_bytes)
-        ):
+        if not check_record(block, shape):
             self._counters.add("ssd", "corrupted")
             log.warning("%s: a KV block is not what was written: it is dropped", self._file.path)
             self._forget(block.key)
@@ -259,7 +125,6 @@ class DiskTier:
         self._counters.add("ssd", "bytes_out", shape.bytes)
         with self._wake:
             self._policy.use(block.key)
-        block.sums = header.sums
         return True
 
     def _forget(self, key: bytes) -> None:
@@ -274,14 +139,12 @@ class DiskTier:
     def _do_writes(self, blocks: list[Block]) -> None:
         if time.monotonic() < self._paused_until_s:
             self._counters.add("ssd", "refused", len(blocks))
-            self._memory.unpin(blocks)
             return
         placed: list[tuple[Block, int]] = []
         for block in blocks:
             place = self._take_place()
             if place is None:
                 self._counters.add("ssd", "refused")
-                self._memory.unpin([block])
             else:
                 placed.append((block, place))
         outcomes = self._transfers.run(
@@ -295,7 +158,6 @@ class DiskTier:
         )
         for (block, place), outcome in zip(placed, outcomes, strict=True):
             self._settle_write(block, place, outcome)
-        self._memory.unpin([block for block, _ in placed])
 
     def _take_place(self) -> int | None:
         with self._wake:
@@ -328,4 +190,4 @@ class DiskTier:
         with self._wake:
             self._places[block.key] = place
             self._policy.insert(block.key, float(block.depth + 1))
-        block.is_on_disk = True
+        block.is_behind = True

@@ -47,7 +47,7 @@ class Block:
     pins: int = 0
     is_ready: bool = False
     is_gone: bool = False
-    is_on_disk: bool = False
+    is_behind: bool = False
 
 
 class MemoryTier:
@@ -133,12 +133,12 @@ class MemoryTier:
             self._blocks[key] = block
             return block
 
-    def commit(self, block: Block, sums: tuple[int, ...], *, is_on_disk: bool = False) -> None:
+    def commit(self, block: Block, sums: tuple[int, ...], *, is_behind: bool = False) -> None:
         """It was filled: from now on it is found. It stays pinned, once, for the caller."""
         with self._lock:
             header = pack_header(Header(block.key, time.time_ns(), sums))
             memory_at(block.address, len(header))[:] = header
-            block.sums, block.is_ready, block.is_on_disk = sums, True, is_on_disk
+            block.sums, block.is_ready, block.is_behind = sums, True, is_behind
             # What precedes makes it dearer: attention reads all of it.
             self._policy.insert(block.key, float(block.depth + 1))
             self._counters.add("memory", "stored")
@@ -181,7 +181,7 @@ class MemoryTier:
                 return None
             block = self._blocks[victim]
             self._counters.add("memory", "evicted")
-            if not block.is_on_disk:
+            if not block.is_behind:
                 self._counters.add("memory", "lost")
             self._let_go(block)
         return self._free.pop()

@@ -52,7 +52,7 @@ class _Session:
     begin: int = 0
     pins: list[Block] = field(default_factory=list)
     staging: Staging | None = None
-    staged: set[bytes] = field(default_factory=set)
+    staged: dict[bytes, TierName] = field(default_factory=dict)
     stagings: int = 0
     missed: int = 0
     passed: dict[TierName, int] = field(default_factory=dict)
@@ -91,8 +91,8 @@ class Sessions:
         ):
             return Match(None)
         choice = self._choose(session, keys, live)
-        if choice.ssd_blocks and session.stagings < _STAGINGS_MAX:
-            self._stage(session, keys[: choice.memory_blocks + choice.ssd_blocks])
+        if choice.staged_blocks and session.stagings < _STAGINGS_MAX:
+            self._stage(session, keys[: choice.memory_blocks + choice.staged_blocks])
             return Match(None)
         session.pins = self._store.memory.pin_prefix(keys[: choice.memory_blocks])
         self._end_staging(session)
@@ -154,23 +154,23 @@ class Sessions:
             self._end_staging(session)
 
     def _choose(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice:
-        memory, ssd = self._store.look_up(keys)
+        memory, behind = self._store.look_up(keys)
         if self._always_restore:
-            choice = Choice(memory, ssd)
+            choice = Choice(memory, sum(behind.values()))
         else:
-            choice = self._store.cost.choose(session.begin, memory, ssd, is_hidden=live > 1)
+            choice = self._store.cost.choose(session.begin, memory, behind, is_hidden=live > 1)
         if session.staging is None:
-            session.passed = {
-                "memory": memory - choice.memory_blocks,
-                "ssd": ssd - choice.ssd_blocks,
-            }
+            passed = behind if not choice.staged_blocks else {}
+            session.passed = {**passed}
+            if memory and not choice.memory_blocks:
+                session.passed["memory"] = session.passed.get("memory", 0) + memory
         return choice
 
     def _stage(self, session: _Session, keys: Sequence[bytes]) -> None:
         self._end_staging(session)
         session.stagings += 1
-        session.staged.update(key for key in keys if not self._store.memory.has(key))
         session.staging = self._store.stage(keys)
+        session.staged.update(session.staging.sources)
 
     def _end_staging(self, session: _Session) -> None:
         if session.staging is not None:
@@ -183,14 +183,13 @@ class Sessions:
 
     def _count(self, session: _Session, blocks: int) -> None:
         counters = self._store.counters
-        from_ssd = sum(block.key in session.staged for block in session.pins[:blocks])
-        counters.add("memory", "hits", blocks - from_ssd)
-        counters.add("ssd", "hits", from_ssd)
+        for block in session.pins[:blocks]:
+            counters.add(session.staged.get(block.key, "memory"), "hits")
         for tier, count in session.passed.items():
             counters.add(tier, "recomputed", count)
         passed = sum(session.passed.values())
         counters.add("memory", "misses", max(0, session.missed - passed))
-        session.passed, session.staged, session.stagings = {}, set(), 0
+        session.passed, session.staged, session.stagings = {}, {}, 0
 
     def _plan_saves(self, plan: Plan, part: Scheduled) -> None:
         session = self._sessions.get(part.request_id)

@@ -39,9 +39,17 @@ class MemorySettings(Settings):
 
 
 class SsdSettings(Settings):
-    """The file behind it."""
+    """The file behind it, and behind the pool."""
 
     path: Path
+    capacity: Bytes
+
+
+class PoolSettings(Settings):
+    """A pool that other engines, on this host or on others, find this one's blocks in."""
+
+    path: Path
+    host: int = Field(ge=0)
     capacity: Bytes
 
 
@@ -50,6 +58,7 @@ class KvSettings(Settings):
 
     memory: MemorySettings
     ssd: SsdSettings | None = None
+    pool: PoolSettings | None = None
     eviction: PolicyName = "lru"
     restore: Literal["auto", "always"] = "auto"
 
@@ -60,6 +69,7 @@ def read_settings(values: Mapping[str, Any]) -> KvSettings:
     memory = settings.memory
     if memory.tier is not None and memory.nodes is not None:
         raise ConfigError(f"{SOURCE}: memory: tier and nodes: only one of the two can be named")
-    if settings.ssd is not None and not settings.ssd.path.is_absolute():
-        raise ConfigError(f"{SOURCE}: ssd.path = {str(settings.ssd.path)!r}: must be absolute")
+    for name, there in (("ssd", settings.ssd), ("pool", settings.pool)):
+        if there is not None and not there.path.is_absolute():
+            raise ConfigError(f"{SOURCE}: {name}.path = {str(there.path)!r}: must be absolute")
     return settings

@@ -1,6 +1,6 @@
 """The tiers below an engine's own KV cache as one store: look up, stage, restore, save.
 
-SSD is never read straight into an engine: its blocks are staged in memory first. So a
+Pool and SSD are never read straight into an engine: blocks are staged in memory first. So a
 restore is of blocks that are in memory and pinned there, and nothing is promised to an
 engine before that.
 """
@@ -8,25 +8,32 @@ engine before that.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from tiermem.layer.pool import Pool
+from tiermem.serving.kv.behind import BehindMemory
 from tiermem.serving.kv.cost import CostModel
-from tiermem.serving.kv.counters import Counters
+from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.disk_file import DiskFile
 from tiermem.serving.kv.disk_tier import DiskTier
 from tiermem.serving.kv.eviction import PolicyName, make_policy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier, Region
+from tiermem.serving.kv.pool_tier import PoolTier
 from tiermem.serving.kv.record import RecordShape
 from tiermem.serving.kv.transfers import Transfers
 
 
 @dataclass(slots=True)
 class Staging:
-    """Blocks on their way from SSD to memory. `release` it once, also when it went wrong."""
+    """Blocks on their way to memory, from the tiers that `sources` says. `release` it once,
+    also when it went wrong."""
 
     pins: list[Block]
+    sources: dict[bytes, TierName] = field(default_factory=dict)
     pending: int = 0
     is_over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -38,7 +45,8 @@ class Staging:
 
 
 class KvStore:
-    """Threads may share it; `close` it. ssd: a file and its bytes; None: memory only."""
+    """Threads may share it; `close` it. ssd: a file and its bytes; pool: an open one, which
+    stays the caller's, and the bytes of this engine in it."""
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class KvStore:
         *,
         eviction: PolicyName = "lru",
         ssd: tuple[Path, int] | None = None,
+        pool: tuple[Pool, int] | None = None,
         transfers: Transfers | None = None,
     ) -> None:
         self.shape = shape
@@ -58,6 +67,17 @@ class KvStore:
         blocks = region.bytes // shape.bytes
         self.memory = MemoryTier(region, shape, make_policy(eviction, blocks), self.counters)
         self.disk: DiskTier | None = None
+        self.pool: PoolTier | None = None
+        if pool is not None:
+            shared, most_bytes = pool
+            self.pool = PoolTier(
+                shared,
+                most_bytes // shape.bytes,
+                self.memory,
+                make_policy(eviction, max(1, most_bytes // shape.bytes)),
+                self.counters,
+                rate=self.cost.note_transfer,
+            )
         if ssd is not None:
             path, capacity_bytes = ssd
             file = DiskFile(path, capacity_bytes, shape, identity)
@@ -66,20 +86,24 @@ class KvStore:
                 self.memory,
                 make_policy(eviction, max(1, file.places)),
                 self.counters,
-                rate=lambda size, seconds: self.cost.note_transfer("ssd", size, seconds),
+                rate=self.cost.note_transfer,
                 transfers=transfers,
             )
+        # The faster one first.
+        self._behind: list[BehindMemory] = [one for one in (self.pool, self.disk) if one]
+        for one in self._behind:
+            one.start()
 
-    def look_up(self, keys: Sequence[bytes]) -> tuple[int, int]:
-        """How many are in memory, and how many follow of which each is in memory or on SSD."""
+    def look_up(self, keys: Sequence[bytes]) -> tuple[int, dict[TierName, int]]:
+        """How many are in memory, and how many follow, by the tiers that have them."""
         memory = self.memory.prefix(keys)
-        total = memory
-        if self.disk is not None:
-            for key in keys[memory:]:
-                if not (self.disk.has(key) or self.memory.has(key)):
-                    break
-                total += 1
-        return memory, total - memory
+        behind: dict[TierName, int] = {}
+        for key in keys[memory:]:
+            tier = "memory" if self.memory.has(key) else self._tier_of(key)
+            if tier is None:
+                break
+            behind[tier] = behind.get(tier, 0) + 1
+        return memory, behind
 
     def stage(self, keys: Sequence[bytes]) -> Staging:
         """Bring them to memory; those that are there stay there meanwhile.
@@ -88,22 +112,23 @@ class KvStore:
         """
         most = max(1, self.memory.blocks_max // 2)
         staging = Staging([])
-        reads: list[Block] = []
+        reads: list[tuple[BehindMemory, Block]] = []
         for depth, key in enumerate(keys[:most]):
             there = self.memory.pin(key)
             if there is not None:
                 staging.pins.append(there)
                 continue
-            block = self.memory.reserve(key, depth)
-            if block is None:
+            source = next((one for one in self._behind if one.has(key)), None)
+            block = self.memory.reserve(key, depth) if source else None
+            if source is None or block is None:
                 break
-            reads.append(block)
+            staging.sources[key] = source.tier
+            reads.append((source, block))
         staging.pending = len(reads)
-        if self.disk is None or not reads:
+        if not reads:
             staging.is_over.set()
-        else:
-            for block in reads:
-                self.disk.read(block, lambda one, is_good: self._arrive(staging, one, is_good))
+        for source, block in reads:
+            source.read(block, partial(self._arrive, staging))
         return staging
 
     def release(self, staging: Staging) -> None:
@@ -116,8 +141,8 @@ class KvStore:
     def saved(self, blocks: Sequence[Block]) -> None:
         """They were filled and committed: have them written behind, and hold them no more."""
         self.counters.add("memory", "bytes_in", len(blocks) * self.shape.bytes)
-        if self.disk is not None:
-            self.disk.write([block.key for block in blocks])
+        for one in self._behind:
+            one.write([block.key for block in blocks])
         self.memory.unpin(blocks)
 
     def restored(self, blocks: Sequence[Block]) -> None:
@@ -129,21 +154,25 @@ class KvStore:
     def clear(self) -> None:
         """Nothing of what was stored is found any more, here or by who opens the file next."""
         self.memory.clear()
-        if self.disk is not None:
-            self.disk.clear()
+        for one in self._behind:
+            one.clear()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until SSD has what it is to have; whether it had in time."""
-        return self.disk is None or self.disk.flush(timeout_s)
+        """Wait until the tiers behind memory have what they are to have; False: not in time."""
+        deadline_s = time.monotonic() + timeout_s
+        return all(one.flush(deadline_s - time.monotonic()) for one in self._behind)
 
     def close(self) -> None:
-        """What SSD does not have yet is lost with the memory."""
-        if self.disk is not None:
-            self.disk.close()
+        """What no tier behind memory has yet is lost with it."""
+        for one in self._behind:
+            one.close()
+
+    def _tier_of(self, key: bytes) -> TierName | None:
+        return next((one.tier for one in self._behind if one.has(key)), None)
 
     def _arrive(self, staging: Staging, block: Block, is_good: bool) -> None:
         if is_good:
-            self.memory.commit(block, block.sums, is_on_disk=True)
+            self.memory.commit(block, block.sums, is_behind=True)
         else:
             self.memory.abandon(block)
         with staging.lock:

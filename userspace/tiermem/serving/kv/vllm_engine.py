@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiermem.errors import ConfigError, MissingError
 from tiermem.layer.arena import Arena, create_arena
+from tiermem.layer.pool import Pool, open_pool
 from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.keys import identity_of
 from tiermem.serving.kv.record import RecordShape
@@ -45,6 +46,7 @@ class Engine:
         self._blocks: int = kv_cache_config.num_blocks
         self._arena: Arena | None = None
         self._region: ArenaRegion | None = None
+        self._pool: Pool | None = None
         self._store: KvStore | None = None
         self._steps: Steps | None = None
         self.identity = b""
@@ -78,7 +80,7 @@ class Engine:
             raise ConfigError("layers of this model share their KV: such models are not served")
         self.identity = identity_of(engine_facts(self._config, kv_caches))
         shape = RecordShape(len(layers), self._piece_bytes)
-        memory, ssd = self.settings.memory, self.settings.ssd
+        memory, ssd, shared = self.settings.memory, self.settings.ssd, self.settings.pool
         self._arena = create_arena(
             "kv",
             int(memory.capacity),
@@ -88,6 +90,8 @@ class Engine:
         )
         try:
             self._region = ArenaRegion(self._arena)
+            if shared is not None:
+                self._pool = open_pool(shared.path, shared.host)
             self._store = KvStore(
                 self._region,
                 shape,
@@ -95,6 +99,7 @@ class Engine:
                 self.identity,
                 eviction=self.settings.eviction,
                 ssd=(ssd.path, int(ssd.capacity)) if ssd else None,
+                pool=(self._pool, int(shared.capacity)) if self._pool and shared else None,
             )
         except BaseException:
             self._give_back()
@@ -113,6 +118,9 @@ class Engine:
         self._give_back()
 
     def _give_back(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
         if self._region is not None:
             self._region.close()
             self._region = None
