@@ -47,6 +47,7 @@ def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
             block_size=BLOCK_TOKENS,
             num_gpu_blocks_override=ENGINE_BLOCKS,
             max_num_seqs=4,
+            disable_log_stats=False,
             kv_transfer_config=transfer,
         )
     except BaseException:
@@ -101,6 +102,19 @@ def converse(llm: Any, sessions: int = SESSIONS, turns: int = TURNS) -> list[lis
             history.extend(words(session, turn))
             history.extend(answer(llm, history))
     return histories
+
+
+def crowd(llm: Any) -> list[list[int]]:
+    """More requests at once than fit, some with a common begin, so that vLLM preempts."""
+    from vllm import SamplingParams
+
+    prompts = [words(20 + number // 2, 0) + words(30 + number, 0)[:25] for number in range(6)]
+    outputs = llm.generate(
+        [{"prompt_token_ids": prompt} for prompt in prompts],
+        SamplingParams(temperature=0, max_tokens=50, ignore_eos=True),
+        use_tqdm=False,
+    )
+    return [list(output.outputs[0].token_ids) for output in outputs]
 
 
 def check_nothing_is_held(store: KvStore) -> None:

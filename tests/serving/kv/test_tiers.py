@@ -22,6 +22,7 @@ from tests.serving.kv.engines import (
     answer,
     check_nothing_is_held,
     converse,
+    crowd,
     engine,
     store_of_engine,
     tiers,
@@ -30,10 +31,16 @@ from tests.serving.kv.engines import (
 
 
 @pytest.fixture(scope="module")
-def plain() -> list[list[int]]:
-    """What vLLM says without tiers."""
+def said_plainly() -> tuple[list[list[int]], list[list[int]]]:
+    """What vLLM says without tiers: in conversations, and to a crowd."""
     with engine(None) as llm:
-        return converse(llm)
+        return converse(llm), crowd(llm)
+
+
+@pytest.fixture(scope="module")
+def plain(said_plainly: tuple[list[list[int]], list[list[int]]]) -> list[list[int]]:
+    """The conversations."""
+    return said_plainly[0]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +82,37 @@ def test_a_new_process_goes_on_from_ssd(plain: list[list[int]], file: Path) -> N
         for is_background in (False, True):
             check_corruption(llm, plain, is_background)
         check_nothing_is_held(store)
+
+
+def test_requests_that_are_preempted_go_on_from_the_tiers(
+    said_plainly: tuple[list[list[int]], list[list[int]]],
+) -> None:
+    with engine(tiers(None, memory_blocks=30)) as llm:
+        store = store_of_engine()
+        assert crowd(llm) == said_plainly[1]
+        scheduler = llm.llm_engine.engine_core.engine_core.scheduler
+        assert scheduler.connector._requests == {}
+        assert counter("vllm:num_preemptions_total") >= 1
+        assert store.counters.get("memory", "restored") >= 1
+        check_nothing_is_held(store)
+        told = {
+            (tier, event): counter("tiermem_kv_events_total", tier=tier, event=event)
+            for tier, event in (("memory", "hits"), ("memory", "stored"), ("memory", "bytes_out"))
+        }
+        # At /metrics are those of all engines so far; of this one at least.
+        for (tier, event), value in told.items():
+            assert value >= store.counters.get(tier, event) > 0
+
+
+def counter(name: str, **labels: str) -> float:
+    from prometheus_client import REGISTRY
+
+    return sum(
+        sample.value
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 class Spy:
@@ -181,8 +219,11 @@ def test_a_killed_engine_leaves_nothing_wrong(plain: list[list[int]], file: Path
     child.stdout.close()
     damage_all_but_headers(file, places=range(0, 12, 3))
     with engine(tiers(file, memory_blocks=40, eviction="arc", restore="always")) as llm:
-        assert converse(llm) == plain
         store = store_of_engine()
+        assert store.disk is not None
+        # From the engines before, and the one that was killed: to all it was the same model.
+        assert store.disk.used_blocks >= 36
+        assert converse(llm) == plain
         assert store.counters.get("ssd", "corrupted") >= 1
         assert store.counters.get("ssd", "hits") >= 1
         check_nothing_is_held(store)

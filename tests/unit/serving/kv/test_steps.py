@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiermem.layer.arena import Emulation, create_arena
 from tiermem.serving.kv.engine_memory import EngineMemory, Layer
+from tiermem.serving.kv.memory_tier import Region
 from tiermem.serving.kv.record import RecordShape, memory_at
+from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.sessions import Match, Scheduled, Sessions
 from tiermem.serving.kv.steps import Steps
 from tiermem.serving.kv.store import KvStore
@@ -24,10 +27,10 @@ BLOCKS = 8
 class ToyEngine:
     """Blocks of its own, whose content a step "computes" from the tokens."""
 
-    def __init__(self, path: Path, memory_blocks: int) -> None:
+    def __init__(self, path: Path, memory_blocks: int, region: Region | None = None) -> None:
         self.kv = np.zeros((SHAPE.pieces, BLOCKS, SHAPE.piece_bytes), dtype=np.uint8)
         self.store = KvStore(
-            MappedRegion(memory_blocks * SHAPE.bytes),
+            region or MappedRegion(memory_blocks * SHAPE.bytes),
             SHAPE,
             TOKENS,
             IDENTITY,
@@ -97,6 +100,25 @@ def said(number: int, length: int = 100) -> list[int]:
     return [number * 1000 + at for at in range(length)]
 
 
+def test_an_emulated_tier_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
+    with create_arena(
+        "kv", 8 * SHAPE.bytes, emulation=Emulation(10**6, 0), run_dir=tmp_path / "run"
+    ) as arena:
+        region = ArenaRegion(arena)
+        toy = ToyEngine(tmp_path / "kv", 0, region)
+        begun_s = time.monotonic()
+        toy.run("a", said(1), [0, 1, 2, 3])
+        # Three blocks of 4000 bytes at a megabyte a second.
+        assert time.monotonic() - begun_s >= 0.012
+        begun_s = time.monotonic()
+        assert toy.run("b", said(1), [7, 6, 5, 4]) == (3, set())
+        assert time.monotonic() - begun_s >= 0.012
+        assert toy.is_right(said(1), [7, 6, 5, 4])
+        toy.steps.close()
+        toy.store.close()
+        region.close()
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[ToyEngine]:
     found = ToyEngine(tmp_path / "kv", 6)
@@ -160,6 +182,22 @@ def test_nothing_is_kept_of_a_step_that_did_not_compute_all_layers(engine: ToyEn
     engine.is_failing = True
     engine.run("a", said(1), [0, 1, 2, 3])
     assert engine.store.memory.used_blocks == 0
+
+
+def test_what_is_staged_takes_half_of_memory_and_others_wait(engine: ToyEngine) -> None:
+    for number in range(6):
+        engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+        assert engine.store.flush(5)
+    assert engine.sessions.match("a", "", said(0), 0, 2).blocks is None
+    assert engine.sessions.match("b", "", said(1), 0, 2).blocks is None
+    # One has three of six; the other does not begin, and takes no place.
+    assert engine.store.flush(5)
+    assert engine.sessions.match("b", "", said(1), 0, 2).blocks is None
+    assert engine.store.memory.prefix(_keys(said(1))) == 0
+    assert engine.match("a", said(0)).blocks == 3
+    assert engine.match("b", said(1)).blocks == 3
+    for name in ("a", "b"):
+        engine.sessions.finish(name)
 
 
 def test_a_request_that_gets_no_blocks_holds_nothing(engine: ToyEngine) -> None:

@@ -52,6 +52,7 @@ class _Session:
     begin: int = 0
     pins: list[Block] = field(default_factory=list)
     staging: Staging | None = None
+    staged_now: int = 0
     staged: dict[bytes, TierName] = field(default_factory=dict)
     stagings: int = 0
     missed: int = 0
@@ -92,7 +93,10 @@ class Sessions:
             return Match(None)
         choice = self._choose(session, keys, live)
         if choice.staged_blocks and session.stagings < _STAGINGS_MAX:
-            self._stage(session, keys[: choice.memory_blocks + choice.staged_blocks])
+            # While others have all the room, it waits for them.
+            if room := self._staging_room(session):
+                wanted = choice.memory_blocks + choice.staged_blocks
+                self._stage(session, keys[: min(room, wanted)])
             return Match(None)
         session.pins = self._store.memory.pin_prefix(keys[: choice.memory_blocks])
         self._end_staging(session)
@@ -166,10 +170,17 @@ class Sessions:
                 session.passed["memory"] = session.passed.get("memory", 0) + memory
         return choice
 
+    def _staging_room(self, session: _Session) -> int:
+        taken = sum(
+            one.staged_now for one in self._sessions.values() if one.staging and one is not session
+        )
+        return max(0, self._store.staging_max - taken)
+
     def _stage(self, session: _Session, keys: Sequence[bytes]) -> None:
         self._end_staging(session)
         session.stagings += 1
         session.staging = self._store.stage(keys)
+        session.staged_now = len(keys)
         session.staged.update(session.staging.sources)
 
     def _end_staging(self, session: _Session) -> None:

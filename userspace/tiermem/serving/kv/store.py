@@ -105,15 +105,16 @@ class KvStore:
             behind[tier] = behind.get(tier, 0) + 1
         return memory, behind
 
-    def stage(self, keys: Sequence[bytes]) -> Staging:
-        """Bring them to memory; those that are there stay there meanwhile.
+    @property
+    def staging_max(self) -> int:
+        """How many blocks all that is staged at once should take: half of memory."""
+        return max(1, self.memory.blocks_max // 2)
 
-        At most half of the memory tier is taken for it: the rest is left to be computed.
-        """
-        most = max(1, self.memory.blocks_max // 2)
+    def stage(self, keys: Sequence[bytes]) -> Staging:
+        """Bring them to memory; those that are there stay there meanwhile."""
         staging = Staging([])
         reads: list[tuple[BehindMemory, Block]] = []
-        for depth, key in enumerate(keys[:most]):
+        for depth, key in enumerate(keys):
             there = self.memory.pin(key)
             if there is not None:
                 staging.pins.append(there)
