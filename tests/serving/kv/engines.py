@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tiermem.serving.kv import vllm_engine
+from tiermem.serving.kv.keys import KeyChain
 from tiermem.serving.kv.store import KvStore
 
 from bench.smollm2 import model_folder
@@ -115,6 +116,12 @@ def crowd(llm: Any) -> list[list[int]]:
         use_tqdm=False,
     )
     return [list(output.outputs[0].token_ids) for output in outputs]
+
+
+def keys_of(llm: Any, tokens: list[int]) -> list[bytes]:
+    """Of a sequence's blocks in this engine."""
+    connector = llm.llm_engine.engine_core.engine_core.scheduler.connector
+    return KeyChain(connector._engine.identity, BLOCK_TOKENS).extend(tokens)
 
 
 def check_nothing_is_held(store: KvStore) -> None:

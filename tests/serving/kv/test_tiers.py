@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tiermem.layer.pool import create_pool
 from tiermem.serving.kv.steps import Plan
 
 from tests.serving.kv.engines import (
-    BLOCK_BYTES,
     BLOCK_TOKENS,
     SESSIONS,
     TURNS,
@@ -24,29 +19,11 @@ from tests.serving.kv.engines import (
     converse,
     crowd,
     engine,
+    keys_of,
     store_of_engine,
     tiers,
     words,
 )
-
-
-@pytest.fixture(scope="module")
-def said_plainly() -> tuple[list[list[int]], list[list[int]]]:
-    """What vLLM says without tiers: in conversations, and to a crowd."""
-    with engine(None) as llm:
-        return converse(llm), crowd(llm)
-
-
-@pytest.fixture(scope="module")
-def plain(said_plainly: tuple[list[list[int]], list[list[int]]]) -> list[list[int]]:
-    """The conversations."""
-    return said_plainly[0]
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the SSD tier; the tests in their order use it as users over time would."""
-    return tmp_path_factory.mktemp("ssd") / "kv"
 
 
 def test_memory_and_ssd_have_the_history(plain: list[list[int]], file: Path) -> None:
@@ -96,12 +73,11 @@ def test_requests_that_are_preempted_go_on_from_the_tiers(
         assert store.counters.get("memory", "restored") >= 1
         check_nothing_is_held(store)
         told = {
-            (tier, event): counter("tiermem_kv_events_total", tier=tier, event=event)
+            (tier, event): counter("vllm:tiermem_kv_events_total", tier=tier, event=event)
             for tier, event in (("memory", "hits"), ("memory", "stored"), ("memory", "bytes_out"))
         }
-        # At /metrics are those of all engines so far; of this one at least.
         for (tier, event), value in told.items():
-            assert value >= store.counters.get(tier, event) > 0
+            assert 0 < value <= store.counters.get(tier, event)
 
 
 def counter(name: str, **labels: str) -> float:
@@ -162,9 +138,7 @@ def check_corruption(llm: Any, plain: list[list[int]], is_background: bool) -> N
     history = plain[1][:-6]
     answer(llm, history)
     flood(llm)
-    scheduler = llm.llm_engine.engine_core.engine_core.scheduler
-    chain = next_chain(scheduler, history)
-    block = store.memory.pin(chain[2])
+    block = store.memory.pin(keys_of(llm, history)[2])
     assert block is not None
     from tiermem.serving.kv.record import memory_at
 
@@ -181,93 +155,6 @@ def check_corruption(llm: Any, plain: list[list[int]], is_background: bool) -> N
     flood(llm)
     assert answer(llm, history) == plain[1][-6:]
     assert store.counters.get("memory", "corrupted") == before + 1
-
-
-def next_chain(scheduler: Any, tokens: list[int]) -> list[bytes]:
-    """The keys of a sequence in this engine."""
-    from tiermem.serving.kv.keys import KeyChain
-
-    return KeyChain(scheduler.connector._engine.identity, BLOCK_TOKENS).extend(tokens)
-
-
-CHATTER = """
-import sys
-from pathlib import Path
-from tests.serving.kv.engines import answer, engine, tiers, words
-
-with engine(tiers(Path(sys.argv[1]), memory_blocks=32)) as llm:
-    print("open", flush=True)
-    for number in range(1000):
-        answer(llm, words(number, 7) * 3, 1)
-        print("said", flush=True)
-"""
-
-
-def test_a_killed_engine_leaves_nothing_wrong(plain: list[list[int]], file: Path) -> None:
-    """Killed while it writes; a place of the file is damaged on top. The next one says the same."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHATTER, str(file)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    lines = iter(child.stdout.readline, "")
-    assert "open\n" in lines
-    for _ in range(2):
-        assert "said\n" in lines
-    time.sleep(0.05)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    damage_all_but_headers(file, places=range(0, 12, 3))
-    with engine(tiers(file, memory_blocks=40, eviction="arc", restore="always")) as llm:
-        store = store_of_engine()
-        assert store.disk is not None
-        # From the engines before, and the one that was killed: to all it was the same model.
-        assert store.disk.used_blocks >= 36
-        assert converse(llm) == plain
-        assert store.counters.get("ssd", "corrupted") >= 1
-        assert store.counters.get("ssd", "hits") >= 1
-        check_nothing_is_held(store)
-        assert file.stat().st_size <= 256 << 20
-
-
-def damage_all_but_headers(file: Path, places: range) -> None:
-    with file.open("r+b") as data:
-        for place in places:
-            data.seek(4096 + place * BLOCK_BYTES + 4096 + 12345)
-            data.write(os.urandom(64))
-
-
-FULL = """
-import sys
-from pathlib import Path
-from tests.serving.kv.engines import converse, engine, store_of_engine, tiers
-
-with engine(tiers(Path(sys.argv[1]) / "kv", memory_blocks=10)) as llm:
-    found = converse(llm, turns=2)
-    store = store_of_engine()
-    assert store.flush(30)
-    counts = store.counters.snapshot()
-    assert counts["ssd"]["failed"] >= 1, counts
-    assert store.disk.used_blocks >= 1, counts
-    print("SAID", found)
-"""
-
-
-def test_a_full_disk_changes_no_token(plain: list[list[int]], tmp_path: Path) -> None:
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        pytest.skip("mounting needs a mount namespace of one's own")
-    mount = f'mount -t tmpfs -o size={4 * BLOCK_BYTES // 1024}k none "$2"'
-    done = subprocess.run(
-        [
-            *("unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"'),
-            *(sys.executable, FULL, str(tmp_path)),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (said,) = (line for line in done.stdout.splitlines() if line.startswith("SAID "))
-    assert said.removeprefix("SAID ") == str([one[: 2 * 76] for one in plain])
 
 
 SHARER = """
@@ -306,17 +193,3 @@ def test_sessions_go_on_at_another_host(plain: list[list[int]], tmp_path: Path) 
         assert store.counters.get("pool", "stored") >= SESSIONS
     other.communicate()
     assert other.returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"memory": {"capacity": "1KiB"}}, "takes 1478656"),
-        ({"evict": "lru"}, "did you mean eviction"),
-    ],
-)
-def test_wrong_options_end_the_start(changes: dict[str, Any], said: str) -> None:
-    from tiermem.errors import TiermemError
-
-    with pytest.raises(TiermemError, match=said), engine({**tiers(None), **changes}):
-        pass

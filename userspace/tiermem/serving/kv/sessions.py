@@ -7,6 +7,7 @@ pinned for a request that did not get its blocks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -56,6 +57,7 @@ class _Session:
     staged: dict[bytes, TierName] = field(default_factory=dict)
     stagings: int = 0
     missed: int = 0
+    restored: dict[TierName, int] = field(default_factory=dict)
     passed: dict[TierName, int] = field(default_factory=dict)
     is_background: bool = False
 
@@ -121,6 +123,11 @@ class Sessions:
             return
         ids = tuple(block_ids[session.begin : session.begin + blocks])
         self._loads.append(Load(request_id, ids, tuple(pins[:blocks]), session.is_background))
+
+    def sources(self, request_id: str) -> dict[TierName, int]:
+        """By the tiers that had them, the blocks that the request was last admitted with."""
+        session = self._sessions.get(request_id)
+        return dict(session.restored) if session else {}
 
     def plan(self, scheduled: Iterable[Scheduled]) -> Plan:
         """What the step that was just put together copies."""
@@ -194,8 +201,10 @@ class Sessions:
 
     def _count(self, session: _Session, blocks: int) -> None:
         counters = self._store.counters
-        for block in session.pins[:blocks]:
-            counters.add(session.staged.get(block.key, "memory"), "hits")
+        tiers = (session.staged.get(block.key, "memory") for block in session.pins[:blocks])
+        session.restored = dict(Counter(tiers))
+        for tier, count in session.restored.items():
+            counters.add(tier, "hits", count)
         for tier, count in session.passed.items():
             counters.add(tier, "recomputed", count)
         passed = sum(session.passed.values())

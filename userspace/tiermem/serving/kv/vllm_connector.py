@@ -10,6 +10,7 @@ It only translates: `sessions` decides, `steps` copies. See docs/serving.md.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -154,6 +155,16 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             blocks.get_block_ids()[0],
             num_external_tokens // self._engine.block_tokens,
         )
+
+    def get_external_cache_hit_sources(
+        self, request: Request, num_external_tokens: int
+    ) -> dict[CacheHitSource, int]:
+        """For vLLM's own statistics, which know memory and disk."""
+        tokens: Counter[CacheHitSource] = Counter()
+        for tier, blocks in self._sessions.sources(request.request_id).items():
+            source = CacheHitSource.DISK if tier == "ssd" else CacheHitSource.HOST
+            tokens[source] += blocks * self._engine.block_tokens
+        return dict(tokens) if num_external_tokens else {}
 
     def build_connector_meta(self, scheduler_output: SchedulerOutput) -> KVConnectorMetadata:
         """The step is put together."""

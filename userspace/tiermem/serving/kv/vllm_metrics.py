@@ -55,12 +55,15 @@ def since(now: Counts, before: Counts) -> TierStats:
 
 
 class TierProm(KVConnectorPromMetrics):  # type: ignore[misc]
-    """`tiermem_kv_events_total{tier, event}`, beside the engine's labels."""
+    """`vllm:tiermem_kv_events_total{tier, event}`, beside the engine's labels.
+
+    vLLM forgets what begins like its own when another engine starts in the process.
+    """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._events = self._counter_cls(
-            name="tiermem_kv_events",
+            name="vllm:tiermem_kv_events",
             documentation="What happened in the KV tiers: blocks, or bytes (bytes_in, bytes_out).",
             labelnames=[*self._labelnames, "tier", "event"],
         )
