@@ -33,11 +33,11 @@ def test_nothing_wrong_is_restored(tmp_path: Path, eviction: PolicyName) -> None
     rng = random.Random(eviction)
     engine = ToyEngine(tmp_path / "kv", 9, disk_blocks=14, eviction=eviction)
     restored = damaged = 0
-    for number in range(60):
+    for number in range(80):
         tokens = conversation(rng)
         ids = rng.sample(range(BLOCKS), BLOCKS)
         engine.kv[:] = 255
-        if rng.random() < 0.2:
+        if rng.random() < 0.5:
             damage(engine, rng)
         if rng.random() < 0.1:
             # Asks, and goes away.
