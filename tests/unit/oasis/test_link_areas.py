@@ -85,3 +85,10 @@ def test_what_lives_that_are_over_left_is_removed_and_nothing_else(
     # Its own life is known to a host for sure, whatever it has read of itself.
     sweep(owner, 0, LIVES[0] + 1, {})
     assert names(owner) == {str(newer), "somebody's"}
+
+
+def test_a_link_of_one_instance_says_so_in_its_name() -> None:
+    one = LinkName(Kind.SSD, DeviceId(3, 100), 2, 0xAB, 0xCD, instance=7)
+    assert str(one) == "oasis/ssd/3.100/2.7/ab-cd"
+    assert LinkName.parse(str(one)) == one
+    assert LinkName.parse(str(link())) == link()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiermem.errors import ConfigError
 from tiermem.oasis.allocator.pod import DeviceId
-from tiermem.oasis.settings import NicSettings, OasisSettings
+from tiermem.oasis.settings import NicSettings, OasisSettings, SsdSettings
 from tiermem.service.config import load, validate
 
 SAMPLE = Path(__file__).parents[3] / "userspace/etc/oasis.toml"
+SSD = '[[ssd]]\npath = "/dev/nvme0n1"\n'
 PROOFS = {"etcd_ca", "etcd_cert", "etcd_key", "etcd_user", "etcd_password_file"}
 NIC = '[[nic]]\ninterface = "eth1"\n'
 
@@ -19,9 +21,28 @@ NIC = '[[nic]]\ninterface = "eth1"\n'
 def test_the_sample_shows_every_key_with_its_default() -> None:
     shown = tomllib.loads(SAMPLE.read_text())
     assert load(SAMPLE, OasisSettings) == OasisSettings()
-    assert set(shown) == set(OasisSettings.model_fields) - {"nic", *PROOFS}
+    assert set(shown) == set(OasisSettings.model_fields) - {"nic", "ssd", *PROOFS}
     assert set(shown["link"]) == set(OasisSettings().link.model_dump())
     assert set(shown["pace"]) == set(OasisSettings().pace.model_dump())
+    assert set(shown["ssd_link"]) == set(OasisSettings().ssd_link.model_dump())
+
+
+def shown_table(name: str) -> dict[str, Any]:
+    """The one that the sample shows as a comment, to its next empty line."""
+    lines = [line.removeprefix("# ") for line in SAMPLE.read_text().splitlines()]
+    begin = lines.index(f"[[{name}]]")
+    end = lines.index("", begin) if "" in lines[begin:] else len(lines)
+    return tomllib.loads("\n".join(lines[begin:end]))
+
+
+def test_the_sample_shows_how_an_ssd_is_named() -> None:
+    table = shown_table("ssd")
+    (ssd,) = validate(table, OasisSettings, "oasis.toml").ssd
+    assert ssd == SsdSettings(
+        path=Path("/dev/nvme0n1"), iops=500_000, size="800G", is_write_through=True
+    )
+    assert ssd.size == 800 << 30
+    assert set(table["ssd"][0]) == set(SsdSettings.model_fields)
 
 
 def test_the_sample_shows_how_a_host_proves_itself_to_etcd() -> None:
@@ -35,13 +56,12 @@ def test_the_sample_shows_how_a_host_proves_itself_to_etcd() -> None:
 
 
 def test_the_sample_shows_how_a_nic_is_named() -> None:
-    lines = [line.removeprefix("# ") for line in SAMPLE.read_text().splitlines()]
-    table = "\n".join(lines[lines.index("[[nic]]") :])
-    (nic,) = validate(tomllib.loads(table), OasisSettings, "oasis.toml").nic
+    table = shown_table("nic")
+    (nic,) = validate(table, OasisSettings, "oasis.toml").nic
     assert nic == NicSettings(
         interface="eth1", namespace="oasis", capacity="25Gbit", backup=DeviceId(1, 0)
     )
-    assert set(tomllib.loads(table)["nic"][0]) == set(NicSettings.model_fields)
+    assert set(table["nic"][0]) == set(NicSettings.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +73,10 @@ def test_the_sample_shows_how_a_nic_is_named() -> None:
         (NIC + "capacity = '1Gbit'\nbackup = '1'", "must be a device, as HOST/NUMBER"),
         (NIC + "capacity = '1Gbit'\nbackup = '0/0'", "NIC eth1 is named as its own backup"),
         (NIC + "capacity = '1Gbit'\nbakup = '1/0'", r"did you mean backup\?"),
+        (SSD, r"ssd\.0\.iops: is missing"),
+        (SSD + "iops = 1\nsize = '10 apples'", "must be a number, with K, M, G or T"),
+        (2 * (SSD + "iops = 1\n"), "an SSD is named twice"),
+        (17 * "[[ssd]]\npath = '/x'\niops = 1\n", "at most 16"),
         ("state = 'etcd'", 'state "etcd" needs endpoints'),
         ("state = 'etc'", "must be 'pool' or 'etcd'"),
         ("silence_ms = 1", "greater than or equal to 10"),

@@ -29,7 +29,12 @@ hosts = 1
 [[nic]]
 interface = "nic0"
 capacity = "10Gbit"
+[[ssd]]
+path = "/dev/nvme0n1"
+iops = 1000
 END
+modprobe -a nvme ublk_drv
+tiermem oasis format-ssd /dev/nvme0n1 --force
 tiermem pool create {DEVICE} --hosts 1 --force
 systemctl daemon-reload
 """
@@ -64,10 +69,13 @@ def test_it_serves_is_killed_serves_again_and_leaves(unit: Guest) -> None:
     assert seen == {
         "served": True,
         "ping": True,
+        "disk": True,
         "restarted": True,
         "served again": True,
         "ping again": True,
         "interfaces": ["lo", "eth0"],
+        "disk again": True,
+        "data": True,
         "interfaces after": ["lo"],
         "result": "success",
         "socket": False,

@@ -26,7 +26,7 @@ VERBS: dict[str, str] = {
     "probe": "Ask the kernel about migrations, faults and tiering CPU time (eBPF).",
     "porter": "Functions as a service, restored from images instead of started cold.",
     "fork": "Checkpoint a process into the pool, restore it on any host of the pod.",
-    "oasis": "NICs of the pod's hosts, for instances on any of them.",
+    "oasis": "NICs and SSDs of the pod's hosts, for instances on any of them.",
     "pool": "Memory shared by hosts: make a pool, look at it, keep it in order.",
     "arena": "Memory of a chosen tier that processes hold: list it.",
     "replay": "Run an address trace through trackers, memory model and M5's policy.",

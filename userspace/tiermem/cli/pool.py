@@ -18,6 +18,7 @@ from tiermem.errors import ConfigError, DamagedError
 from tiermem.layer.pool import Entry, Pool, create_pool, open_pool
 from tiermem.layer.pool.create import DEFAULT_ENTRIES, DEFAULT_HOSTS
 from tiermem.layer.pool.leases import LEASE_S
+from tiermem.service.size import size_bytes
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -30,15 +31,13 @@ HostNumber = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
 
 def parse_size(text: str) -> int:
     """Bytes of "512M", "8G", "4096". ConfigError says what is allowed."""
-    number, unit = text.rstrip("KMGTkmgt"), text[len(text.rstrip("KMGTkmgt")) :].upper()
-    if not number.isdecimal() or unit not in _UNITS or int(number) == 0:
-        raise ConfigError(f"size {text!r}: must be a number, with K, M, G or T behind it or not")
-    return int(number) * _UNITS[unit]
+    try:
+        return size_bytes(text)
+    except ValueError as error:
+        raise ConfigError(f"size {text!r}: {error}") from None
 
 
 @app.command()

@@ -129,6 +129,15 @@ def read_regions(tree: Tree) -> tuple[CxlRegion, ...]:
     return tuple(sorted(found, key=lambda region: region.range))
 
 
+def find_node(nodes: Iterable[Node], number: int) -> Node:
+    """The one of that number; TiermemError names those that there are."""
+    by_number = {node.id: node for node in nodes}
+    if number not in by_number:
+        known = ", ".join(map(str, by_number))
+        raise TiermemError(f"node {number}: is not online (online: {known})")
+    return by_number[number]
+
+
 def free_bytes(tree: Tree, node: int) -> int:
     """The node's free memory now, without reading anything else of it."""
     return _meminfo(tree.sysfs / f"devices/system/node/node{node}", node)["MemFree"]

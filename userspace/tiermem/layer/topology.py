@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiermem.errors import TiermemError
-from tiermem.layer.nodes import Access, CxlRegion, Node, PhysRange, free_bytes, read_nodes
+from tiermem.layer.nodes import (
+    Access,
+    CxlRegion,
+    Node,
+    PhysRange,
+    find_node,
+    free_bytes,
+    read_nodes,
+)
 from tiermem.layer.switches import DamonState, Switches, read_switches
 from tiermem.layer.sysfs import Tree, numbered, read_flag, read_list
 
@@ -31,6 +39,7 @@ __all__ = [
     "Topology",
     "Tree",
     "free_bytes",
+    "read_tiers",
     "read_topology",
 ]
 
@@ -67,11 +76,7 @@ class Topology:
 
     def node(self, number: int) -> Node:
         """The node of that number; TiermemError names those that there are."""
-        for node in self.nodes:
-            if node.id == number:
-                return node
-        known = ", ".join(str(node.id) for node in self.nodes)
-        raise TiermemError(f"node {number}: is not online (online: {known})")
+        return find_node(self.nodes, number)
 
     def tier_of(self, number: int) -> int:
         """The place in `tiers` (0 is fastest) of the tier that holds this node."""
@@ -112,7 +117,7 @@ def read_topology(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Top
     """Read everything now. TiermemError names the file or node that makes no sense."""
     tree = Tree(sysfs, proc)
     nodes = read_nodes(tree)
-    tiers = _read_tiers(tree)
+    tiers = read_tiers(tree)
     return Topology(
         nodes=nodes,
         tiers=tiers,
@@ -124,7 +129,8 @@ def read_topology(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Top
     )
 
 
-def _read_tiers(tree: Tree) -> tuple[Tier, ...]:
+def read_tiers(tree: Tree) -> tuple[Tier, ...]:
+    """Fastest first, without reading what only root may; () where the kernel knows none."""
     folders = numbered(tree.sysfs / "devices/virtual/memory_tiering", "memory_tier")
     tiers = (Tier(number, read_list(path / "nodelist")) for number, path in folders.items())
     return tuple(tier for tier in tiers if tier.nodes)

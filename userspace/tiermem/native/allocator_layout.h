@@ -23,7 +23,7 @@ enum allocator_limits {
 	ALLOCATOR_DEVICES_MAX = 16,	/* of a host */
 	ALLOCATOR_INSTANCES_MAX = 128,	/* of a host */
 	ALLOCATOR_UNREACHABLE_MAX = 64,	/* devices, for one host */
-	ALLOCATOR_VERSION = 2,
+	ALLOCATOR_VERSION = 3,
 	ALLOCATOR_NO_HOST = 0xffff,	/* of a backup or a wish: there is none */
 };
 
@@ -48,17 +48,20 @@ struct allocator_device {
 	uint8_t health;		/* 1 healthy, 2 draining, 3 failed */
 	uint16_t backup_host;
 	uint16_t backup_number;
-	uint64_t capacity;	/* bytes a second of a NIC, bytes of an SSD */
+	uint64_t capacity;	/* bytes a second of a NIC, commands a second of an SSD */
 	uint64_t measured;	/* the same */
+	uint64_t bytes;		/* of an SSD, for slices */
+	uint64_t room_bytes;	/* the largest slice that it has still room for */
 };
 
 struct allocator_instance {
 	uint16_t number;
 	uint8_t kind;
 	uint8_t reserved;
-	uint16_t wish_host;	/* the device that it was asked to be on */
+	uint16_t wish_host;	/* the NIC that it was asked to be on; the SSD its data is on */
 	uint16_t wish_number;
-	uint64_t expected;
+	uint64_t expected;	/* as the device's capacity */
+	uint64_t bytes;		/* of its slice */
 };
 
 /* Of another host, to one for which it does not answer. */
@@ -96,15 +99,17 @@ struct allocator_loan {
 
 ALLOCATOR_SIZE(allocator_header, 16);
 ALLOCATOR_SIZE(allocator_report, 24);
-ALLOCATOR_SIZE(allocator_device, 24);
-ALLOCATOR_SIZE(allocator_instance, 16);
+ALLOCATOR_SIZE(allocator_device, 40);
+ALLOCATOR_SIZE(allocator_instance, 24);
 ALLOCATOR_SIZE(allocator_unreachable, 8);
 ALLOCATOR_SIZE(allocator_table, 32);
 ALLOCATOR_SIZE(allocator_assignment, 8);
 ALLOCATOR_SIZE(allocator_loan, 8);
 _Static_assert(offsetof(struct allocator_report, life) == 16, "the layout is shared by hosts");
 _Static_assert(offsetof(struct allocator_device, capacity) == 8, "the layout is shared by hosts");
+_Static_assert(offsetof(struct allocator_device, bytes) == 24, "the layout is shared by hosts");
 _Static_assert(offsetof(struct allocator_instance, expected) == 8, "the layout is shared by hosts");
+_Static_assert(offsetof(struct allocator_instance, bytes) == 16, "the layout is shared by hosts");
 _Static_assert(offsetof(struct allocator_table, assignments) == 24, "the layout is shared by hosts");
 #endif
 

@@ -19,6 +19,8 @@ LINK_HEADERS = (
 HEADERS = (
     *LINK_HEADERS,
     "storage_slice.h",
+    "storage_slice_table.h",
+    "storage_claim.h",
     "storage_backend.h",
     "storage_frontend.h",
     "ublk_control.h",

@@ -16,8 +16,9 @@ enum {
 	ANY_QUEUE = UINT16_MAX,
 };
 
-/* In the part of a device's description that is its server's: "tiermem". */
-static const uint64_t OURS = 0x006d656d72656974ULL;
+/* In the part of a device's description that is its server's: "tm" above its owner. */
+static const uint64_t OURS = 0x6d74ULL << UBLK_OWNER_BITS;
+static const uint64_t OWNER = (1ULL << UBLK_OWNER_BITS) - 1;
 
 static const uint64_t NEEDED = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE |
 			       UBLK_F_CMD_IOCTL_ENCODE | UBLK_F_USER_COPY;
@@ -107,7 +108,7 @@ int ublk_add(int control_fd, struct ublk_device *device)
 		.max_io_buf_bytes = device->request_bytes_max,
 		.dev_id = UINT32_MAX,	/* a free one */
 		.flags = NEEDED,
-		.ublksrv_flags = OURS,
+		.ublksrv_flags = OURS | (device->owner & OWNER),
 	};
 	int error = control_with(control_fd, UBLK_U_CMD_ADD_DEV, info.dev_id, &info, sizeof(info));
 
@@ -139,8 +140,10 @@ int ublk_find(int control_fd, uint32_t number, struct ublk_device *device)
 		.bytes = params.basic.dev_sectors << SECTOR_SHIFT,
 		.is_read_only = !!(params.basic.attrs & UBLK_ATTR_READ_ONLY),
 		.has_cache = !!(params.basic.attrs & UBLK_ATTR_VOLATILE_CACHE),
-		.is_ours = info.ublksrv_flags == OURS && (info.flags & NEEDED) == NEEDED,
+		.owner = info.ublksrv_flags & OWNER,
+		.is_ours = (info.ublksrv_flags & ~OWNER) == OURS && (info.flags & NEEDED) == NEEDED,
 		.is_without_server = info.state == UBLK_S_DEV_QUIESCED,
+		.is_stopped = info.state == UBLK_S_DEV_DEAD,
 	};
 	return 0;
 }

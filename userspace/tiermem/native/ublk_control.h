@@ -17,6 +17,7 @@
 
 enum ublk_control_limits {
 	UBLK_CONTROL_LIMIT_MS = 30000,
+	UBLK_OWNER_BITS = 48,
 };
 
 struct ublk_device {
@@ -25,10 +26,12 @@ struct ublk_device {
 	uint32_t block_bytes;
 	uint32_t request_bytes_max;	/* of data */
 	uint64_t bytes;
+	uint64_t owner;			/* who it is for, below 2^UBLK_OWNER_BITS */
 	int is_read_only;
 	int has_cache;			/* what completes is durable only after a flush, or with FUA */
 	int is_ours;			/* was added by ublk_add */
 	int is_without_server;		/* and waits for one */
+	int is_stopped;			/* or not started yet: nobody can use it */
 };
 
 /* Sets its number. -EOPNOTSUPP where the kernel lacks what is needed (6.9 has it). */

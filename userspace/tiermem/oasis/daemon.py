@@ -14,9 +14,9 @@ import threading
 import time
 from dataclasses import replace
 
-from tiermem.errors import TiermemError
+from tiermem.errors import NoSpaceError, TiermemError
 from tiermem.layer.pool import open_pool
-from tiermem.oasis.allocator.encoding import Report
+from tiermem.oasis.allocator.encoding import INSTANCES_MAX, Report
 from tiermem.oasis.allocator.leadership import Table
 from tiermem.oasis.allocator.member import Member
 from tiermem.oasis.allocator.pod import Health, Pod
@@ -26,9 +26,12 @@ from tiermem.oasis.engine import Engine, View
 from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import sweep
 from tiermem.oasis.net.engine import NetEngine, NetFigures
+from tiermem.oasis.net.served import Served
 from tiermem.oasis.pod_state import open_state
 from tiermem.oasis.saved import Saved
 from tiermem.oasis.settings import OasisSettings
+from tiermem.oasis.storage.engine import StorageEngine, StorageFigures
+from tiermem.oasis.storage.served import Volume
 from tiermem.service.state import StateFile
 
 # Looking through the pool's directory takes tens of milliseconds of a processor.
@@ -39,9 +42,9 @@ _log = logging.getLogger(__name__)
 class OasisDaemon:
     """Built from settings; `run` until cancelled, then `stop`.
 
-    net: the net engine, and member: this host in the allocator; both are the control
+    net, storage: the engines, and member: this host in the allocator; all are the control
     thread's. table: what is acted on. trouble: what failed in the last step, or empty.
-    figures: as of the last report.
+    figures, storage_figures: as of the last report.
     """
 
     def __init__(self, settings: OasisSettings, last_words: LastWords) -> None:
@@ -49,6 +52,7 @@ class OasisDaemon:
         self.trouble = ""
         self.table = Table(0)
         self.figures = NetFigures({}, {}, 0)
+        self.storage_figures = StorageFigures({}, {})
         self._lives: dict[int, int] = {}
         self._tidying, self._is_open = threading.Lock(), True
         self._file = StateFile(settings.state_file, Saved)
@@ -61,10 +65,13 @@ class OasisDaemon:
             undo.callback(self.state.close)
             self.member = Member(self.state, lease_s=settings.lease_s)
             self.net = NetEngine(settings, self.pool, self.life, last_words, saved.instances)
+            self.storage = StorageEngine(settings, self.pool, self.life, self.save, saved.volumes)
             undo.pop_all()
         for nic in self.net.nics:
             nic.is_draining = nic.settings.interface in saved.draining
-        self._engines: tuple[Engine, ...] = (self.net,)
+        for ssd in self.storage.ssds:
+            ssd.is_draining = str(ssd.settings.path) in saved.draining
+        self._engines: tuple[Engine, ...] = (self.net, self.storage)
         news = self.state.descriptors()
         self.control = Control(
             self._step,
@@ -106,6 +113,7 @@ class OasisDaemon:
                 self._apply()
             if is_due:
                 self.figures = self.net.figures()
+                self.storage_figures = self.storage.figures()
                 self.trouble = ""
         except TiermemError as error:
             self._complain(error)
@@ -148,9 +156,28 @@ class OasisDaemon:
 
     def save(self) -> None:
         """Keep over a restart what was asked for. TiermemError."""
-        draining = {one.settings.interface for one in self.net.nics if one.is_draining}
-        instances = tuple(one.saved for _, one in sorted(self.net.served.items()))
-        self._file.save(Saved(life=self.life, instances=instances, draining=frozenset(draining)))
+        nics = {one.settings.interface for one in self.net.nics if one.is_draining}
+        ssds = {str(one.settings.path) for one in self.storage.ssds if one.is_draining}
+        self._file.save(
+            Saved(
+                life=self.life,
+                instances=tuple(one.saved for _, one in sorted(self.net.served.items())),
+                volumes=tuple(one.saved for _, one in sorted(self.storage.served.items())),
+                draining=frozenset(nics | ssds),
+            )
+        )
+
+    def find(self, name: str) -> Served | Volume:
+        """An instance of this host, by its name, its number here, or `HOST/NUMBER`.
+        MissingError."""
+        return self.storage.find(name) or self.net.find(name)
+
+    def free_number(self) -> int:
+        """For one more instance of this host. NoSpaceError."""
+        for number in range(INSTANCES_MAX):
+            if number not in self.net.served and number not in self.storage.served:
+                return number
+        raise NoSpaceError(f"host {self.settings.host} has {INSTANCES_MAX} instances already")
 
     def _end(self) -> None:
         """The pod is told at once that this host's devices and instances are gone."""

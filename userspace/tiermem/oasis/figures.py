@@ -13,6 +13,7 @@ from tiermem.oasis.allocator.pod import DeviceId
 from tiermem.oasis.daemon import OasisDaemon
 from tiermem.oasis.names import id_text
 from tiermem.oasis.net.counters import Counters
+from tiermem.oasis.storage.figures import storage_metrics
 from tiermem.service.metrics import Metrics
 
 _CARRIED = ("frames", "bytes")
@@ -43,6 +44,7 @@ class _Figures(Collector):
         yield CounterMetricFamily(
             "tiermem_oasis_moves", "Instances that went to another NIC.", figures.moves
         )
+        yield from storage_metrics(self._daemon.storage_figures)
         yield from self._pod()
 
     def _pod(self) -> Iterator[Metric]:
@@ -54,7 +56,11 @@ class _Figures(Collector):
             ("leads", "1 where this host leads.", leadership.standing is Standing.LEADING),
             ("hosts_living", "Hosts that live.", len(leadership.living)),
             ("state_reached", "0 while etcd does not answer.", not daemon.state.trouble),
-            ("instances", "Instances of this host.", len(daemon.net.served)),
+            (
+                "instances",
+                "Instances of this host.",
+                len(daemon.net.served) + len(daemon.storage.served),
+            ),
         ):
             yield GaugeMetricFamily(f"tiermem_oasis_{name}", summary, float(value))
         yield CounterMetricFamily(

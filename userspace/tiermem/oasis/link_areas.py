@@ -1,9 +1,9 @@
 """The areas of the pool in which a device's host and an instance's host meet.
 
-The device's host makes one for each host that wants its device, under a name that tells
-both hosts' lives, so that neither takes what another life of its peer has left for new.
-The other finds it by that name. Whoever sees that one of the two lives is over removes it;
-the memory is free once nobody holds it any more.
+The device's host makes one for each host that wants its NIC, and for each instance that
+wants its SSD, under a name that tells both hosts' lives, so that neither takes what another
+life of its peer has left for new. The other finds it by that name. Whoever sees that one of
+the two lives is over removes it; the memory is free once nobody holds it any more.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from tiermem.errors import MissingError
 from tiermem.layer.pool import Area, Pool
 from tiermem.oasis.allocator.pod import DeviceId, Kind
 
-_NAME = re.compile(r"oasis/(nic|ssd)/(\d+)\.(\d+)/(\d+)/([0-9a-f]+)-([0-9a-f]+)")
+_NAME = re.compile(r"oasis/(nic|ssd)/(\d+)\.(\d+)/(\d+)(?:\.(\d+))?/([0-9a-f]+)-([0-9a-f]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class LinkName:
     """Of the link between a device and a host; life, peer_life: of the daemons of the
-    device's host and of that one."""
+    device's host and of that one. instance: of that host, where it is for one only."""
 
     kind: Kind
     device: DeviceId
     peer: int
     life: int
     peer_life: int
+    instance: int | None = None
 
     def __str__(self) -> str:
+        peer = f"{self.peer}" if self.instance is None else f"{self.peer}.{self.instance}"
         return (
             f"oasis/{self.kind.name.lower()}/{self.device.host}.{self.device.number}/"
-            f"{self.peer}/{self.life:x}-{self.peer_life:x}"
+            f"{peer}/{self.life:x}-{self.peer_life:x}"
         )
 
     @classmethod
@@ -43,9 +45,15 @@ class LinkName:
         found = _NAME.fullmatch(name)
         if found is None:
             return None
-        kind, host, number, peer, life, peer_life = found.groups()
-        device = DeviceId(int(host), int(number))
-        return cls(Kind[kind.upper()], device, int(peer), int(life, 16), int(peer_life, 16))
+        kind, host, number, peer, instance, life, peer_life = found.groups()
+        return cls(
+            Kind[kind.upper()],
+            DeviceId(int(host), int(number)),
+            int(peer),
+            int(life, 16),
+            int(peer_life, 16),
+            None if instance is None else int(instance),
+        )
 
 
 def make_area(pool: Pool, name: LinkName, size: int) -> Area:

@@ -1,4 +1,4 @@
-"""What `tiermem doctor` looks at of Oasis: whether it is used here, its pool, NICs, daemon."""
+"""What `tiermem doctor` looks at of Oasis: if it is used here, its pool, NICs, SSDs, daemon."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from tiermem.errors import TiermemError
 from tiermem.oasis.net.carrier import Carrier
 from tiermem.oasis.net.namespace import inside
 from tiermem.oasis.settings import NicSettings, OasisSettings
+from tiermem.oasis.storage.readiness import (
+    block_device_trouble,
+    io_uring_trouble,
+    ssd_trouble,
+)
 from tiermem.service.doctor import OasisFacts
 from tiermem.service.doctor.troubles import daemon_trouble, pool_trouble, read_config
 
@@ -36,6 +41,9 @@ def read_oasis_facts(config: Path, enabled: Path = ENABLED) -> OasisFacts | None
         lacking=_lacking_capabilities(),
         nic_troubles=tuple(filter(None, map(_nic_trouble, settings.nic))),
         merging_nics=tuple(one.interface for one in settings.nic if _merges(one)),
+        block_device_trouble=block_device_trouble(),
+        io_uring_trouble=io_uring_trouble(),
+        ssd_troubles=tuple(filter(None, map(ssd_trouble, settings.ssd))),
         pool=settings.pool,
         pool_trouble=pool_trouble(settings.pool),
         daemon_trouble=config_trouble or daemon_trouble(settings.socket),

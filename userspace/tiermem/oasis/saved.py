@@ -24,10 +24,32 @@ class SavedInstance(BaseModel):
         return f"{self.tap.namespace or ''}/{self.tap.name}"
 
 
+class SavedVolume(BaseModel):
+    """An instance that wants a slice of an SSD, as a block device.
+
+    id: of its slice, which no other ever has, and by which its block device is found again.
+    device: the SSD that it is asked of, or has it. has_data: the slice is there, and may have
+    been written to. is_leaving: it is to be given back.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    name: str
+    bytes: int
+    id: int
+    expected_iops: int = 0
+    io_timeout_s: float = 0
+    device: DeviceName | None = None
+    has_data: bool = False
+    is_leaving: bool = False
+
+
 class Saved(BaseModel):
     """All of it. life: of the daemon that saved it. draining: NICs of this host, by their
-    interfaces."""
+    interfaces, and SSDs, by their paths."""
 
     life: int = 0
     instances: tuple[SavedInstance, ...] = ()
+    volumes: tuple[SavedVolume, ...] = ()
     draining: frozenset[str] = frozenset()

@@ -19,8 +19,14 @@ from tiermem.oasis.names import DeviceName
 from tiermem.oasis.net.link import LinkSize
 from tiermem.oasis.net.pace import Pace
 from tiermem.oasis.net.tap import NAME_BYTES_MAX
+from tiermem.oasis.storage.link import LinkSize as StorageLinkSize
+from tiermem.oasis.storage.slice_table import SLICES_MAX
 from tiermem.service.config import Settings
+from tiermem.service.size import Size
 from tiermem.service.state import STATE_DIR
+
+SSD_NUMBERS_AT = 100
+"""So that an SSD keeps its number whatever NICs its host has."""
 
 
 class NicSettings(Settings):
@@ -30,6 +36,16 @@ class NicSettings(Settings):
     namespace: str | None = None
     capacity: Bandwidth = Field(gt=0)
     backup: DeviceName | None = None
+
+
+class SsdSettings(Settings):
+    """One `[[ssd]]`: of this host, for the whole pod. Its number is its place in the list,
+    from SSD_NUMBERS_AT on. size: how much of it slices may take; None: all."""
+
+    path: Path
+    iops: int = Field(gt=0)
+    size: Size | None = None
+    is_write_through: bool = False
 
 
 class OasisSettings(StateSettings):
@@ -49,6 +65,11 @@ class OasisSettings(StateSettings):
     link: LinkSize = LinkSize()
     pace: Pace = Pace()
     nic: tuple[NicSettings, ...] = Field(default=(), max_length=DEVICES_MAX)
+    ssd_link: StorageLinkSize = StorageLinkSize()
+    slices_per_host: int = Field(default=32, ge=1, le=SLICES_MAX)
+    io_timeout_s: float = Field(default=0, ge=0, le=86400)
+    device_dir: Path = Path("/dev/tiermem")
+    ssd: tuple[SsdSettings, ...] = Field(default=(), max_length=DEVICES_MAX)
 
     @model_validator(mode="after")
     def _is_in_its_pod(self) -> Self:
@@ -57,4 +78,9 @@ class OasisSettings(StateSettings):
         for number, nic in enumerate(self.nic):
             if nic.backup == (self.host, number):
                 raise ValueError(f"NIC {nic.interface} is named as its own backup")
+        if len(self.nic) + len(self.ssd) > DEVICES_MAX:
+            raise ValueError(f"a host has at most {DEVICES_MAX} NICs and SSDs together")
+        paths = [one.path for one in self.ssd]
+        if len(set(paths)) < len(paths):
+            raise ValueError("an SSD is named twice")
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tiermem.layer.sysfs import Tree, read_choice, read_text
 
 from tests.unit.layer.arena.conftest import MIB, Maker
 from tests.unit.layer.memory import PAGE
+
+NOBODY = 65534
 
 
 def resident_pages(address: int, size: int) -> int:
@@ -69,6 +72,8 @@ def test_views_arrays_and_the_address_are_the_same_bytes(make: Maker) -> None:
     assert array.__array_interface__["data"] == (buffer.address, False)
     assert buffer.numpy(np.uint16).shape == (2048,)
     assert buffer.numpy(np.complex128, ()).shape == ()
+    assert buffer.numpy("f8", (0, 7)).shape == (0, 7)
+    assert buffer.numpy("f8", np.int64(3)).shape == (3,)
     buffer.view()[:4] = b"\0\0\x80?"
     assert array[0, 0] == 1.0
 
@@ -92,7 +97,8 @@ def test_shapes_that_do_not_fit(make: Maker) -> None:
         ("f4", (26,), r"shape \(26,\) of float32 does not fit"),
         ("u1", (-1,), r"shape \(-1,\) of uint8 does not fit"),
         ("f8", None, r"is no whole number of float64 \(8 bytes each\)"),
-        (object, None, "Python objects cannot lie in an arena"),
+        (object, None, "must be of numbers or bytes, of a fixed size"),
+        ("V0", (1,), "of a fixed size"),
     ):
         with pytest.raises(TiermemError, match=says):
             buffer.numpy(dtype, shape)
@@ -210,11 +216,13 @@ def test_a_forked_child_has_none_of_it(make: Maker) -> None:
     buffer = arena.allocate(64)
     array = buffer.numpy()
     array[:] = 5
+    arena._lock.acquire()  # as another thread might have at that moment
     child = os.fork()
     if child == 0:
         try:
             ok = not array.any()
-            for use in (lambda: arena.allocate(1), buffer.view, buffer.close, arena.close):
+            uses = (lambda: arena.allocate(1), lambda: arena.usage, buffer.view, buffer.close)
+            for use in (*uses, arena.close):
                 try:
                     use()
                     ok = False
@@ -222,9 +230,31 @@ def test_a_forked_child_has_none_of_it(make: Maker) -> None:
                     ok &= "which this one was forked from" in str(error)
         finally:
             os._exit(0 if ok else 1)
+    arena._lock.release()
     assert os.waitpid(child, 0)[1] == 0
     assert set(array.tolist()) == {5}
     assert arena.usage.used_bytes == 64
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_ordinary_user_has_arenas_too() -> None:
+    """What only root may read of this host is not needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        child = os.fork()
+        if child == 0:
+            said = 1
+            try:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+                run_dir = Path(folder) / "run"
+                with create_arena("test", MIB, tier="fastest", run_dir=run_dir) as arena:
+                    said = 2 if arena.allocate(64).numpy().any() else 0
+                    said += len(list_arenas(run_dir)) - 1
+            finally:
+                os._exit(said)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("size", [1, 63, 64, 100_000])

@@ -14,6 +14,10 @@ from tiermem.layer.topology import Topology, read_topology
 from tests.unit.layer.trees import machine, node, plant
 
 
+def choose(topology: Topology, *tier: Any, **asked: Any) -> Choice:
+    return choose_nodes(topology.nodes, topology.tiers, *tier, **asked)
+
+
 @pytest.fixture
 def topology(tmp_path: Path) -> Topology:
     """Numbers say nothing of speed; node 3 of the slow tier has no memory."""
@@ -28,15 +32,15 @@ def topology(tmp_path: Path) -> Topology:
 
 def test_a_tier_by_its_place_or_its_end(topology: Topology) -> None:
     fast, slow = Choice((1, 2), 0, 2), Choice((0,), 1, 2)
-    assert choose_nodes(topology) == choose_nodes(topology, "fastest") == fast
-    assert choose_nodes(topology, 0) == fast
-    assert choose_nodes(topology, "slowest") == choose_nodes(topology, 1) == slow
+    assert choose(topology) == choose(topology, "fastest") == fast
+    assert choose(topology, 0) == fast
+    assert choose(topology, "slowest") == choose(topology, 1) == slow
 
 
 def test_nodes_by_number_and_the_tier_that_they_are_of(topology: Topology) -> None:
-    assert choose_nodes(topology, nodes=[2]) == Choice((2,), 0, 2)
-    assert choose_nodes(topology, nodes={2, 1}) == Choice((1, 2), 0, 2)
-    assert choose_nodes(topology, nodes=(0, 1)) == Choice((0, 1), None, 2)
+    assert choose(topology, nodes=[2]) == Choice((2,), 0, 2)
+    assert choose(topology, nodes={2, 1}) == Choice((1, 2), 0, 2)
+    assert choose(topology, nodes=(0, 1)) == Choice((0, 1), None, 2)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +57,14 @@ def test_nodes_by_number_and_the_tier_that_they_are_of(topology: Topology) -> No
 )
 def test_what_is_not_there(topology: Topology, asked: dict[str, Any], says: str) -> None:
     with pytest.raises(TiermemError, match=says):
-        choose_nodes(topology, **asked)
+        choose(topology, **asked)
 
 
 def test_nodes_can_be_named_where_the_kernel_knows_no_tiers(tmp_path: Path) -> None:
     old = read_topology(*plant(machine(node(0, cpus="0", blocks=[0]), tiers={}), tmp_path))
-    assert choose_nodes(old, nodes=[0]) == Choice((0,), None, 0)
+    assert choose(old, nodes=[0]) == Choice((0,), None, 0)
     with pytest.raises(TiermemError, match=r"knows no memory tiers .*: name nodes"):
-        choose_nodes(old, "fastest")
+        choose(old, "fastest")
 
 
 def test_a_cpuset_that_leaves_a_node_out(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tiermem.layer.arena import Emulation, list_arenas
 
 from tests.unit.layer.arena.conftest import MIB, Maker
 
-TRIES = 4
+TRIES = 12
 NEAR = 1.04
 
 
@@ -35,7 +35,7 @@ def best_s(work: Callable[[], None], stated_s: float) -> float:
 
 @pytest.mark.parametrize(
     ("bandwidth", "latency", "size"),
-    [(100_000_000, 0, 2 * MIB), (1_000_000_000, 0, 16 * MIB), (200_000_000, 2_000_000, MIB)],
+    [(100_000_000, 0, 2 * MIB), (500_000_000, 0, 8 * MIB), (200_000_000, 2_000_000, MIB)],
 )
 def test_copies_are_as_fast_as_stated(make: Maker, bandwidth: int, latency: int, size: int) -> None:
     buffer = make(size, emulation=Emulation(bandwidth, latency)).allocate(size)
@@ -45,6 +45,19 @@ def test_copies_are_as_fast_as_stated(make: Maker, bandwidth: int, latency: int,
     assert best_s(lambda: buffer.copy_out(data), stated_s) < stated_s * NEAR
 
 
+@pytest.mark.parametrize("size", [1, 4095, 4097, 3 * 4096 + 70])
+def test_nothing_is_lost_between_the_pieces_of_a_copy(make: Maker, size: int) -> None:
+    """At 8 MB/s a piece is 4096 bytes."""
+    buffer = make(MIB, emulation=Emulation(8_000_000, 0)).allocate(size + 2)
+    data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
+    buffer.view()[:] = bytes([170]) * buffer.bytes
+    buffer.copy_in(data, 1)
+    assert bytes(buffer.view()) == b"\xaa" + data.tobytes() + b"\xaa"
+    out = np.empty_like(data)
+    buffer.copy_out(out, 1)
+    assert (out == data).all()
+
+
 def test_each_copy_has_the_latency(make: Maker) -> None:
     buffer = make(emulation=Emulation(10**10, 3_000_000)).allocate(64)
     assert best_s(lambda: buffer.copy_in(b"x"), 0.003) < 0.003 * NEAR
@@ -52,13 +65,13 @@ def test_each_copy_has_the_latency(make: Maker) -> None:
 
 def test_copies_at_once_share_the_bandwidth(make: Maker) -> None:
     """Four of them take as long as one of four times the size, and end at about one time."""
-    arena = make(4 * MIB, emulation=Emulation(100_000_000, 0))
+    arena = make(4 * MIB, emulation=Emulation(50_000_000, 0))
     buffers = [arena.allocate(MIB) for _ in range(4)]
-    stated_s = 4 * MIB / 100_000_000
-    ended: list[float] = []
+    stated_s = 4 * MIB / 50_000_000
+    first_ends: list[float] = []
 
     def work() -> None:
-        gate, begin = threading.Barrier(4), time.perf_counter()
+        gate, begin, ended = threading.Barrier(4), time.perf_counter(), list[float]()
 
         def copy(one: int) -> None:
             gate.wait()
@@ -66,14 +79,14 @@ def test_copies_at_once_share_the_bandwidth(make: Maker) -> None:
             ended.append(time.perf_counter() - begin)
 
         threads = [threading.Thread(target=copy, args=(one,)) for one in range(4)]
-        ended.clear()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        first_ends.append(min(ended))
 
     assert best_s(work, stated_s) < stated_s * NEAR
-    assert min(ended) > 0.7 * stated_s, "each had a quarter of the bandwidth"
+    assert max(first_ends) > 0.8 * stated_s, "each had a quarter of the bandwidth"
 
 
 def test_others_run_while_a_copy_waits(make: Maker) -> None:

@@ -170,7 +170,7 @@ meanwhile = st.tuples(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(acts, max_size=40), st.lists(meanwhile, max_size=60))
 @example([("settle", 15)] * 3 + [("outage", 0), ("settle", 15), ("outage", 0)], [])
 def test_one_leader_is_obeyed_however_late_all_is_carried(

@@ -168,6 +168,11 @@ def test_instances_stay_on_a_failed_nic_only_for_want_of_room(pod: Pod) -> None:
 @unhurried
 @given(pods())
 def test_an_instance_never_leaves_its_ssd_unasked(pod: Pod) -> None:
+    with_data = [
+        replace(one, wish=pod.assignments.get(one.id)) if one.kind is Kind.SSD else one
+        for one in pod.instances.values()
+    ]
+    pod = Pod.of(pod.devices.values(), with_data, pod.assignments, pod.loans)
     moved = [one for one in decide(pod, Hysteresis()).moves if one.source is not None]
     assert all(pod.instances[one.instance].kind is Kind.NIC for one in moved)
 

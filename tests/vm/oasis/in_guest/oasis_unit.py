@@ -1,4 +1,4 @@
-"""An instance whose NIC is lent by the very unit that serves it: each step, and what was seen.
+"""Instances whose NIC and SSD are lent by the very unit that serves them: what was seen.
 
 Prints JSON. The NIC is one end of a veth, with the outside's address at the other end. Then
 the pod is said to be in an etcd that is not there, to see how far the unit gets.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -24,6 +25,7 @@ CONFIG = Path("/etc/tiermem/oasis.toml")
 ETCD = 'state = "etcd"\netcd = ["http://127.0.0.1:2379"]\netcd_timeout_s = 2\n'
 LETS_IT_SPEAK = Path(__file__).parents[4] / "userspace/systemd/tiermem-oasis-etcd.conf"
 PATIENCE_S = 240
+DISK, PATTERN = Path("/dev/tiermem/disk"), b"tiermem!" * 512
 OUTSIDE, WEB = "10.7.2.1", "10.7.2.2"
 
 
@@ -49,6 +51,10 @@ def is_ready() -> bool:
 def ping() -> bool:
     command = ["ip", "netns", "exec", "web", "ping", "-c", "3", "-W", "5", OUTSIDE]
     return " 0% packet loss" in subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def has_disk() -> bool:
+    return bool(CLIENT.get("/v1/instance", {"name": DISK.name})["is_ready"])
 
 
 def pid() -> str:
@@ -91,12 +97,22 @@ def main() -> None:
     seen["served"] = until(is_ready)
     run(f"ip -n web addr add {WEB}/24 dev eth0")
     seen["ping"] = ping()
+    CLIENT.post("/v1/attach", {"kind": "ssd", "size": "8M", "name": DISK.name})
+    seen["disk"] = until(has_disk)
+    with DISK.open("r+b") as disk:
+        disk.write(PATTERN)
+        disk.flush()
+        os.fsync(disk.fileno())
     first = pid()
     run(f"systemctl kill -s KILL {UNIT}")
     seen["restarted"] = until(lambda: pid() not in ("0", first))
     seen["served again"] = until(is_ready)
     seen["ping again"] = ping()
     seen["interfaces"] = interfaces()
+    seen["disk again"] = until(has_disk)
+    run(f"blockdev --flushbufs {DISK}")
+    seen["data"] = DISK.read_bytes()[: len(PATTERN)] == PATTERN
+    CLIENT.post("/v1/detach", {"instance": DISK.name})
     run(f"systemctl stop {UNIT}")
     seen["interfaces after"] = interfaces()
     seen["result"] = run(f"systemctl show -P Result {UNIT}").strip()

@@ -16,6 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import index
 from typing import Any, Self
 
 from tiermem.errors import NoSpaceError, TiermemError
@@ -87,22 +88,19 @@ class Arena:
     @property
     def usage(self) -> Usage:
         """Bytes handed out, the most ever, and in how many buffers."""
-        with self._lock:
-            self._settle()
+        with self._alone():
             return self._registration.usage()
 
     @property
     def free_bytes(self) -> int:
         """All that is not handed out, in however many pieces."""
-        with self._lock:
-            self._settle()
+        with self._alone():
             return self._own_space.free_bytes
 
     @property
     def largest_bytes(self) -> int:
         """The longest piece that is not handed out."""
-        with self._lock:
-            self._settle()
+        with self._alone():
             return self._own_space.largest_bytes
 
     def huge_bytes(self) -> int | None:
@@ -116,18 +114,17 @@ class Arena:
         What is in it is what was there before. NoSpaceError with what is free and the
         largest piece.
         """
-        with self._lock:
+        with self._alone():
             self.check_open()
-            self._settle()
             try:
-                offset = self._own_space.allocate(size_bytes, align_bytes)
+                offset = self._own_space.allocate(index(size_bytes), index(align_bytes))
             except NoSpaceError as error:
                 raise NoSpaceError(f"{self!r}: {error}") from None
-            return self._export(offset, size_bytes)
+            return self._export(offset, index(size_bytes))
 
     def at(self, offset: int, size_bytes: int) -> Buffer:
         """The bytes that another process, which made this shared arena, has allocated there."""
-        with self._lock:
+        with self._alone():
             self.check_open()
             if self._space is not None:
                 raise TiermemError(f"{self!r}: hands out its buffers itself: allocate() them")
@@ -147,15 +144,14 @@ class Arena:
     @contextmanager
     def settling(self) -> Iterator[None]:
         """Alone among threads; what ended within is free afterwards."""
-        with self._lock:
+        with self._alone():
             yield
             self._settle()
 
     def close(self) -> None:
         """Give the memory back. TiermemError while buffers are open, and the second time."""
-        with self._lock:
+        with self._alone():
             self.check_open()
-            self._settle()
             if self._exports:
                 raise TiermemError(
                     f"{self!r}: cannot be closed: {self._exports} of its buffers are open"
@@ -177,6 +173,14 @@ class Arena:
         self.check_own()
         if not self._is_open:
             raise TiermemError(f"arena {self.name!r}: was closed")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # Asked first: in a forked child the lock may be held by a thread that is not there.
+        self.check_own()
+        with self._lock:
+            self._settle()
+            yield
 
     @property
     def _own_space(self) -> Space:
@@ -225,8 +229,7 @@ class Arena:
             self.close()
         else:
             # The error's own traceback may hold buffers; the memory goes with the last.
-            with self._lock:
-                self._settle()
+            with self._alone():
                 self._is_open = False
                 self._registration.end()
                 if not self._exports:

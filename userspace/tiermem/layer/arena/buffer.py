@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -54,11 +55,11 @@ class Buffer:
     ) -> npt.NDArray[Any]:
         """The same as an array of that shape from its begin, or of one row that takes all of it."""
         wanted = np.dtype(dtype)
-        if wanted.hasobject:
-            raise TiermemError(f"dtype {wanted}: Python objects cannot lie in an arena")
+        if wanted.hasobject or not wanted.itemsize:
+            raise TiermemError(f"dtype {wanted}: must be of numbers or bytes, of a fixed size")
         sides = self._sides(shape, wanted.itemsize, str(wanted))
         count = math.prod(sides)
-        array = np.frombuffer(self.view()[: count * wanted.itemsize], dtype=np.uint8)
+        array = np.asarray(self.view(), dtype=np.uint8)[: count * wanted.itemsize]
         return array.view(wanted).reshape(sides)
 
     def torch(self, dtype: Any = None, shape: Shape | None = None) -> Any:
@@ -128,12 +129,12 @@ class Buffer:
 
     def _sides(self, shape: Shape | None, item_bytes: int, dtype: str) -> tuple[int, ...]:
         if shape is None:
-            if not item_bytes or self.bytes % item_bytes:
+            if self.bytes % item_bytes:
                 raise TiermemError(
                     f"{self!r}: is no whole number of {dtype} ({item_bytes} bytes each)"
                 )
             return (self.bytes // item_bytes,)
-        sides = (shape,) if isinstance(shape, int) else tuple(shape)
+        sides = tuple(map(index, shape if isinstance(shape, Sequence) else (shape,)))
         if any(side < 0 for side in sides) or math.prod(sides) * item_bytes > self.bytes:
             raise TiermemError(f"{self!r}: shape {sides} of {dtype} does not fit in it")
         return sides

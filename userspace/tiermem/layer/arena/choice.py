@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tiermem.errors import TiermemError
+from tiermem.layer.nodes import Node, find_node
 from tiermem.layer.sysfs import Tree, parse_list, read_text
-from tiermem.layer.topology import Topology
+from tiermem.layer.topology import Tier
 
 TierChoice = int | Literal["fastest", "slowest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Nodes, and their tier's place in `Topology.tiers`; None: they are of no one tier."""
+    """Nodes, and their tier's place of `tiers` (0 is fastest); None: they are of no one tier."""
 
     nodes: tuple[int, ...]
     tier: int | None
@@ -23,31 +24,31 @@ class Choice:
 
 
 def choose_nodes(
-    topology: Topology, tier: TierChoice | None = None, nodes: Collection[int] | None = None
+    online: Sequence[Node],
+    tiers: Sequence[Tier],
+    tier: TierChoice | None = None,
+    nodes: Collection[int] | None = None,
 ) -> Choice:
     """Those of a tier that have memory, or those named; neither: the fastest tier's.
 
-    TiermemError says what there is.
+    `online` and `tiers` are what there is, as in a Topology; TiermemError says it.
     """
     if nodes is None:
-        place = _place(topology, "fastest" if tier is None else tier)
-        members = [topology.node(number) for number in topology.tiers[place].nodes]
+        place = _place(len(tiers), "fastest" if tier is None else tier)
+        members = [find_node(online, number) for number in tiers[place].nodes]
         with_memory = tuple(node.id for node in members if node.has_memory)
         if not with_memory:
             raise TiermemError(f"tier {place}: none of its nodes has memory online")
-        return Choice(with_memory, place, len(topology.tiers))
+        return Choice(with_memory, place, len(tiers))
     if tier is not None:
         raise TiermemError(f"tier = {tier!r} and nodes = {sorted(nodes)}: give one of them")
     if not nodes:
         raise TiermemError("nodes: at least one is needed")
     for number in nodes:
-        if not topology.node(number).has_memory:
+        if not find_node(online, number).has_memory:
             raise TiermemError(f"node {number}: has no memory online")
-    places = {
-        place for place, one in enumerate(topology.tiers) for node in nodes if node in one.nodes
-    }
-    in_one = len(places) == 1 and all(topology.tier_of(node) in places for node in nodes)
-    return Choice(tuple(sorted(set(nodes))), places.pop() if in_one else None, len(topology.tiers))
+    holding = [place for place, one in enumerate(tiers) if set(nodes) <= set(one.nodes)]
+    return Choice(tuple(sorted(set(nodes))), holding[0] if holding else None, len(tiers))
 
 
 def check_allowed(nodes: Collection[int], tree: Tree) -> None:
@@ -62,8 +63,7 @@ def check_allowed(nodes: Collection[int], tree: Tree) -> None:
                 )
 
 
-def _place(topology: Topology, tier: TierChoice) -> int:
-    count = len(topology.tiers)
+def _place(count: int, tier: TierChoice) -> int:
     if not count:
         raise TiermemError("this kernel knows no memory tiers (Linux 6.1 and newer do): name nodes")
     named = {"fastest": 0, "slowest": count - 1}

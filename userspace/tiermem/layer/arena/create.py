@@ -18,9 +18,10 @@ from tiermem.layer.arena.registry import (
     SharedPlace,
 )
 from tiermem.layer.arena.space import Space
+from tiermem.layer.nodes import read_nodes
 from tiermem.layer.pool import Area, Pool
 from tiermem.layer.sysfs import Tree
-from tiermem.layer.topology import read_topology
+from tiermem.layer.topology import read_tiers
 
 _NAME_MAX = 64
 
@@ -42,7 +43,7 @@ def create_arena(
     """
     _check(name, size_bytes)
     tree = tree or Tree()
-    chosen = choose_nodes(read_topology(tree.sysfs, tree.proc), tier, nodes)
+    chosen = choose_nodes(read_nodes(tree), read_tiers(tree), tier, nodes)
     memory = BoundMemory(size_bytes, chosen.nodes, tree)
     described = Description(
         name=name,

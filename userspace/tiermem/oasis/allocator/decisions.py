@@ -7,12 +7,13 @@ from tiermem.oasis.allocator.placement import place
 from tiermem.oasis.allocator.pod import Health, InstanceId, Kind, Loan, Move, Plan, Pod
 from tiermem.oasis.allocator.rebalance import Hysteresis, rebalance
 from tiermem.oasis.allocator.requests import drain, grant
+from tiermem.oasis.allocator.resettle import resettle
 
 
 def decide(pod: Pod, hysteresis: Hysteresis | None = None) -> Plan:
     """Failed NICs' instances first, then what was asked for, then those without a device,
-    then NICs to be emptied, then balance; without `hysteresis` none of the last. An
-    instance may move twice in a plan; the moves are in their order."""
+    then SSDs' newcomers and NICs to be emptied, then balance; without `hysteresis` none of
+    the last. An instance may move twice in a plan; the moves are in their order."""
     moves: list[Move] = []
     loans: list[Loan] = []
     waiting: set[InstanceId] = set()
@@ -30,6 +31,7 @@ def decide(pod: Pod, hysteresis: Hysteresis | None = None) -> Plan:
             carry_out(fail_over(pod, device.id))
     carry_out(grant(pod))
     carry_out(place(pod))
+    carry_out(resettle(pod))
     for device in nics:
         if device.health is Health.DRAINING:
             carry_out(drain(pod, device.id))

@@ -84,11 +84,13 @@ def encode_report(report: Report) -> bytes:
             *(one.backup or NOWHERE),
             one.capacity,
             one.measured,
+            one.bytes,
+            one.room_bytes,
         )
         for one in report.devices
     ]
     instances = [
-        (one.id.number, one.kind, 0, *(one.wish or NOWHERE), one.expected)
+        (one.id.number, one.kind, 0, *(one.wish or NOWHERE), one.expected, one.bytes)
         for one in report.instances
     ]
     unreachable = [(*one, 0) for one in report.unreachable]
@@ -132,6 +134,8 @@ def _device(host: int, row: Any) -> Device:
         Health(row["health"]),
         int(row["measured"]),
         _somewhere(row["backup_host"], row["backup_number"]),
+        int(row["bytes"]),
+        int(row["room_bytes"]),
     )
 
 
@@ -141,6 +145,7 @@ def _instance(host: int, row: Any) -> Instance:
         Kind(row["kind"]),
         int(row["expected"]),
         _somewhere(row["wish_host"], row["wish_number"]),
+        int(row["bytes"]),
     )
 
 

@@ -1,8 +1,9 @@
 """What the allocator knows of a pod, and what it may change: values, no I/O.
 
-Sizes are in one unit a kind: bytes a second of a NIC, bytes of an SSD. What instances
-expect decides whether a device has room for one more; what telemetry measured decides
-which of them is least loaded.
+Loads are in one unit a kind: bytes a second of a NIC, commands a second of an SSD. What
+instances expect decides whether a device has room for one more; what telemetry measured
+decides which of them is least loaded. An SSD must have room for the bytes too: its host
+says what it still has, beside the slices that are made.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class InstanceId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A NIC or an SSD. backup: the NIC that is to borrow its MAC when it fails."""
+    """A NIC or an SSD. backup: the NIC that is to borrow its MAC when it fails. bytes: of an
+    SSD, for slices; room_bytes: the largest that can still be made."""
 
     id: DeviceId
     kind: Kind
@@ -53,19 +55,28 @@ class Device:
     health: Health = Health.HEALTHY
     measured: int = 0
     backup: DeviceId | None = None
+    bytes: int = 0
+    room_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
     """What wants one device of a kind; a program that wants two is two of these.
 
-    wish: the device that its host was asked to have it on (`tiermem oasis move`).
+    wish: of a NIC's, the device that its host was asked to have it on (`tiermem oasis
+    move`); of an SSD's, the one that has its data, once there is any. bytes: of its slice.
     """
 
     id: InstanceId
     kind: Kind
     expected: int
     wish: DeviceId | None = None
+    bytes: int = 0
+
+    @property
+    def has_data(self) -> bool:
+        """Whether it can be served by one device only."""
+        return self.kind is Kind.SSD and self.wish is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -148,6 +159,17 @@ class Pod:
     def room(self, device: DeviceId) -> int:
         """What it could still be given; below 0 when it holds more than it should."""
         return self.devices[device].capacity - self.expected(device)
+
+    def newcomers(self, device: DeviceId) -> list[Instance]:
+        """Of an SSD's users those whose slices its host may not have made yet, the largest
+        first."""
+        using = [one for one in self.users(device) if one.kind is Kind.SSD and not one.has_data]
+        return sorted(using, key=lambda one: (-one.bytes, one.id))
+
+    def room_bytes(self, device: DeviceId) -> int:
+        """Of an SSD, the largest slice that it has room for when those are made; below 0 where
+        they do not fit."""
+        return self.devices[device].room_bytes - sum(one.bytes for one in self.newcomers(device))
 
     def users(self, device: DeviceId) -> list[Instance]:
         """The instances that use it, the largest first: what is hardest to place."""

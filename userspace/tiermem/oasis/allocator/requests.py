@@ -1,13 +1,24 @@
 """What people ask for: one instance to one device, or a device emptied.
 
-An SSD's instance may be moved by request only: whoever asks has its data copied.
+An SSD's instance does not move: its data would have to be copied.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tiermem.errors import NoSpaceError, TiermemError
 from tiermem.oasis.allocator.placement import Loads, spread
-from tiermem.oasis.allocator.pod import DeviceId, Health, InstanceId, Kind, Move, Plan, Pod
+from tiermem.oasis.allocator.pod import (
+    DeviceId,
+    Health,
+    Instance,
+    InstanceId,
+    Kind,
+    Move,
+    Plan,
+    Pod,
+)
 
 
 def move(pod: Pod, instance: InstanceId, target: DeviceId) -> Plan:
@@ -40,11 +51,13 @@ def drain(pod: Pod, device: DeviceId) -> Plan:
 
 
 def grant(pod: Pod) -> Plan:
-    """Wishes that can be fulfilled: of NICs, and of who has no SSD yet."""
+    """Wishes that can be fulfilled. Who has data goes where it is, however that SSD is."""
     moves: list[Move] = []
     for instance in pod.instances.values():
-        is_free = instance.kind is Kind.NIC or instance.id not in pod.assignments
-        if instance.wish is None or not is_free:
+        if instance.wish is None:
+            continue
+        if instance.has_data:
+            moves.extend(_to_its_data(pod, instance, instance.wish))
             continue
         try:
             plan = move(pod, instance.id, instance.wish)
@@ -54,3 +67,9 @@ def grant(pod: Pod) -> Plan:
         moves.extend(plan.moves)
         pod = pod.after(plan)
     return Plan(tuple(moves))
+
+
+def _to_its_data(pod: Pod, instance: Instance, home: DeviceId) -> Iterable[Move]:
+    device, at = pod.devices.get(home), pod.assignments.get(instance.id)
+    if device is not None and device.kind is Kind.SSD and at != home:
+        yield Move(instance.id, at, home)

@@ -14,9 +14,8 @@ import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from tiermem.errors import MissingError, NameTakenError, NoSpaceError
+from tiermem.errors import MissingError, NameTakenError
 from tiermem.layer.pool import Pool
-from tiermem.oasis.allocator.encoding import INSTANCES_MAX
 from tiermem.oasis.allocator.failover import stand_in
 from tiermem.oasis.allocator.pod import Device, DeviceId, Instance, Kind
 from tiermem.oasis.engine import View
@@ -196,13 +195,6 @@ class NetEngine:
         if not uplink.is_fresh:
             self._spent[device] = uplink.generation
         uplink.close()
-
-    def free_number(self) -> int:
-        """For one more instance. NoSpaceError."""
-        for number in range(INSTANCES_MAX):
-            if number not in self.served:
-                return number
-        raise NoSpaceError(f"host {self.host} has {INSTANCES_MAX} instances already")
 
     def find(self, name: str) -> Served:
         """By `NAMESPACE/INTERFACE`, its number here, or `HOST/NUMBER`. MissingError."""

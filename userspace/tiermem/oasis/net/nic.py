@@ -17,11 +17,12 @@ from tiermem.oasis.allocator.pod import Device, DeviceId, Health, Kind
 from tiermem.oasis.engine import View
 from tiermem.oasis.last_words import LastWords
 from tiermem.oasis.link_areas import LinkName, drop_area, is_current, make_area
+from tiermem.oasis.load import Load
 from tiermem.oasis.net.backend import Backend, BackendSettings
 from tiermem.oasis.net.carrier import Carrier
 from tiermem.oasis.net.counters import Counters
 from tiermem.oasis.net.link import make_link
-from tiermem.oasis.net.totals import ZERO, Load, plus
+from tiermem.oasis.net.totals import ZERO, plus
 from tiermem.oasis.settings import OasisSettings
 
 _AGAIN_S = 1.0
@@ -108,13 +109,14 @@ class Nic:
 
     def device(self) -> Device:
         """For the pod."""
-        self._load.note(self.counters(), time.monotonic())
+        carried = self.counters()
+        self._load.note(time.monotonic(), carried.tx_bytes, carried.rx_bytes)
         return Device(
             self.id,
             Kind.NIC,
             self.settings.capacity,
             self.health,
-            self._load.measured_Bps,
+            self._load.measured,
             self.settings.backup,
         )
 

@@ -31,7 +31,7 @@ from tiermem.oasis.storage.frontend import (
     Status,
     link_error,
 )
-from tiermem.oasis.storage.ublk import UblkControl, UblkDevice, block_path, char_path
+from tiermem.oasis.storage.ublk import OWNERS, UblkControl, UblkDevice, block_path, char_path
 from tiermem.service.config import Settings
 
 _SLICES_MAX: int = lib.STORAGE_SLICES_MAX
@@ -41,9 +41,10 @@ class BlockDeviceSettings(Settings):
     """bytes: of the slice. is_write_through: the backend is, so that there is no cache to flush.
     timeout_s: how long a request may wait for a backend before it fails; 0: for ever.
     answer_timeout_s: how long the backend may take for the first answer, before there is a
-    device."""
+    device. owner: who it is for (`UblkDevice`)."""
 
     bytes: int = Field(gt=0)
+    owner: int = Field(default=0, ge=0, lt=OWNERS)
     slice: int = Field(default=0, ge=0, lt=_SLICES_MAX)
     is_read_only: bool = False
     is_write_through: bool = False
@@ -246,6 +247,7 @@ def _device_of(frontend: Frontend, settings: BlockDeviceSettings) -> UblkDevice:
         bytes=settings.bytes,
         is_read_only=settings.is_read_only,
         has_cache=not settings.is_write_through,
+        owner=settings.owner,
     )
 
 
@@ -266,7 +268,7 @@ def _check_answers(frontend: Frontend, area: Area, settings: BlockDeviceSettings
 
 def _check_fits(number: int, there: UblkDevice, wanted: UblkDevice) -> None:
     """TiermemError where its users would not find what they had."""
-    for name in ("bytes", "block_bytes", "is_read_only", "has_cache"):
+    for name in ("bytes", "block_bytes", "is_read_only", "has_cache", "owner"):
         had, has = getattr(there, name), getattr(wanted, name)
         if had != has:
             raise TiermemError(f"{block_path(number)}: its {name} is {had}, and would be {has}")

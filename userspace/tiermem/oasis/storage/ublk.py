@@ -5,6 +5,7 @@ native/ublk_control.h has the calls; `block_device` is what uses them.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -16,6 +17,7 @@ from tiermem.errors import KernelError, MissingError, NoRightError, TiermemError
 from tiermem.native._storage import ffi, lib
 
 CONTROL = Path("/dev/ublk-control")
+OWNERS = 1 << int(lib.UBLK_OWNER_BITS)
 _LOOK_S = 0.01
 # A request that takes longer makes Linux 6.12 look whether the server still lives: it learns of
 # its death at once, unless all requests are with it.
@@ -25,7 +27,8 @@ _LOOK_FOR_SERVER_MS = 1000
 @dataclass(frozen=True, slots=True)
 class UblkDevice:
     """block_bytes: of a logical block; request_bytes_max: of data; depth: requests in flight;
-    has_cache: what completes is durable only after a flush, or with FUA."""
+    has_cache: what completes is durable only after a flush, or with FUA. owner: a number of
+    whoever it is for, below OWNERS, by which it is found again; 0: nobody's."""
 
     depth: int
     block_bytes: int
@@ -33,6 +36,13 @@ class UblkDevice:
     bytes: int
     is_read_only: bool
     has_cache: bool
+    owner: int = 0
+
+
+def numbers() -> tuple[int, ...]:
+    """Of all devices of ublk that there are, also of other programs."""
+    paths = Path("/dev").glob("ublkc*")
+    return tuple(sorted(int(one.name[5:]) for one in paths if one.name[5:].isdecimal()))
 
 
 def block_path(number: int) -> Path:
@@ -78,6 +88,7 @@ class UblkControl:
         native.bytes = wanted.bytes
         native.is_read_only = wanted.is_read_only
         native.has_cache = wanted.has_cache
+        native.owner = wanted.owner
         code = -lib.ublk_add(self._fd, native)
         if code == errno.EOPNOTSUPP:
             raise MissingError("a block device by ublk: needs Linux 6.9 or newer")
@@ -97,7 +108,21 @@ class UblkControl:
             native.bytes,
             bool(native.is_read_only),
             bool(native.has_cache),
+            int(native.owner),
         )
+
+    def find_of(self, owner: int) -> int | None:
+        """The number of tiermem's device that was added for `owner`."""
+        for number in numbers():
+            with contextlib.suppress(TiermemError):
+                if self.find(number).owner == owner:
+                    return number
+        return None
+
+    def is_stopped(self, number: int) -> bool:
+        """Whether nobody can use it: who made it died before it was started, or had stopped
+        it."""
+        return bool(self._find(number).is_stopped)
 
     def wait_without_server(self, number: int, timeout_s: float) -> None:
         """Until its server has gone, and it waits for another one. TiermemError after that."""

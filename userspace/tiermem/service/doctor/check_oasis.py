@@ -1,4 +1,4 @@
-"""What Oasis needs: TAPs, rights, NICs, its pool, its daemon. Well where nobody uses it here."""
+"""What Oasis needs: TAPs, rights, NICs, SSDs, its pool, its daemon. Well where it is not used."""
 
 from __future__ import annotations
 
@@ -69,6 +69,46 @@ def _nic_offloads(_facts: Facts, oasis: OasisFacts) -> Finding:
     )
 
 
+@_if_used("block-devices")
+def _block_devices(_facts: Facts, oasis: OasisFacts) -> Finding:
+    if not oasis.block_device_trouble:
+        return Finding("block-devices", Status.OK, "/dev/ublk-control is there")
+    return Finding(
+        "block-devices",
+        Status.WARN,
+        oasis.block_device_trouble,
+        "instances use slices of SSDs as block devices by ublk (Linux 6.9 or newer, root); without "
+        "it this host can only lend its SSDs",
+        "modprobe ublk_drv (at each boot: echo ublk_drv > /etc/modules-load.d/tiermem.conf)",
+    )
+
+
+@_if_used("io-uring")
+def _io_uring(_facts: Facts, oasis: OasisFacts) -> Finding:
+    if not oasis.io_uring_trouble:
+        return Finding("io-uring", Status.OK, "io_uring may be used")
+    return Finding(
+        "io-uring",
+        Status.WARN,
+        oasis.io_uring_trouble,
+        "SSDs are read and written, and block devices served, by io_uring",
+        "sysctl kernel.io_uring_disabled=1",
+    )
+
+
+@_if_used("pooled-ssds")
+def _pooled_ssds(_facts: Facts, oasis: OasisFacts) -> Finding:
+    if not oasis.ssd_troubles:
+        return Finding("pooled-ssds", Status.OK, "all SSDs of the config can be lent, or are")
+    return Finding(
+        "pooled-ssds",
+        Status.WARN,
+        "; ".join(oasis.ssd_troubles),
+        "the pod takes an SSD that cannot be opened for failed; who has a slice of it waits",
+        f"umount what is on it; tiermem oasis format-ssd PATH, once; or another in {oasis.config}",
+    )
+
+
 @_if_used("oasis-pool")
 def _pool(_facts: Facts, oasis: OasisFacts) -> Finding:
     if not oasis.pool_trouble:
@@ -108,6 +148,7 @@ def _oasis_daemon(_facts: Facts, oasis: OasisFacts) -> Finding:
         "oasis-daemon",
         Status.WARN,
         oasis.daemon_trouble,
-        "without it this host's instances have no network, and other hosts none of its NICs",
+        "without it this host's instances have no network and no disks, and other hosts none of "
+        "its NICs and SSDs",
         "systemctl restart tiermem-oasis; journalctl -u tiermem-oasis says why it ended",
     )

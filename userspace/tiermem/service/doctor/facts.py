@@ -45,8 +45,10 @@ class OasisFacts:
     """Oasis on a host that uses it.
 
     lacking: capabilities that this process has not. nic_troubles: of the config's NICs, a
-    line each. merging_nics: those that merge frames for good (LRO). pool_trouble,
-    daemon_trouble: one line; empty where it opens, and where it answers. etcd_versions: of
+    line each. merging_nics: those that merge frames for good (LRO).
+    block_device_trouble, io_uring_trouble: one line; empty where ublk and io_uring can be used.
+    ssd_troubles: of the config's SSDs, a line each. pool_trouble, daemon_trouble: one line;
+    empty where it opens, and where it answers. etcd_versions: of
     the endpoints that the pod is in, where they answer. etcd_troubles: a line each.
     """
 
@@ -55,6 +57,9 @@ class OasisFacts:
     lacking: tuple[str, ...]
     nic_troubles: tuple[str, ...]
     merging_nics: tuple[str, ...]
+    block_device_trouble: str
+    io_uring_trouble: str
+    ssd_troubles: tuple[str, ...]
     pool: Path
     pool_trouble: str
     daemon_trouble: str
