@@ -65,9 +65,9 @@ class DiskFile:
 
     def headers(self) -> Iterator[tuple[int, Header]]:
         """Places whose records may be whole. Their pieces were not looked at."""
-        # Past the cache as well, for the file is not to fill it.
         with _plain(self.path) as fd:
             end = os.fstat(fd).st_size
+            # Nothing but headers: no reading ahead.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
             for place in range(self.places):
                 at = self.offset(place)

@@ -14,6 +14,7 @@ from typing import ClassVar
 from tiermem.errors import DamagedError, MissingError, NameTakenError, NoSpaceError, TiermemError
 from tiermem.layer.pool import Pool
 from tiermem.layer.pool.local import is_running
+from tiermem.native._pool import ffi, lib
 from tiermem.serving.kv.behind import BehindMemory, Rate, Read, check_record
 from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.eviction import EvictionPolicy
@@ -62,11 +63,18 @@ class PoolTier(BehindMemory):
 
     def _has(self, key: bytes) -> bool:
         if key not in self._mine and time.monotonic() >= self._look_at_s:
-            names = (entry.name for entry in self._pool.entries() if not entry.is_damaged)
-            found = {known for name in names if (known := _key_of(name)) is not None}
-            self._others = found - self._mine
-            self._look_at_s = time.monotonic() + _LOOK_S
+            self._look()
         return key in self._mine or key in self._others
+
+    def _look(self) -> None:
+        try:
+            names = [entry.name for entry in self._pool.entries() if not entry.is_damaged]
+        except TiermemError as error:
+            log.warning("%s", error)
+            names = []
+        known = (_key_of(name) for name in names)
+        self._others = {key for key in known if key is not None} - self._mine
+        self._look_at_s = time.monotonic() + _LOOK_S
 
     def _is_writable(self) -> bool:
         return True
@@ -107,7 +115,7 @@ class PoolTier(BehindMemory):
             with self._pool.open(_name_of(block.key), verify=False) as extent:
                 if extent.entry.bytes != shape.bytes:
                     raise DamagedError(f"{self._pool.path}: {extent.entry.name}: wrong size")
-                memory_at(block.address, shape.bytes)[:] = extent.view()
+                _copy(block.address, extent.address, shape.bytes)
         except MissingError:
             self._forget(block.key)
             return False
@@ -184,6 +192,12 @@ class PoolTier(BehindMemory):
             return
         # Nobody holds it for long: then its space is free at once.
         self._pool.collect()
+
+
+def _copy(to: int, from_: int, size_bytes: int) -> None:
+    """The GIL is released."""
+    lib.pool_copy_stream(ffi.cast("void *", to), ffi.cast("void *", from_), size_bytes)
+    lib.pool_copy_fence()
 
 
 def _name_of(key: bytes) -> str:
