@@ -1,0 +1,1 @@
+"""With vLLM for the CPU and a real model, in one process."""
