@@ -57,11 +57,15 @@ class Steps:
         self._bad_ids: set[int] = set()
         self._restored: set[str] = set()
 
-    def begin(self, plan: Plan) -> None:
-        """Before anything is computed; what the last step made is out afterwards."""
+    def settle(self) -> None:
+        """What the last step made is out when this returns: its blocks may be written to."""
         if self._saved is not None:
             self._saved.wait()
             self._saved = None
+
+    def begin(self, plan: Plan) -> None:
+        """Before anything is computed."""
+        self.settle()
         self._step = _Step(plan, self._memory.shape.pieces)
 
     def start_loads(self) -> None:

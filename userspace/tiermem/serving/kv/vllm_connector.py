@@ -71,6 +71,10 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         """The engine's KV memory is there."""
         self._engine.open(kv_caches)
 
+    def handle_preemptions(self, kv_connector_metadata: KVConnectorMetadata) -> None:
+        """Before every step, and before vLLM clears blocks that the last one still had."""
+        self._engine.steps.settle()
+
     def bind_connector_metadata(self, connector_metadata: KVConnectorMetadata) -> None:
         """A step begins."""
         super().bind_connector_metadata(connector_metadata)
