@@ -47,6 +47,7 @@ EXTENSIONS = (
     "channel_ladder",
     "allocator",
     "arena",
+    "kv",
     "row_model",
     "net",
     "net_load",

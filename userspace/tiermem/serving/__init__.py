@@ -1,5 +1,6 @@
 """Clients of the memory layer that serve language models: plugins of vLLM and what is below.
 
+- `kv`: KV blocks that outlive the engine's own cache, in memory of a tier and on SSD;
 - `schedulers`: which requests run next;
 - `vattention`: a KV cache that is contiguous in addresses, and gets memory as tokens arrive.
 

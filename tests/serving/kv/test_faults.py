@@ -1,0 +1,119 @@
+"""Engines that are killed, disks that are full, options that are wrong: no token changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.kv.engines import (
+    BLOCK_BYTES,
+    check_nothing_is_held,
+    converse,
+    engine,
+    keys_of,
+    store_of_engine,
+    tiers,
+)
+
+CHATTER = """
+import sys
+from pathlib import Path
+from tests.serving.kv.engines import answer, engine, tiers, words
+
+with engine(tiers(Path(sys.argv[1]), memory_blocks=32)) as llm:
+    print("open", flush=True)
+    for number in range(1000):
+        answer(llm, words(number, 7) * 3, 1)
+        print("said", flush=True)
+"""
+
+
+def test_a_killed_engine_leaves_nothing_wrong(plain: list[list[int]], tmp_path: Path) -> None:
+    """Killed while it writes; a place of the file is damaged on top. The next one says the same."""
+    file = tmp_path / "kv"
+    with engine(tiers(file)) as llm:
+        converse(llm, turns=2)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHATTER, str(file)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    lines = iter(child.stdout.readline, "")
+    assert "open\n" in lines
+    for _ in range(2):
+        assert "said\n" in lines
+    time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    damage_all_but_headers(file, places=range(0, 12, 3))
+    with engine(tiers(file, memory_blocks=40, eviction="arc", restore="always")) as llm:
+        store = store_of_engine()
+        assert store.disk is not None
+        # From a process before, and the one that was killed: to all it was the same model.
+        assert all(store.disk.has(key) for key in keys_of(llm, plain[0][:150]))
+        assert converse(llm) == plain
+        assert store.counters.get("ssd", "corrupted") >= 1
+        assert store.counters.get("ssd", "hits") >= 1
+        check_nothing_is_held(store)
+        assert file.stat().st_size <= 256 << 20
+
+
+def damage_all_but_headers(file: Path, places: range) -> None:
+    with file.open("r+b") as data:
+        for place in places:
+            data.seek(4096 + place * BLOCK_BYTES + 4096 + 12345)
+            data.write(os.urandom(64))
+
+
+FULL = """
+import sys
+from pathlib import Path
+from tests.serving.kv.engines import converse, engine, store_of_engine, tiers
+
+with engine(tiers(Path(sys.argv[1]) / "kv", memory_blocks=10)) as llm:
+    found = converse(llm, turns=2)
+    store = store_of_engine()
+    assert store.flush(30)
+    counts = store.counters.snapshot()
+    assert counts["ssd"]["failed"] >= 1, counts
+    assert store.disk.used_blocks >= 1, counts
+    print("SAID", found)
+"""
+
+
+def test_a_full_disk_changes_no_token(plain: list[list[int]], tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("mounting needs a mount namespace of one's own")
+    mount = f'mount -t tmpfs -o size={4 * BLOCK_BYTES // 1024}k none "$2"'
+    done = subprocess.run(
+        [
+            *("unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"'),
+            *(sys.executable, FULL, str(tmp_path)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (said,) = (line for line in done.stdout.splitlines() if line.startswith("SAID "))
+    assert said.removeprefix("SAID ") == str([one[: 2 * 76] for one in plain])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"memory": {"capacity": "1KiB"}}, "takes 1478656"),
+        ({"evict": "lru"}, "did you mean eviction"),
+    ],
+)
+def test_wrong_options_end_the_start(changes: dict[str, Any], said: str) -> None:
+    from tiermem.errors import TiermemError
+
+    with pytest.raises(TiermemError, match=said), engine({**tiers(None), **changes}):
+        pass

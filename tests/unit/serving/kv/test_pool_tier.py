@@ -1,0 +1,119 @@
+"""Stores that share a pool: hosts find each other's blocks, and keep to their own limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tiermem.errors import NoSpaceError
+from tiermem.layer.pool import Pool, create_pool, open_pool
+from tiermem.serving.kv.record import memory_at
+from tiermem.serving.kv.store import KvStore
+
+from tests.unit.serving.kv.tiers import IDENTITY, SHAPE, content, key, put, read_block, region
+
+Opener = Callable[..., tuple[KvStore, Pool]]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opener]:
+    """A store of a host, of four blocks in memory; a pool with room for many more."""
+    create_pool(tmp_path / "pool", hosts=2, entries=64, size=16 << 20)
+    with ExitStack() as stack:
+
+        def open_it(host: int, blocks: int = 8, **options: object) -> tuple[KvStore, Pool]:
+            pool = stack.enter_context(
+                open_pool(tmp_path / "pool", host, run_dir=tmp_path / f"run{host}")
+            )
+            store = KvStore(
+                region(4),
+                SHAPE,
+                32,
+                IDENTITY,
+                pool=(pool, blocks * SHAPE.bytes),
+                **options,  # type: ignore[arg-type]
+            )
+            stack.callback(store.close)
+            return store, pool
+
+        yield open_it
+
+
+def stage(store: KvStore, numbers: list[int]) -> None:
+    staging = store.stage([key(number) for number in numbers])
+    assert staging.wait(5)
+    store.release(staging)
+
+
+def test_another_host_finds_what_one_has_computed(opened: Opener) -> None:
+    (one, _), (other, _) = opened(0), opened(1)
+    put(one, [1, 2, 3])
+    assert one.flush(5)
+    assert other.look_up([key(1), key(2), key(9)]) == (0, {"pool": 2})
+    stage(other, [1, 2])
+    assert read_block(other, 2) == content(2).tobytes()
+    assert other.counters.get("pool", "bytes_out") == 2 * SHAPE.bytes
+
+
+def test_each_keeps_to_its_capacity(opened: Opener) -> None:
+    (one, pool), (other, _) = opened(0, blocks=3), opened(1, blocks=2)
+    for store, numbers in ((one, range(10)), (other, range(20, 30))):
+        for number in numbers:
+            put(store, [number])
+            assert store.flush(5)
+    assert sorted(entry.extent.host for entry in pool.entries()) == [0, 0, 0, 1, 1]
+    assert one.counters.get("pool", "evicted") == 7
+    stage(other, [9])
+    assert read_block(other, 9) == content(9).tobytes()
+
+
+def test_what_two_compute_is_there_once(opened: Opener) -> None:
+    (one, pool), (other, _) = opened(0), opened(1)
+    for store in (one, other):
+        put(store, [1])
+        assert store.flush(5)
+    assert len(pool.entries()) == 1
+
+
+def test_a_damaged_block_is_not_there_for_anybody(opened: Opener) -> None:
+    (one, pool), (other, _) = opened(0), opened(1)
+    put(one, [1])
+    assert one.flush(5)
+    (entry,) = pool.entries()
+    memory_at(pool.address_of(entry.offset), entry.bytes)[SHAPE.header_bytes + 9] ^= 1
+    stage(other, [1])
+    assert read_block(other, 1) is None
+    assert other.counters.get("pool", "corrupted") == 1
+    pool.collect()  # its owner does so in time
+    assert pool.entries() == []
+
+
+def test_an_engine_that_is_gone_leaves_its_blocks_to_the_next(opened: Opener) -> None:
+    one, pool = opened(0)
+    put(one, [1, 2, 3])
+    assert one.flush(5)
+    one.clear()
+    assert pool.entries() == []
+    put(one, [4])
+    assert one.flush(5)
+    other, _ = opened(1)
+    assert other.look_up([key(4)]) == (0, {"pool": 1})
+
+
+def test_a_full_pool_has_the_last_ones(opened: Opener) -> None:
+    """Its directory has 64 entries for each host."""
+    one, _ = opened(0, blocks=1000)
+    for number in range(80):
+        put(one, [number])
+        assert one.flush(5)
+    assert one.counters.get("pool", "stored") == 80
+    assert one.counters.get("pool", "evicted") >= 16
+    stage(one, [75])
+    assert read_block(one, 75) == content(75).tobytes()
+
+
+def test_a_capacity_below_a_block_is_refused(opened: Opener) -> None:
+    with pytest.raises(NoSpaceError, match="takes"):
+        opened(0, blocks=0)

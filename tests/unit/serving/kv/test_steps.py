@@ -1,0 +1,146 @@
+"""Sessions and steps on an engine that is only memory: what comes back is what went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiermem.layer.arena import Emulation, create_arena
+from tiermem.serving.kv.record import memory_at
+from tiermem.serving.kv.region import ArenaRegion
+from tiermem.serving.kv.sessions import Match
+
+from tests.unit.serving.kv.tiers import IDENTITY
+from tests.unit.serving.kv.toy_engine import SHAPE, TOKENS, ToyEngine, said
+
+
+def test_an_emulated_tier_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
+    with create_arena(
+        "kv", 8 * SHAPE.bytes, emulation=Emulation(10**6, 0), run_dir=tmp_path / "run"
+    ) as arena:
+        region = ArenaRegion(arena)
+        toy = ToyEngine(tmp_path / "kv", 0, region)
+        begun_s = time.monotonic()
+        toy.run("a", said(1), [0, 1, 2, 3])
+        # Three blocks of 4000 bytes at a megabyte a second.
+        assert time.monotonic() - begun_s >= 0.012
+        begun_s = time.monotonic()
+        assert toy.run("b", said(1), [7, 6, 5, 4]) == (3, set())
+        assert time.monotonic() - begun_s >= 0.012
+        assert toy.is_right(said(1), [7, 6, 5, 4])
+        toy.steps.close()
+        toy.store.close()
+        region.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[ToyEngine]:
+    found = ToyEngine(tmp_path / "kv", 6)
+    yield found
+    found.steps.close()
+    assert found.store.flush(5)
+    assert all(not block.pins for block in found.store.memory._blocks.values())
+    found.store.close()
+
+
+def test_what_was_computed_comes_back_to_other_blocks(engine: ToyEngine) -> None:
+    assert engine.run("a", said(1), [0, 1, 2, 3]) == (0, set())
+    engine.kv[:] = 0
+    assert engine.run("b", said(1), [7, 5, 6, 4]) == (3, set())
+    assert engine.is_right(said(1), [7, 5, 6, 4])
+    assert engine.store.counters.get("memory", "hits") == 3
+
+
+def test_what_left_memory_comes_back_by_way_of_it(engine: ToyEngine) -> None:
+    for number in range(5):
+        engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+        assert engine.store.flush(5)
+    engine.kv[:] = 0
+    assert engine.run("again", said(0), [3, 2, 1, 0]) == (3, set())
+    assert engine.is_right(said(0), [3, 2, 1, 0])
+    assert engine.store.counters.get("ssd", "hits") == 3
+
+
+def test_a_request_that_comes_while_others_decode_is_restored_beside(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    engine.step("decoding", said(9, 40), 39, [4, 5])
+    engine.kv[:] = 0
+    match = engine.match("b", said(1))
+    assert match == Match(3, is_background=True)
+    engine.sessions.admit("b", [0, 1, 2, 3], 3)
+    engine.step("decoding", said(9, 41), 40, [4, 5])
+    engine.steps.drain()
+    assert engine.steps.take_results() == ({"b"}, set())
+    assert engine.is_right(said(1)[:96], [0, 1, 2])
+    engine.sessions.finish("b")
+
+
+def test_a_damaged_block_is_told_of_and_spoils_what_came_of_it(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.store.flush(5)
+    (_, block, _) = pinned = engine.store.memory.pin_prefix(_keys(said(1)))
+    engine.store.memory.unpin(pinned)
+    memory_at(block.address, SHAPE.bytes)[SHAPE.header_bytes + 2500] ^= 1
+    longer = said(1) + said(2)
+    restored, bad = engine.run("b", longer, [0, 1, 2, 3, 4, 5, 6])
+    assert (restored, bad) == (3, {1})
+    assert engine.store.counters.get("memory", "corrupted") == 1
+    assert engine.store.memory.prefix(_keys(longer)) == 1, "nothing new was kept"
+    # SSD has it as it was.
+    assert engine.run("c", longer, [0, 1, 2, 3, 4, 5, 6]) == (3, set())
+    assert engine.is_right(longer, [0, 1, 2, 3, 4, 5, 6])
+    assert engine.store.memory.prefix(_keys(longer)) == 6
+
+
+def test_nothing_is_kept_of_a_step_that_did_not_compute_all_layers(engine: ToyEngine) -> None:
+    engine.is_failing = True
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.store.memory.used_blocks == 0
+
+
+def test_what_is_staged_takes_half_of_memory_and_others_wait(engine: ToyEngine) -> None:
+    for number in range(6):
+        engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+        assert engine.store.flush(5)
+    assert engine.sessions.match("a", "", said(0), 0, 2).blocks is None
+    assert engine.sessions.match("b", "", said(1), 0, 2).blocks is None
+    # One has three of six; the other does not begin, and takes no place.
+    assert engine.store.flush(5)
+    assert engine.sessions.match("b", "", said(1), 0, 2).blocks is None
+    assert engine.store.memory.prefix(_keys(said(1))) == 0
+    assert engine.match("a", said(0)).blocks == 3
+    assert engine.match("b", said(1)).blocks == 3
+    for name in ("a", "b"):
+        engine.sessions.finish(name)
+
+
+def test_a_request_that_gets_no_blocks_holds_nothing(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.match("b", said(1)).blocks == 3
+    engine.steps.begin(engine.sessions.plan([]))
+    assert engine.store.flush(5)
+    assert all(not block.pins for block in engine.store.memory._blocks.values())
+
+
+def test_salts_are_apart(engine: ToyEngine) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.sessions.match("b", "salt", said(1), 0, 1).blocks == 0
+
+
+def test_a_cleared_store_has_nothing_nor_has_its_file(engine: ToyEngine, tmp_path: Path) -> None:
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.store.flush(5)
+    engine.store.clear()
+    assert engine.match("b", said(1)).blocks == 0
+    engine.sessions.finish("b")
+    assert (tmp_path / "kv").stat().st_size == 4096
+    engine.run("c", said(1), [0, 1, 2, 3])
+    assert engine.run("d", said(1), [4, 5, 6, 7]) == (3, set())
+
+
+def _keys(tokens: list[int]) -> list[bytes]:
+    from tiermem.serving.kv.keys import KeyChain
+
+    return KeyChain(IDENTITY, TOKENS).extend(tokens)

@@ -1,0 +1,289 @@
+"""The store without an engine: bytes come back as they went in, or not at all."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiermem.errors import ConfigError, MissingError, NoSpaceError
+from tiermem.serving.kv.record import Header, pack_header, read_header
+from tiermem.serving.kv.store import KvStore
+from tiermem.serving.kv.transfers import Transfers
+
+from tests.unit.serving.kv.tiers import (
+    IDENTITY,
+    SHAPE,
+    content,
+    key,
+    open_store,
+    put,
+    read_block,
+    region,
+)
+
+
+def stage(store: KvStore, numbers: list[int]) -> None:
+    staging = store.stage([key(number) for number in numbers])
+    assert staging.wait(5)
+    store.release(staging)
+
+
+def saved(path: Path, numbers: list[int], **options: object) -> None:
+    """A file with those blocks, and nobody who has it open."""
+    store = open_store(path, 8, 16, **options)
+    put(store, numbers)
+    assert store.flush(5)
+    store.close()
+
+
+@pytest.mark.parametrize("uses_ring", [True, False])
+def test_blocks_that_left_memory_come_back_from_ssd(tmp_path: Path, uses_ring: bool) -> None:
+    transfers = Transfers(4, ring=uses_ring)
+    if uses_ring and not transfers.uses_ring:
+        pytest.skip("this kernel lets nobody have an io_uring")
+    store = open_store(tmp_path / "kv", 4, 16, transfers=transfers)
+    for number in range(10):
+        put(store, [number])
+        assert store.flush(5)
+    assert store.look_up([key(0), key(1)]) == (0, {"ssd": 2})
+    stage(store, [0, 1])
+    assert read_block(store, 0) == content(0).tobytes()
+    assert read_block(store, 1) == content(1).tobytes()
+    assert store.counters.get("memory", "lost") == 0
+    assert store.counters.get("ssd", "stored") == 10
+    store.close()
+
+
+def test_a_new_process_finds_them(tmp_path: Path) -> None:
+    saved(tmp_path / "kv", [1, 2, 3])
+    store = open_store(tmp_path / "kv", 4, 16)
+    assert store.look_up([key(1), key(2), key(3), key(4)]) == (0, {"ssd": 3})
+    stage(store, [1, 2])
+    assert read_block(store, 2) == content(2).tobytes()
+    store.close()
+
+
+def test_capacities_hold_to_the_byte(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "kv", 4, 5)
+    for number in range(12):
+        put(store, [number])
+        assert store.flush(5)
+    assert store.memory.used_blocks == 4
+    assert store.disk is not None
+    assert store.disk.used_blocks == 5
+    assert (tmp_path / "kv").stat().st_size <= 4096 + 5 * SHAPE.bytes
+    store.close()
+    with pytest.raises(NoSpaceError, match=f"takes {SHAPE.bytes}"):
+        KvStore(region(0), SHAPE, 32, IDENTITY)
+
+
+def test_a_smaller_capacity_cuts_the_file(tmp_path: Path) -> None:
+    saved(tmp_path / "kv", [0, 1, 2, 3])
+    store = open_store(tmp_path / "kv", 4, 2)
+    assert (tmp_path / "kv").stat().st_size == 4096 + 2 * SHAPE.bytes
+    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 2})
+    store.close()
+
+
+def test_who_is_pinned_stays_and_who_comes_is_refused(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "kv", 3, 16)
+    put(store, [0, 1, 2])
+    assert store.flush(5)
+    pins = store.memory.pin_prefix([key(0), key(1), key(2)])
+    assert len(pins) == 3
+    assert store.memory.reserve(key(3), 3) is None
+    assert store.counters.get("memory", "refused") == 1
+    store.memory.unpin(pins)
+    put(store, [3])
+    assert store.memory.prefix([key(0), key(1), key(2)]) == 2, "the end of a prefix goes first"
+    store.close()
+
+
+def test_a_corrupted_block_is_not_there(tmp_path: Path) -> None:
+    saved(tmp_path / "kv", [0, 1, 2])
+    with (tmp_path / "kv").open("r+b") as file:
+        file.seek(4096 + SHAPE.bytes + SHAPE.header_bytes + 7777)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    store = open_store(tmp_path / "kv", 8, 16)
+    stage(store, [0, 1, 2])
+    assert [read_block(store, number) is not None for number in (0, 1, 2)] == [True, False, True]
+    assert store.counters.get("ssd", "corrupted") == 1
+    assert store.look_up([key(0), key(1)]) == (1, {})
+    assert store.memory.used_blocks == 2
+    store.close()
+
+
+def test_a_short_file_has_fewer_blocks(tmp_path: Path) -> None:
+    saved(tmp_path / "kv", [0, 1, 2])
+    os.truncate(tmp_path / "kv", 4096 + 2 * SHAPE.bytes + SHAPE.header_bytes + 4096)
+    store = open_store(tmp_path / "kv", 8, 16)
+    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 3})
+    stage(store, [0, 1, 2])
+    assert read_block(store, 2) is None
+    assert store.counters.get("ssd", "short") == 1
+    put(store, [2])
+    assert store.flush(5)
+    store.close()
+
+
+def test_whatever_part_of_a_write_reached_the_disk_no_block_is_wrong(tmp_path: Path) -> None:
+    """Power loss in any order of pages: over a block that is replaced, old and new mix."""
+    saved(tmp_path / "old", [0])
+    saved(tmp_path / "new", [1])
+    old, new = (tmp_path / "old").read_bytes(), (tmp_path / "new").read_bytes()
+    random_pages = random.Random(7)
+    pages = range(4096, len(old), 4096)
+    outcomes = set()
+    for _ in range(30):
+        share = random_pages.choice([0.2, 0.5, 0.9, 1.0])
+        mixed = bytearray(old)
+        for at in pages:
+            if random_pages.random() < share:
+                mixed[at : at + 4096] = new[at : at + 4096]
+        (tmp_path / "kv").write_bytes(mixed)
+        store = open_store(tmp_path / "kv", 4, 16)
+        stage(store, [0])
+        stage(store, [1])
+        found = tuple(read_block(store, number) for number in (0, 1))
+        assert found[0] in (None, content(0).tobytes())
+        assert found[1] in (None, content(1).tobytes())
+        outcomes.add((found[0] is not None, found[1] is not None))
+        store.close()
+    assert {(False, True), (False, False)} <= outcomes
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+from tests.unit.serving.kv.tiers import open_store, put
+
+store = open_store(Path(sys.argv[1]), 8, 6)
+print("open", flush=True)
+for number in count():
+    put(store, [number % 40])
+    store.flush(5)
+"""
+
+
+def test_a_killed_writer_leaves_whole_blocks(tmp_path: Path) -> None:
+    for begun in (2, 5):
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "kv")], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        # It writes one block at a time: the ones before the last are whole.
+        while (tmp_path / "kv").stat().st_size <= 4096 + (begun - 1) * SHAPE.bytes:
+            time.sleep(0.001)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        store = open_store(tmp_path / "kv", 40, 6)
+        for number in range(40):
+            stage(store, [number])
+            assert read_block(store, number) in (None, content(number).tobytes())
+        assert store.memory.used_blocks >= 1
+        assert store.memory.used_blocks <= 6
+        store.close()
+
+
+FULL = """
+import sys
+from pathlib import Path
+from tests.unit.serving.kv.tiers import content, key, open_store, put, read_block
+
+store = open_store(Path(sys.argv[1]) / "kv", 16, 64)
+for number in range(12):
+    put(store, [number])
+    assert store.flush(10)
+failed, there = store.counters.get("ssd", "failed"), store.disk.used_blocks
+assert failed >= 1, store.counters.snapshot()
+assert 1 <= there < 12, there
+store.memory.clear()
+for number in range(12):
+    staging = store.stage([key(number)])
+    assert staging.wait(10)
+    store.release(staging)
+    assert read_block(store, number) in (None, content(number).tobytes())
+store.close()
+"""
+READ_ONLY = """
+import sys
+from pathlib import Path
+from tests.unit.serving.kv.tiers import content, key, open_store, put, read_block
+
+store = open_store(Path(sys.argv[1]) / "kv", 4, 16)
+staging = store.stage([key(1)])
+assert staging.wait(10)
+store.release(staging)
+assert read_block(store, 1) == content(1).tobytes()
+put(store, [5])
+assert store.counters.get("ssd", "refused") == 1
+store.close()
+"""
+
+
+def run_mounted(mounts: str, program: str, folder: Path) -> None:
+    """In a mount namespace of its own."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("mounting needs a mount namespace of one's own")
+    script = f'set -e; {mounts}; exec "$0" -c "$1" "$2"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, sys.executable, program, str(folder)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_full_disk_keeps_what_fits(tmp_path: Path) -> None:
+    size_kib = (4096 + 5 * SHAPE.bytes) // 1024
+    run_mounted(f'mount -t tmpfs -o size={size_kib}k none "$2"', FULL, tmp_path)
+
+
+def test_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:
+    saved(tmp_path / "kv", [1])
+    run_mounted('mount --bind "$2" "$2"; mount -o remount,bind,ro "$2"', READ_ONLY, tmp_path)
+
+
+def test_the_file_of_another_engine_starts_anew(tmp_path: Path) -> None:
+    saved(tmp_path / "kv", [1])
+    other = KvStore(region(4), SHAPE, 32, bytes(32), ssd=(tmp_path / "kv", 1 << 20))
+    assert other.look_up([key(1)]) == (0, {})
+    other.close()
+
+
+def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_bytes(b"dear reader" * 1000)
+    with pytest.raises(ConfigError, match="a file of something else"):
+        open_store(letter, 4, 16)
+    assert letter.read_bytes() == b"dear reader" * 1000
+    with pytest.raises(MissingError, match="folder does not exist"):
+        open_store(tmp_path / "nowhere" / "kv", 4, 16)
+    with pytest.raises(ConfigError, match="is a folder"):
+        open_store(tmp_path, 4, 16)
+    store = open_store(tmp_path / "kv", 4, 16)
+    with pytest.raises(ConfigError, match="another process has it open"):
+        open_store(tmp_path / "kv", 4, 16)
+    store.close()
+
+
+def test_headers_count_only_as_they_were_written() -> None:
+    header = Header(key(3), 17, (1, 2, 3))
+    data = pack_header(header)
+    assert read_header(data, SHAPE) == header
+    for at in range(len(data)):
+        wrong = bytearray(data)
+        wrong[at] ^= 0x10
+        assert read_header(bytes(wrong), SHAPE) is None
+    assert read_header(data[:-1], SHAPE) is None

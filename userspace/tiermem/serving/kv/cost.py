@@ -1,0 +1,122 @@
+"""Restore or compute again: what each would take, from what either took so far.
+
+Nothing is set by hand. Until something was measured, restoring is taken to be worth it,
+which measures it. A tier that loses is tried again now and then, for loads change.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tiermem.serving.kv.counters import TierName
+
+_WEIGHT = 0.2
+# Of this many times that a tier has lost, one is a trial.
+_TRIAL_EVERY = 32
+
+
+class Ewma:
+    """A mean in which what was seen last weighs most. None before anything was seen."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+
+    def note(self, seen: float) -> None:
+        """One more measurement."""
+        self.value = seen if self.value is None else self.value + _WEIGHT * (seen - self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How many of the blocks at hand to restore; the others are computed.
+
+    staged_blocks: those behind memory's first, of which some have to come to memory first.
+    """
+
+    memory_blocks: int
+    staged_blocks: int
+
+
+class CostModel:
+    """Threads may share it. Rates: bytes/s of a tier, tokens/s of prefill by length."""
+
+    def __init__(self, block_bytes: int, block_tokens: int) -> None:
+        self._block_bytes, self._block_tokens = block_bytes, block_tokens
+        self._lock = threading.Lock()
+        self._tiers: dict[TierName, Ewma] = {"memory": Ewma(), "pool": Ewma(), "ssd": Ewma()}
+        # By the power of two that the tokens before the end are at least.
+        self._prefill: dict[int, Ewma] = {}
+        self._lost = {"memory": 0, "staged": 0}
+
+    def note_transfer(self, tier: TierName, size_bytes: int, seconds: float) -> None:
+        """So many bytes came from it in that time."""
+        if size_bytes > 0 and seconds > 0:
+            with self._lock:
+                self._tiers[tier].note(size_bytes / seconds)
+
+    def note_prefill(self, end_tokens: int, new_tokens: int, seconds: float) -> None:
+        """`new_tokens` that end at `end_tokens` were computed in that time."""
+        if new_tokens > 0 and seconds > 0:
+            with self._lock:
+                bucket = self._prefill.setdefault(end_tokens.bit_length(), Ewma())
+                bucket.note(new_tokens / seconds)
+
+    def transfer_s(self, tier: TierName, blocks: int) -> float | None:
+        """What so many blocks of it would take."""
+        with self._lock:
+            rate = self._tiers[tier].value
+        return None if rate is None else blocks * self._block_bytes / rate
+
+    def prefill_s(self, begin_blocks: int, blocks: int) -> float | None:
+        """What computing so many blocks behind `begin_blocks` others would take."""
+        end = (begin_blocks + blocks) * self._block_tokens
+        with self._lock:
+            if not self._prefill:
+                return None
+            nearest = min(self._prefill, key=lambda one: abs(one - end.bit_length()))
+            rate = self._prefill[nearest].value
+        return None if rate is None else blocks * self._block_tokens / rate
+
+    def choose(
+        self, local: int, memory: int, behind: Mapping[TierName, int], *, is_hidden: bool
+    ) -> Choice:
+        """Of `memory` blocks, and those that the tiers `behind` it have after them, which all
+        follow `local` ones in the engine's own cache.
+
+        is_hidden: others compute while blocks are staged, so that only bringing them back
+        from memory is waited for.
+        """
+        memory_s = self.transfer_s("memory", memory) or 0.0
+        if memory and not self._is_worth("memory", memory_s, local, memory):
+            return Choice(0, 0)
+        staged = sum(behind.values())
+        staged_s = self.transfer_s("memory", staged) or 0.0
+        if not is_hidden:
+            staged_s += sum(self.transfer_s(tier, blocks) or 0.0 for tier, blocks in behind.items())
+        if staged and self._is_worth("staged", staged_s, local + memory, staged):
+            return Choice(memory, staged)
+        return Choice(memory, 0)
+
+    def _is_worth(self, which: str, restore_s: float, begin: int, blocks: int) -> bool:
+        compute_s = self.prefill_s(begin, blocks)
+        if compute_s is None or restore_s < compute_s:
+            return True
+        with self._lock:
+            self._lost[which] += 1
+            return self._lost[which] % _TRIAL_EVERY == 0
+
+    def snapshot(self) -> dict[str, dict[str, float]]:
+        """What was measured: bytes/s by tier, tokens/s by least number of tokens."""
+        with self._lock:
+            return {
+                "bytes_per_s": {
+                    tier: one.value for tier, one in self._tiers.items() if one.value is not None
+                },
+                "prefill_tokens_per_s": {
+                    str(1 << bits >> 1): one.value
+                    for bits, one in sorted(self._prefill.items())
+                    if one.value is not None
+                },
+            }

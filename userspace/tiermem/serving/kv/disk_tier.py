@@ -1,0 +1,193 @@
+"""The SSD tier: a file of records, moved by many transfers at once, past the page cache.
+
+What cannot be read, is short or is not what was written is not there: counted, forgotten,
+and an engine computes it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from errno import EDQUOT, EFBIG, ENOSPC
+from typing import ClassVar
+
+from tiermem.serving.kv.behind import AT_ONCE, BehindMemory, Rate, Read, check_record
+from tiermem.serving.kv.counters import Counters, TierName
+from tiermem.serving.kv.disk_file import DiskFile
+from tiermem.serving.kv.eviction import EvictionPolicy
+from tiermem.serving.kv.memory_tier import Block, MemoryTier
+from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers, explain
+
+# After a write that failed, so long before the next one.
+_PAUSE_S = 10.0
+# After the disk was full, so long before the file is made longer again.
+_FULL_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class DiskTier(BehindMemory):
+    """Takes `file` over. transfers: for tests; io_uring where the kernel has it."""
+
+    tier: ClassVar[TierName] = "ssd"
+
+    def __init__(
+        self,
+        file: DiskFile,
+        memory: MemoryTier,
+        policy: EvictionPolicy,
+        counters: Counters,
+        *,
+        rate: Rate,
+        transfers: Transfers | None = None,
+    ) -> None:
+        super().__init__(memory, counters, rate)
+        self._file, self._policy = file, policy
+        self._transfers = transfers or Transfers(AT_ONCE)
+        self._places: dict[bytes, int] = {}
+        self._paused_until_s = 0.0
+        self._full_until_s = 0.0
+        self._free = self._scan()
+        self._fresh = list(range(file.places - 1, file.written_places - 1, -1))
+
+    @property
+    def used_blocks(self) -> int:
+        """Blocks that would be looked for."""
+        with self._wake:
+            return len(self._places)
+
+    def _has(self, key: bytes) -> bool:
+        return key in self._places
+
+    def _is_writable(self) -> bool:
+        return self._file.is_writable and self._file.places > 0
+
+    def _end(self) -> None:
+        self._transfers.close()
+        self._file.close()
+
+    def _forget_all(self) -> None:
+        for key in self._places:
+            self._policy.remove(key)
+        self._places.clear()
+        self._file.cut_all()
+        self._free, self._fresh = [], list(range(self._file.places - 1, -1, -1))
+
+    def _scan(self) -> list[int]:
+        newest: dict[bytes, tuple[int, int]] = {}
+        for place, header in self._file.headers():
+            if header.sequence >= newest.get(header.key, (0, 0))[0]:
+                newest[header.key] = (header.sequence, place)
+        for key, (_, place) in sorted(newest.items(), key=lambda item: item[1]):
+            self._places[key] = place
+            self._policy.insert(key, 1.0)
+        taken = set(self._places.values())
+        return [place for place in range(self._file.written_places) if place not in taken]
+
+    # --- reads ---
+
+    def _do_reads(self, reads: list[Read]) -> None:
+        with self._wake:
+            places = [self._places.get(read.block.key) for read in reads]
+        there = [
+            (read, place) for read, place in zip(reads, places, strict=True) if place is not None
+        ]
+        size = self._file.shape.bytes
+        begun_s = time.monotonic()
+        outcomes = self._transfers.run(
+            self._file.fd,
+            [
+                Transfer(read.block.address, self._file.offset(place), size, is_write=False)
+                for read, place in there
+            ],
+        )
+        if there:
+            seconds = time.monotonic() - begun_s
+            self._rate(self.tier, sum(one.done_bytes for one in outcomes), seconds)
+        for (read, _), outcome in zip(there, outcomes, strict=True):
+            read.done(read.block, self._settle_read(read.block, outcome))
+        for read, place in zip(reads, places, strict=True):
+            if place is None:
+                read.done(read.block, False)
+
+    def _settle_read(self, block: Block, outcome: Outcome) -> bool:
+        shape = self._file.shape
+        if outcome.error or outcome.done_bytes < shape.bytes:
+            self._counters.add("ssd", "failed" if outcome.error else "short")
+            log.warning("%s", explain(f"{self._file.path}: read a KV block", outcome))
+            self._forget(block.key)
+            return False
+        if not check_record(block, shape):
+            self._counters.add("ssd", "corrupted")
+            log.warning("%s: a KV block is not what was written: it is dropped", self._file.path)
+            self._forget(block.key)
+            return False
+        self._counters.add("ssd", "bytes_out", shape.bytes)
+        with self._wake:
+            self._policy.use(block.key)
+        return True
+
+    def _forget(self, key: bytes) -> None:
+        with self._wake:
+            place = self._places.pop(key, None)
+            if place is not None:
+                self._policy.remove(key)
+                self._free.append(place)
+
+    # --- writes ---
+
+    def _do_writes(self, blocks: list[Block]) -> None:
+        if time.monotonic() < self._paused_until_s:
+            self._counters.add("ssd", "refused", len(blocks))
+            return
+        placed: list[tuple[Block, int]] = []
+        for block in blocks:
+            place = self._take_place()
+            if place is None:
+                self._counters.add("ssd", "refused")
+            else:
+                placed.append((block, place))
+        outcomes = self._transfers.run(
+            self._file.fd,
+            [
+                Transfer(
+                    block.address, self._file.offset(place), self._file.shape.bytes, is_write=True
+                )
+                for block, place in placed
+            ],
+        )
+        for (block, place), outcome in zip(placed, outcomes, strict=True):
+            self._settle_write(block, place, outcome)
+
+    def _take_place(self) -> int | None:
+        with self._wake:
+            if self._free:
+                return self._free.pop()
+            if self._fresh and time.monotonic() >= self._full_until_s:
+                return self._fresh.pop()
+            victim = self._policy.victim(lambda key: key not in self._busy)
+            if victim is None:
+                return None
+            self._counters.add("ssd", "evicted")
+            return self._places.pop(victim)
+
+    def _settle_write(self, block: Block, place: int, outcome: Outcome) -> None:
+        size = self._file.shape.bytes
+        if outcome.error or outcome.done_bytes < size:
+            self._counters.add("ssd", "failed")
+            log.warning("%s", explain(f"{self._file.path}: write a KV block", outcome))
+            with self._wake:
+                if outcome.error in (ENOSPC, EDQUOT, EFBIG):
+                    # The next ones go to places that have been written before, if there are any.
+                    self._full_until_s = time.monotonic() + _FULL_S
+                    self._fresh.append(place)
+                else:
+                    self._paused_until_s = time.monotonic() + _PAUSE_S
+                    self._free.append(place)
+            return
+        self._counters.add("ssd", "stored")
+        self._counters.add("ssd", "bytes_in", size)
+        with self._wake:
+            self._places[block.key] = place
+            self._policy.insert(block.key, float(block.depth + 1))
+        block.is_behind = True

@@ -1,0 +1,196 @@
+"""The second level: records of KV blocks in memory of a tier, as many as fit, none more.
+
+Records lie in places of one size, and nothing else is taken: what is copied in, read from
+SSD or written to it is so in its place. A block is pinned while anybody uses its place.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tiermem.errors import NoSpaceError
+from tiermem.native._kv import ffi
+from tiermem.serving.kv.counters import Counters
+from tiermem.serving.kv.eviction import EvictionPolicy
+from tiermem.serving.kv.record import Header, RecordShape, memory_at, pack_header
+
+
+class Region(Protocol):
+    """Memory that the tier lies in; it begins at a page. pace: a schedule for copies, or NULL."""
+
+    @property
+    def address(self) -> int:
+        """In this process."""
+
+    @property
+    def bytes(self) -> int:
+        """All of it may be used."""
+
+    @property
+    def pace_address(self) -> int:
+        """Of a `struct copy_pace`; 0: as fast as it is."""
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A block in its place. Not ready: it is being filled, and nobody finds it."""
+
+    key: bytes
+    place: int
+    address: int
+    depth: int
+    sums: tuple[int, ...] = ()
+    pins: int = 0
+    is_ready: bool = False
+    is_gone: bool = False
+    is_behind: bool = False
+
+
+class MemoryTier:
+    """Threads may share it. All calls are short: nothing is copied under its lock."""
+
+    def __init__(
+        self, region: Region, shape: RecordShape, policy: EvictionPolicy, counters: Counters
+    ) -> None:
+        self.shape = shape
+        self.blocks_max = region.bytes // shape.bytes
+        if self.blocks_max < 1:
+            raise NoSpaceError(
+                f"{region.bytes} bytes: a KV block of this engine takes {shape.bytes} in a tier"
+            )
+        self._region = region
+        self._policy = policy
+        self._counters = counters
+        self._lock = threading.Lock()
+        self._blocks: dict[bytes, Block] = {}
+        self._free = list(range(self.blocks_max - 1, -1, -1))
+
+    @property
+    def pace(self) -> Any:
+        """For copies into and out of it."""
+        return ffi.cast("struct copy_pace *", self._region.pace_address)
+
+    @property
+    def used_blocks(self) -> int:
+        """Those that are being filled included."""
+        return self.blocks_max - len(self._free)
+
+    def has(self, key: bytes) -> bool:
+        """Whether it would be found now."""
+        with self._lock:
+            block = self._blocks.get(key)
+            return block is not None and block.is_ready
+
+    def prefix(self, keys: Sequence[bytes]) -> int:
+        """How many of them, from the first one on, are there."""
+        with self._lock:
+            return self._prefix(keys)
+
+    def pin_prefix(self, keys: Sequence[bytes]) -> list[Block]:
+        """The same, held until `unpin`, and used: the last ones least, for they go first."""
+        with self._lock:
+            found = [self._blocks[key] for key in keys[: self._prefix(keys)]]
+            for block in reversed(found):
+                block.pins += 1
+                self._policy.use(block.key)
+            return found
+
+    def pin(self, key: bytes) -> Block | None:
+        """One, held until `unpin`; it does not count as used."""
+        with self._lock:
+            block = self._blocks.get(key)
+            if block is None or not block.is_ready:
+                return None
+            block.pins += 1
+            return block
+
+    def unpin(self, blocks: Sequence[Block]) -> None:
+        """Not held any more."""
+        with self._lock:
+            for block in blocks:
+                block.pins -= 1
+                if block.is_gone and not block.pins:
+                    self._free.append(block.place)
+
+    def reserve(self, key: bytes, depth: int) -> Block | None:
+        """A place to fill, held until `commit` or `abandon`. depth: how many blocks precede it.
+
+        None where the block is there or is being filled, and where every place is in use.
+        """
+        with self._lock:
+            if key in self._blocks:
+                return None
+            place = self._take_place()
+            if place is None:
+                self._counters.add("memory", "refused")
+                return None
+            address = self._region.address + place * self.shape.bytes
+            block = Block(key, place, address, depth, pins=1)
+            self._blocks[key] = block
+            return block
+
+    def commit(self, block: Block, sums: tuple[int, ...], *, is_behind: bool = False) -> None:
+        """It was filled: from now on it is found. It stays pinned, once, for the caller."""
+        with self._lock:
+            header = pack_header(Header(block.key, time.time_ns(), sums))
+            memory_at(block.address, len(header))[:] = header
+            block.sums, block.is_ready, block.is_behind = sums, True, is_behind
+            # What precedes makes it dearer: attention reads all of it.
+            self._policy.insert(block.key, float(block.depth + 1))
+            self._counters.add("memory", "stored")
+
+    def abandon(self, block: Block) -> None:
+        """It was not filled."""
+        with self._lock:
+            del self._blocks[block.key]
+            self._free.append(block.place)
+
+    def drop(self, block: Block) -> None:
+        """It is not what was stored: never found again. Its place is free when unpinned."""
+        with self._lock:
+            if block.is_gone or not block.is_ready:
+                return
+            block.is_gone = True
+            del self._blocks[block.key]
+            self._policy.remove(block.key)
+            if not block.pins:
+                self._free.append(block.place)
+
+    def clear(self) -> None:
+        """Nothing that is ready is found any more; what is pinned goes when it is not."""
+        with self._lock:
+            ready = [block for block in self._blocks.values() if block.is_ready]
+        for block in ready:
+            self.drop(block)
+
+    def _prefix(self, keys: Sequence[bytes]) -> int:
+        for number, key in enumerate(keys):
+            block = self._blocks.get(key)
+            if block is None or not block.is_ready:
+                return number
+        return len(keys)
+
+    def _take_place(self) -> int | None:
+        if not self._free:
+            victim = self._policy.victim(self._may_go)
+            if victim is None:
+                return None
+            block = self._blocks[victim]
+            self._counters.add("memory", "evicted")
+            if not block.is_behind:
+                self._counters.add("memory", "lost")
+            self._let_go(block)
+        return self._free.pop()
+
+    def _let_go(self, block: Block) -> None:
+        block.is_gone = True
+        del self._blocks[block.key]
+        self._free.append(block.place)
+
+    def _may_go(self, key: bytes) -> bool:
+        block = self._blocks[key]
+        return block.is_ready and not block.pins

@@ -1,0 +1,232 @@
+"""What the tiers have for each request of an engine, and what its steps are to copy.
+
+The engine's scheduler asks, for a request that waits, how much of it can be restored;
+then either has blocks for it in this very step, or asks again later. Nothing stays
+pinned for a request that did not get its blocks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tiermem.serving.kv.cost import Choice
+from tiermem.serving.kv.counters import TierName
+from tiermem.serving.kv.keys import KeyChain
+from tiermem.serving.kv.memory_tier import Block
+from tiermem.serving.kv.steps import Load, Plan
+from tiermem.serving.kv.store import KvStore, Staging
+
+# A request whose blocks left memory again before it had its turn waits no third time.
+_STAGINGS_MAX = 2
+# Where nobody computes meanwhile, an engine would ask without end.
+_IDLE_WAIT_S = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How many blocks can be restored; None: ask again, they are on their way."""
+
+    blocks: int | None
+    is_background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A request's part in a step: tokens that it had before, and new ones.
+
+    known: all of its tokens that are certain; block_ids: the engine's blocks for them.
+    """
+
+    request_id: str
+    computed: int
+    new: int
+    known: Sequence[int]
+    block_ids: Callable[[], Sequence[int]]
+
+
+@dataclass(slots=True)
+class _Session:
+    chain: KeyChain
+    saved: int = 0
+    begin: int = 0
+    pins: list[Block] = field(default_factory=list)
+    staging: Staging | None = None
+    staged_now: int = 0
+    staged: dict[bytes, TierName] = field(default_factory=dict)
+    stagings: int = 0
+    missed: int = 0
+    restored: dict[TierName, int] = field(default_factory=dict)
+    passed: dict[TierName, int] = field(default_factory=dict)
+    is_background: bool = False
+
+
+class Sessions:
+    """One thread, the scheduler's, uses it."""
+
+    def __init__(self, store: KvStore, identity: bytes, *, always_restore: bool) -> None:
+        self._store, self._identity = store, identity
+        self._always_restore = always_restore
+        self._sessions: dict[str, _Session] = {}
+        self._matched: set[str] = set()
+        self._loads: list[Load] = []
+        self._loaded_ids: list[str] = []
+        self._is_decoding = False
+
+    def match(
+        self, request_id: str, salt: str, tokens: Sequence[int], computed: int, live: int
+    ) -> Match:
+        """What can be restored of a request behind its `computed` tokens; never its last token.
+
+        live: requests that the engine has, this one included.
+        """
+        session = self._sessions.get(request_id)
+        if session is None:
+            chain = KeyChain(self._identity, self._store.block_tokens, salt)
+            session = self._sessions[request_id] = _Session(chain)
+        self._unpin(session)
+        size = self._store.block_tokens
+        session.begin = computed // size
+        keys = session.chain.extend(tokens)[session.begin : (len(tokens) - 1) // size]
+        if session.staging is not None and not session.staging.wait(
+            _IDLE_WAIT_S if live == 1 else 0
+        ):
+            return Match(None)
+        choice = self._choose(session, keys, live)
+        if choice.staged_blocks and session.stagings < _STAGINGS_MAX:
+            # While others have all the room, it waits for them.
+            if room := self._staging_room(session):
+                wanted = choice.memory_blocks + choice.staged_blocks
+                self._stage(session, keys[: min(room, wanted)])
+            return Match(None)
+        session.pins = self._store.memory.pin_prefix(keys[: choice.memory_blocks])
+        self._end_staging(session)
+        self._matched.add(request_id)
+        session.missed = len(keys) - len(session.pins)
+        session.is_background = self._is_decoding
+        return Match(len(session.pins), session.is_background and bool(session.pins))
+
+    def admit(self, request_id: str, block_ids: Sequence[int], blocks: int) -> None:
+        """The request has its blocks, `block_ids` from its first token on; `blocks` of those
+        that matched are to be restored, 0 of them also where nothing is."""
+        session = self._sessions.get(request_id)
+        if session is None:
+            return
+        session.saved = 0
+        if request_id in self._matched:
+            self._count(session, blocks)
+        pins, session.pins = session.pins, []
+        self._matched.discard(request_id)
+        self._store.memory.unpin(pins[blocks:])
+        if not blocks:
+            return
+        ids = tuple(block_ids[session.begin : session.begin + blocks])
+        self._loads.append(Load(request_id, ids, tuple(pins[:blocks]), session.is_background))
+
+    def sources(self, request_id: str) -> dict[TierName, int]:
+        """By the tiers that had them, the blocks that the request was last admitted with."""
+        session = self._sessions.get(request_id)
+        return dict(session.restored) if session else {}
+
+    def plan(self, scheduled: Iterable[Scheduled]) -> Plan:
+        """What the step that was just put together copies."""
+        for request_id in self._matched:
+            self._unpin(self._sessions[request_id])
+        self._matched.clear()
+        plan = Plan(loads=self._loads)
+        self._loaded_ids = [one.request_id for one in self._loads if not one.is_background]
+        self._loads = []
+        parts = list(scheduled)
+        for part in parts:
+            self._plan_saves(plan, part)
+        self._is_decoding = bool(parts) and all(part.new == 1 for part in parts)
+        if len(parts) == 1 and parts[0].new >= self._store.block_tokens:
+            plan.prefill = (parts[0].computed + parts[0].new, parts[0].new)
+        return plan
+
+    def spoilt(self) -> list[tuple[str, int]]:
+        """Blocks that the last step restored were bad: who had them, and from which block on."""
+        found = [
+            (request_id, self._sessions[request_id].begin)
+            for request_id in self._loaded_ids
+            if request_id in self._sessions
+        ]
+        for session in self._sessions.values():
+            session.saved = 0
+        return found
+
+    def finish(self, request_id: str) -> None:
+        """The request is over."""
+        session = self._sessions.pop(request_id, None)
+        self._matched.discard(request_id)
+        if session is not None:
+            self._unpin(session)
+            self._end_staging(session)
+
+    def _choose(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice:
+        memory, behind = self._store.look_up(keys)
+        if self._always_restore:
+            choice = Choice(memory, sum(behind.values()))
+        else:
+            choice = self._store.cost.choose(session.begin, memory, behind, is_hidden=live > 1)
+        if session.staging is None:
+            passed = behind if not choice.staged_blocks else {}
+            session.passed = {**passed}
+            if memory and not choice.memory_blocks:
+                session.passed["memory"] = session.passed.get("memory", 0) + memory
+        return choice
+
+    def _staging_room(self, session: _Session) -> int:
+        taken = sum(
+            one.staged_now for one in self._sessions.values() if one.staging and one is not session
+        )
+        return max(0, self._store.staging_max - taken)
+
+    def _stage(self, session: _Session, keys: Sequence[bytes]) -> None:
+        self._end_staging(session)
+        session.stagings += 1
+        session.staging = self._store.stage(keys)
+        session.staged_now = len(keys)
+        session.staged.update(session.staging.sources)
+
+    def _end_staging(self, session: _Session) -> None:
+        if session.staging is not None:
+            self._store.release(session.staging)
+            session.staging = None
+
+    def _unpin(self, session: _Session) -> None:
+        pins, session.pins = session.pins, []
+        self._store.memory.unpin(pins)
+
+    def _count(self, session: _Session, blocks: int) -> None:
+        counters = self._store.counters
+        tiers = (session.staged.get(block.key, "memory") for block in session.pins[:blocks])
+        session.restored = dict(Counter(tiers))
+        for tier, count in session.restored.items():
+            counters.add(tier, "hits", count)
+        for tier, count in session.passed.items():
+            counters.add(tier, "recomputed", count)
+        passed = sum(session.passed.values())
+        counters.add("memory", "misses", max(0, session.missed - passed))
+        session.passed, session.staged, session.stagings = {}, {}, 0
+
+    def _plan_saves(self, plan: Plan, part: Scheduled) -> None:
+        session = self._sessions.get(part.request_id)
+        if session is None:
+            return
+        size = self._store.block_tokens
+        full = min(part.computed + part.new, len(part.known)) // size
+        if full <= session.saved:
+            return
+        keys = session.chain.extend(part.known)
+        wanted = [
+            (depth, block)
+            for depth in range(session.saved, full)
+            if (block := self._store.memory.reserve(keys[depth], depth)) is not None
+        ]
+        session.saved = full
+        if wanted:
+            ids = part.block_ids()
+            plan.save_ids.extend(ids[depth] for depth, _ in wanted)
+            plan.save_blocks.extend(block for _, block in wanted)

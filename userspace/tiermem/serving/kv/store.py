@@ -1,0 +1,188 @@
+"""The tiers below an engine's own KV cache as one store: look up, stage, restore, save.
+
+Pool and SSD are never read straight into an engine: blocks are staged in memory first. So a
+restore is of blocks that are in memory and pinned there, and nothing is promised to an
+engine before that.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tiermem.layer.pool import Pool
+from tiermem.serving.kv.behind import BehindMemory
+from tiermem.serving.kv.cost import CostModel
+from tiermem.serving.kv.counters import Counters, TierName
+from tiermem.serving.kv.disk_file import DiskFile
+from tiermem.serving.kv.disk_tier import DiskTier
+from tiermem.serving.kv.eviction import PolicyName, make_policy
+from tiermem.serving.kv.memory_tier import Block, MemoryTier, Region
+from tiermem.serving.kv.pool_tier import PoolTier
+from tiermem.serving.kv.record import RecordShape
+from tiermem.serving.kv.transfers import Transfers
+
+
+@dataclass(slots=True)
+class Staging:
+    """Blocks on their way to memory, from the tiers that `sources` says. `release` it once,
+    also when it went wrong."""
+
+    pins: list[Block]
+    sources: dict[bytes, TierName] = field(default_factory=dict)
+    pending: int = 0
+    is_over: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_released: bool = False
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether all that can be had is in memory."""
+        return self.is_over.wait(timeout_s)
+
+
+class KvStore:
+    """Threads may share it; `close` it. ssd: a file and its bytes; pool: an open one, which
+    stays the caller's, and the bytes of this engine in it."""
+
+    def __init__(
+        self,
+        region: Region,
+        shape: RecordShape,
+        block_tokens: int,
+        identity: bytes,
+        *,
+        eviction: PolicyName = "lru",
+        ssd: tuple[Path, int] | None = None,
+        pool: tuple[Pool, int] | None = None,
+        transfers: Transfers | None = None,
+    ) -> None:
+        self.shape = shape
+        self.block_tokens = block_tokens
+        self.counters = Counters()
+        self.cost = CostModel(shape.bytes, block_tokens)
+        blocks = region.bytes // shape.bytes
+        self.memory = MemoryTier(region, shape, make_policy(eviction, blocks), self.counters)
+        self.disk: DiskTier | None = None
+        self.pool: PoolTier | None = None
+        if pool is not None:
+            shared, most_bytes = pool
+            self.pool = PoolTier(
+                shared,
+                most_bytes // shape.bytes,
+                self.memory,
+                make_policy(eviction, max(1, most_bytes // shape.bytes)),
+                self.counters,
+                rate=self.cost.note_transfer,
+            )
+        if ssd is not None:
+            path, capacity_bytes = ssd
+            file = DiskFile(path, capacity_bytes, shape, identity)
+            self.disk = DiskTier(
+                file,
+                self.memory,
+                make_policy(eviction, max(1, file.places)),
+                self.counters,
+                rate=self.cost.note_transfer,
+                transfers=transfers,
+            )
+        # The faster one first.
+        self._behind: list[BehindMemory] = [one for one in (self.pool, self.disk) if one]
+        for one in self._behind:
+            one.start()
+
+    def look_up(self, keys: Sequence[bytes]) -> tuple[int, dict[TierName, int]]:
+        """How many are in memory, and how many follow, by the tiers that have them."""
+        memory = self.memory.prefix(keys)
+        behind: dict[TierName, int] = {}
+        for key in keys[memory:]:
+            tier = "memory" if self.memory.has(key) else self._tier_of(key)
+            if tier is None:
+                break
+            behind[tier] = behind.get(tier, 0) + 1
+        return memory, behind
+
+    @property
+    def staging_max(self) -> int:
+        """How many blocks all that is staged at once should take: half of memory."""
+        return max(1, self.memory.blocks_max // 2)
+
+    def stage(self, keys: Sequence[bytes]) -> Staging:
+        """Bring them to memory; those that are there stay there meanwhile."""
+        staging = Staging([])
+        reads: list[tuple[BehindMemory, Block]] = []
+        for depth, key in enumerate(keys):
+            there = self.memory.pin(key)
+            if there is not None:
+                staging.pins.append(there)
+                continue
+            source = next((one for one in self._behind if one.has(key)), None)
+            block = self.memory.reserve(key, depth) if source else None
+            if source is None or block is None:
+                break
+            staging.sources[key] = source.tier
+            reads.append((source, block))
+        staging.pending = len(reads)
+        if not reads:
+            staging.is_over.set()
+        for source, block in reads:
+            source.read(block, partial(self._arrive, staging))
+        return staging
+
+    def release(self, staging: Staging) -> None:
+        """What was staged may go again, when its turn comes."""
+        with staging.lock:
+            pins, staging.pins = staging.pins, []
+            staging.is_released = True
+        self.memory.unpin(pins)
+
+    def saved(self, blocks: Sequence[Block]) -> None:
+        """They were filled and committed: have them written behind, and hold them no more."""
+        self.counters.add("memory", "bytes_in", len(blocks) * self.shape.bytes)
+        for one in self._behind:
+            one.write([block.key for block in blocks])
+        self.memory.unpin(blocks)
+
+    def restored(self, blocks: Sequence[Block]) -> None:
+        """They were copied to the engine, or turned out bad: hold them no more."""
+        self.counters.add("memory", "restored", len(blocks))
+        self.counters.add("memory", "bytes_out", len(blocks) * self.shape.bytes)
+        self.memory.unpin(blocks)
+
+    def clear(self) -> None:
+        """Nothing of what was stored is found any more, here or by who opens the file next."""
+        self.memory.clear()
+        for one in self._behind:
+            one.clear()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the tiers behind memory have what they are to have; False: not in time."""
+        deadline_s = time.monotonic() + timeout_s
+        return all(one.flush(deadline_s - time.monotonic()) for one in self._behind)
+
+    def close(self) -> None:
+        """What no tier behind memory has yet is lost with it."""
+        for one in self._behind:
+            one.close()
+
+    def _tier_of(self, key: bytes) -> TierName | None:
+        return next((one.tier for one in self._behind if one.has(key)), None)
+
+    def _arrive(self, staging: Staging, block: Block, is_good: bool) -> None:
+        if is_good:
+            self.memory.commit(block, block.sums, is_behind=True)
+        else:
+            self.memory.abandon(block)
+        with staging.lock:
+            staging.pending -= 1
+            keep = is_good and not staging.is_released
+            if keep:
+                staging.pins.append(block)
+            is_over = staging.pending == 0
+        if is_good and not keep:
+            self.memory.unpin([block])
+        if is_over:
+            staging.is_over.set()

@@ -1,0 +1,199 @@
+"""What the two halves of the plugin share: vLLM makes one for its scheduler, one for its worker.
+
+Both are in one process, for the tiers are that process' memory: engines that are spread
+over several are refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tiermem.errors import ConfigError, MissingError
+from tiermem.layer.arena import Arena, create_arena
+from tiermem.layer.pool import Pool, open_pool
+from tiermem.serving.kv.engine_memory import EngineMemory, Layer
+from tiermem.serving.kv.keys import identity_of
+from tiermem.serving.kv.record import RecordShape
+from tiermem.serving.kv.region import ArenaRegion
+from tiermem.serving.kv.settings import KvSettings, read_settings
+from tiermem.serving.kv.steps import Steps
+from tiermem.serving.kv.store import KvStore
+from tiermem.serving.kv.vllm_identity import engine_facts
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+    from vllm.v1.kv_cache_interface import KVCacheConfig
+
+# At the end of an engine, so long for SSD to have what memory has.
+_FLUSH_S = 30.0
+
+
+class Engine:
+    """Tiers of one engine. `store` and `steps` are there once its KV memory is."""
+
+    def __init__(self, config: VllmConfig, kv_cache_config: KVCacheConfig) -> None:
+        """ConfigError where the engine is one that this plugin does not serve."""
+        transfer = config.kv_transfer_config
+        assert transfer is not None
+        self.settings: KvSettings = read_settings(transfer.kv_connector_extra_config)
+        _check(config, kv_cache_config)
+        self._config = config
+        (group,) = kv_cache_config.kv_cache_groups
+        self.block_tokens: int = group.kv_cache_spec.block_size
+        self._piece_bytes: int = group.kv_cache_spec.page_size_bytes
+        self._blocks: int = kv_cache_config.num_blocks
+        self._arena: Arena | None = None
+        self._region: ArenaRegion | None = None
+        self._pool: Pool | None = None
+        self._store: KvStore | None = None
+        self._steps: Steps | None = None
+        self.identity = b""
+
+    @property
+    def store(self) -> KvStore:
+        """MissingError before `open`."""
+        if self._store is None:
+            raise MissingError(
+                "the engine's KV memory was not made known: is its worker elsewhere?"
+            )
+        return self._store
+
+    @property
+    def steps(self) -> Steps:
+        """The same."""
+        assert self._steps is not None
+        return self._steps
+
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._store is not None
+
+    def open(self, kv_caches: Mapping[str, Any]) -> None:
+        """Take the tiers' memory and open the file. NoSpaceError, ConfigError, KernelError."""
+        layers = [
+            _layer(name, one, self._blocks, self._piece_bytes) for name, one in kv_caches.items()
+        ]
+        if len({layer.address for layer in layers}) < len(layers):
+            raise ConfigError("layers of this model share their KV: such models are not served")
+        self.identity = identity_of(engine_facts(self._config, kv_caches))
+        shape = RecordShape(len(layers), self._piece_bytes)
+        memory, ssd, shared = self.settings.memory, self.settings.ssd, self.settings.pool
+        self._arena = create_arena(
+            "kv",
+            int(memory.capacity),
+            tier=memory.tier,
+            nodes=memory.nodes,
+            emulation=memory.emulated.emulation() if memory.emulated else None,
+        )
+        try:
+            self._region = ArenaRegion(self._arena)
+            if shared is not None:
+                self._pool = open_pool(shared.path, shared.host)
+            self._store = KvStore(
+                self._region,
+                shape,
+                self.block_tokens,
+                self.identity,
+                eviction=self.settings.eviction,
+                ssd=(ssd.path, int(ssd.capacity)) if ssd else None,
+                pool=(self._pool, int(shared.capacity)) if self._pool and shared else None,
+            )
+        except BaseException:
+            self._give_back()
+            raise
+        self._steps = Steps(self._store, EngineMemory(layers, shape))
+
+    def close(self) -> None:
+        """SSD gets some time for what memory has. As often as one likes."""
+        if self._store is None:
+            return
+        assert self._steps is not None
+        self._steps.close()
+        self._store.flush(_FLUSH_S)
+        self._store.close()
+        self._store = self._steps = None
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        if self._region is not None:
+            self._region.close()
+            self._region = None
+        if self._arena is not None:
+            self._arena.close()
+            self._arena = None
+
+
+_engines: dict[str, Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def engine_of(config: VllmConfig, kv_cache_config: KVCacheConfig) -> Engine:
+    """The same for both halves."""
+    assert config.kv_transfer_config is not None
+    name = str(config.kv_transfer_config.engine_id)
+    with _engines_lock:
+        if name not in _engines:
+            _engines[name] = Engine(config, kv_cache_config)
+        return _engines[name]
+
+
+def close_engine(engine: Engine) -> None:
+    """Whichever half ends first."""
+    with _engines_lock:
+        for name in [name for name, one in _engines.items() if one is engine]:
+            del _engines[name]
+    engine.close()
+
+
+def _check(config: VllmConfig, kv_cache_config: KVCacheConfig) -> None:
+    from vllm.platforms import current_platform
+    from vllm.v1.kv_cache_interface import FullAttentionSpec
+
+    parallel, transfer = config.parallel_config, config.kv_transfer_config
+    assert transfer is not None
+    groups = kv_cache_config.kv_cache_groups
+    if not current_platform.is_cpu():
+        raise ConfigError(
+            f"engine on {current_platform.device_type}: the KV tiers serve engines on the CPU only"
+        )
+    if parallel.world_size != 1 or parallel.distributed_executor_backend not in (None, "uni"):
+        raise ConfigError(
+            f"engine of {parallel.world_size} workers "
+            f"({parallel.distributed_executor_backend}): the KV tiers need one, in the "
+            "scheduler's process"
+        )
+    if transfer.kv_role != "kv_both":
+        raise ConfigError(f"kv_role = {transfer.kv_role!r}: must be 'kv_both'")
+    if transfer.kv_load_failure_policy != "recompute":
+        raise ConfigError(
+            f"kv_load_failure_policy = {transfer.kv_load_failure_policy!r}: must be 'recompute', "
+            "so that a damaged block is computed again"
+        )
+    if len(groups) != 1 or not isinstance(groups[0].kv_cache_spec, FullAttentionSpec):
+        raise ConfigError("this model's layers do not all have full attention: it is not served")
+
+
+def _layer(name: str, tensor: Any, blocks: int, piece_bytes: int) -> Layer:
+    """Whole blocks in one piece each, or ConfigError."""
+    size = tensor.element_size()
+    inner = sorted(zip(tensor.stride()[1:], tensor.shape[1:], strict=True))
+    dense = 1
+    for stride, length in inner:
+        if length != 1 and stride != dense:
+            raise ConfigError(f"{name}: a KV block is not in one piece: strides {tensor.stride()}")
+        dense *= length
+    # The kernels' blocks may be smaller than the engine's: several of them, side by side.
+    parts, odd = divmod(tensor.shape[0], blocks)
+    stride_bytes = tensor.stride(0) * size
+    if odd or parts * dense * size != piece_bytes or (parts > 1 and stride_bytes != dense * size):
+        raise ConfigError(
+            f"{name}: KV of shape {tuple(tensor.shape)}, strides {tensor.stride()}: "
+            f"{blocks} blocks of {piece_bytes} bytes were expected"
+        )
+    return Layer(name, tensor.data_ptr(), parts * stride_bytes)
