@@ -63,10 +63,10 @@ def test_files_that_are_no_arenas_are_passed_over(make: Maker, run_dir: Path) ->
     """In a folder of another user there may be anything, and root looks into it."""
     make()
     mine = process_identity(os.getpid())
-    (run_dir / f"{mine}.7.arena").write_text("short")
-    (run_dir / f"{mine}.8.arena").write_bytes(bytes(64) + b'{"name": 7}')
-    (run_dir / f"{mine}.9.arena").symlink_to("/dev/zero")
-    os.mkfifo(run_dir / f"{mine}.10.arena")
+    (run_dir / f"{mine}.1000007.arena").write_text("short")
+    (run_dir / f"{mine}.1000008.arena").write_bytes(bytes(64) + b'{"name": 7}')
+    (run_dir / f"{mine}.1000009.arena").symlink_to("/dev/zero")
+    os.mkfifo(run_dir / f"{mine}.1000010.arena")
     (run_dir / "x.arena").write_text("")
     assert len(list_arenas(run_dir)) == 1
 
