@@ -16,6 +16,7 @@ from bench import (
     oasis_net,
     oasis_storage,
     oasis_tables,
+    oasis_testbed,
     pod_packing,
     pod_saving,
     pod_traffic,
@@ -131,10 +132,22 @@ def pods(amount: Amount, advance: Advance) -> Found:
     )
 
 
+def testbed(_amount: Amount, advance: Advance) -> Found:
+    """Round trips of emulated hosts, always as many: for what they are worth."""
+    trips = oasis_testbed.measure(advance)
+    return Found(
+        oasis_testbed.figures(trips),
+        trips,
+        [oasis_testbed.table(trips)],
+        {"time": oasis_testbed.NOTE, "rounds": oasis_testbed.ROUNDS},
+    )
+
+
 PARTS: dict[str, Callable[[Amount, Advance], Found]] = {
     "channel": channels,
     "net": net,
     "storage": storage,
     "failover": failover,
     "pods": pods,
+    "testbed": testbed,
 }
