@@ -41,7 +41,7 @@ native: $(VENV)/.installed
 
 # In two parts, since pytest-xdist has each of its processes collect all tests; rooms that
 # are not named are in the second.
-UNIT_FIRST := $(wildcard $(addprefix tests/unit/,cxlfork hosts layer m5 memsys native pool trackers))
+UNIT_FIRST := $(wildcard $(addprefix tests/unit/,cxlfork hosts layer m5 memsys native pool service serving trackers))
 UNIT_SECOND := $(filter-out $(UNIT_FIRST),$(patsubst %/__init__.py,%,$(wildcard tests/unit/*/__init__.py)))
 UNIT_PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 

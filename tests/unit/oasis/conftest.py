@@ -1,4 +1,4 @@
-"""An area of a pool over a file, as one host has it and as another does."""
+"""An area of a pool over a file, as two hosts have it; an instance of a module's pod."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from tiermem.layer.pool import Area, create_pool, open_pool
+
+from bench.oasis_pod import INTERFACE, Pod
 
 AREA_BYTES = 1 << 20
 
@@ -23,3 +25,15 @@ def areas(tmp_path: Path) -> Iterator[tuple[Area, Area]]:
         b.open_area("channels") as theirs,
     ):
         yield ours, theirs
+
+
+@pytest.fixture(scope="module")
+def web(pod: Pod) -> str:
+    """The namespace of an instance on the host that has no NIC of its own."""
+    return pod.attach("10.7.1.2")
+
+
+@pytest.fixture
+def name(web: str) -> str:
+    """What that instance is called."""
+    return f"{web}/{INTERFACE}"

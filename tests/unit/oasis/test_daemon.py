@@ -22,7 +22,7 @@ from tiermem.oasis.allocator.leadership import LEASE_S
 from tiermem.oasis.link_areas import LinkName
 from typer.testing import CliRunner
 
-from bench.oasis_pod import INTERFACE, OUTSIDE, Pod, answers
+from bench.oasis_pod import OUTSIDE, Pod, answers
 from bench.oasis_traffic import echoes, stream
 
 SETTLE_S = 0.15
@@ -35,18 +35,6 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
         pytest.skip("namespaces and TAPs need root and /dev/net/tun")
     with contextlib.ExitStack() as stack:
         yield Pod(tmp_path_factory.mktemp("pod"), stack)
-
-
-@pytest.fixture(scope="module")
-def web(pod: Pod) -> str:
-    """The namespace of an instance on the host that has no NIC of its own."""
-    return pod.attach("10.7.1.2")
-
-
-@pytest.fixture
-def name(web: str) -> str:
-    """What that instance is called."""
-    return f"{web}/{INTERFACE}"
 
 
 def host_of(pod: Pod, name: str) -> int:

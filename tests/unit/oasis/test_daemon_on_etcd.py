@@ -14,7 +14,7 @@ from tiermem.cli.oasis import app
 from tiermem.oasis.allocator.leadership import LEASE_S
 from typer.testing import CliRunner
 
-from bench.oasis_pod import INTERFACE, OUTSIDE, Pod, answers
+from bench.oasis_pod import OUTSIDE, Pod, answers
 from bench.oasis_traffic import echoes
 from tests.unit.oasis.allocator.etcd_process import Etcd, is_installed
 
@@ -47,18 +47,6 @@ def pod(tmp_path_factory: pytest.TempPathFactory, etcd: Etcd) -> Iterator[Pod]:
             stack,
             CONFIG.format(url=etcd.url, lease_s=SHORT_LEASE_S),
         )
-
-
-@pytest.fixture(scope="module")
-def web(pod: Pod) -> str:
-    """The namespace of an instance on the host that has no NIC of its own."""
-    return pod.attach("10.7.1.2")
-
-
-@pytest.fixture
-def name(web: str) -> str:
-    """What that instance is called."""
-    return f"{web}/{INTERFACE}"
 
 
 def state_trouble(pod: Pod, host: int) -> str:
