@@ -24,7 +24,7 @@ from bench.oasis_net import PACKETS
 from bench.session import ask
 
 DIRECT, POOLED = "direct", "pooled"
-ROUNDS, COUNT, WARM_UP = 5, 100, 10
+ROUNDS, COUNT, WARM_UP = 3, 100, 10
 OUTSIDES = {"two": "10.79.0.2", "three": "10.79.0.3"}
 NOTE = "Emulated (TCG), by the guests' wall clock: not comparable with hardware."
 _PATIENCE_S = 600.0
