@@ -3,20 +3,6 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
-#include <time.h>
-
-/* A mutex alone would be taken again before anybody else wakes up. */
-static void let_others(struct net_thread *thread)
-{
-	const struct timespec moment = { 0, 10000 };
-
-	if (!__atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE))
-		return;
-	pthread_mutex_unlock(&thread->lock);
-	while (__atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE))
-		nanosleep(&moment, NULL);
-	pthread_mutex_lock(&thread->lock);
-}
 
 static void *run(void *argument)
 {
@@ -25,19 +11,18 @@ static void *run(void *argument)
 
 	/* Of a thread's usual slack of 50 us, a short sleep would be mostly slack. */
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-	pthread_mutex_lock(&thread->lock);
+	round_lock_take(&thread->lock);
 	while (!__atomic_load_n(&thread->is_stopping, __ATOMIC_ACQUIRE)) {
 		if (thread->round(thread->engine, wait_ns)) {
 			channel_pace_busy(&thread->pace, channel_now_ns());
 			wait_ns = 0;
 		} else {
-			/* Without sched_yield between looks: since Linux 6.18 each one costs a
-			 * thread its slice, and it stands still for a second on a busy host. */
+			/* Without sched_yield between looks: see round_lock.h. */
 			wait_ns = channel_pace_idle(&thread->pace, channel_now_ns());
 		}
-		let_others(thread);
+		round_lock_let_others(&thread->lock);
 	}
-	pthread_mutex_unlock(&thread->lock);
+	round_lock_give(&thread->lock);
 	return NULL;
 }
 
@@ -47,7 +32,7 @@ void net_thread_init(struct net_thread *thread, int (*round)(void *engine, uint6
 	*thread = (struct net_thread){ .round = round, .engine = engine };
 	channel_pace_begin(&thread->pace, pace.sleep_max_ns, channel_now_ns());
 	thread->pace.hard_ns = pace.spin_ns;
-	pthread_mutex_init(&thread->lock, NULL);
+	round_lock_init(&thread->lock);
 }
 
 int net_thread_start(struct net_thread *thread)
@@ -76,12 +61,10 @@ void net_thread_stop(struct net_thread *thread)
 
 void net_thread_pause(struct net_thread *thread)
 {
-	__atomic_add_fetch(&thread->waiting, 1, __ATOMIC_ACQ_REL);
-	pthread_mutex_lock(&thread->lock);
-	__atomic_sub_fetch(&thread->waiting, 1, __ATOMIC_ACQ_REL);
+	round_lock_pause(&thread->lock);
 }
 
 void net_thread_resume(struct net_thread *thread)
 {
-	pthread_mutex_unlock(&thread->lock);
+	round_lock_resume(&thread->lock);
 }

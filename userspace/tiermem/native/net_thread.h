@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "channel_wait.h"
+#include "round_lock.h"
 #endif
 
 struct net_pace {
@@ -31,8 +32,7 @@ struct net_thread {
 	void *engine;
 	struct channel_pace pace;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* of all that the rounds work on */
-	unsigned int waiting;		/* threads for the lock */
+	struct round_lock lock;		/* of all that the rounds work on */
 	int is_stopping, is_running;
 };
 

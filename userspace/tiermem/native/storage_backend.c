@@ -2,12 +2,11 @@
 #include "storage_backend.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "channel_wait.h"
+#include "round_lock.h"
 #include "storage_backend_link.h"
 
 enum {
@@ -23,8 +22,7 @@ struct storage_backend {
 	struct storage_backend_link *links[STORAGE_LINKS_MAX];
 	uint32_t in_flight;
 	uint32_t first;			/* the link that is asked first in this round */
-	pthread_mutex_t lock;		/* of all that a round works on */
-	uint32_t waiting;		/* threads for the lock */
+	struct round_lock lock;		/* of all that a round works on */
 	int is_stopping;
 };
 
@@ -44,7 +42,7 @@ struct storage_backend *storage_backend_create(const struct storage_device *devi
 		return NULL;
 	}
 	channel_pace_begin(&backend->pace, sleep_max_ns, channel_now_ns());
-	pthread_mutex_init(&backend->lock, NULL);
+	round_lock_init(&backend->lock);
 	return backend;
 }
 
@@ -110,15 +108,6 @@ static int do_round(struct storage_backend *backend, uint64_t wait_ns)
 
 /* --- running --- */
 
-static void let_others(struct storage_backend *backend)
-{
-	const struct timespec moment = { 0, 10000 };
-
-	/* A mutex alone would be taken again before anybody else wakes up. */
-	while (__atomic_load_n(&backend->waiting, __ATOMIC_ACQUIRE))
-		nanosleep(&moment, NULL);
-}
-
 void storage_backend_run(struct storage_backend *backend)
 {
 	uint64_t wait_ns = 0;
@@ -128,17 +117,16 @@ void storage_backend_run(struct storage_backend *backend)
 	while (!__atomic_load_n(&backend->is_stopping, __ATOMIC_ACQUIRE)) {
 		int is_busy;
 
-		pthread_mutex_lock(&backend->lock);
+		round_lock_take(&backend->lock);
 		is_busy = do_round(backend, wait_ns);
-		pthread_mutex_unlock(&backend->lock);
+		round_lock_give(&backend->lock);
 		if (is_busy) {
 			channel_pace_busy(&backend->pace, channel_now_ns());
 			wait_ns = 0;
 		} else {
-			/* Without sched_yield between looks: see net_thread.c. */
+			/* Without sched_yield between looks: see round_lock.h. */
 			wait_ns = channel_pace_idle(&backend->pace, channel_now_ns());
 		}
-		let_others(backend);
 	}
 }
 
@@ -158,23 +146,11 @@ void storage_backend_destroy(struct storage_backend *backend)
 	for (uint32_t i = 0; i < STORAGE_LINKS_MAX; i++)
 		free(backend->links[i]);
 	storage_ring_close(&backend->ring);
-	pthread_mutex_destroy(&backend->lock);
+	round_lock_destroy(&backend->lock);
 	free(backend);
 }
 
 /* --- what other threads ask for --- */
-
-static void pause_rounds(struct storage_backend *backend)
-{
-	__atomic_add_fetch(&backend->waiting, 1, __ATOMIC_ACQ_REL);
-	pthread_mutex_lock(&backend->lock);
-	__atomic_sub_fetch(&backend->waiting, 1, __ATOMIC_ACQ_REL);
-}
-
-static void resume_rounds(struct storage_backend *backend)
-{
-	pthread_mutex_unlock(&backend->lock);
-}
 
 static struct storage_backend_link *find_link(struct storage_backend *backend, uint32_t number)
 {
@@ -186,13 +162,13 @@ int storage_backend_add_link(struct storage_backend *backend, void *base, uint64
 {
 	uint32_t number = 0;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	while (number < STORAGE_LINKS_MAX && backend->links[number])
 		number++;
 	if (number < STORAGE_LINKS_MAX)
 		backend->links[number] = storage_backend_link_open(number, base, bytes, generation,
 								   &backend->device);
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 	if (number == STORAGE_LINKS_MAX)
 		errno = ENOSPC;
 	return number < STORAGE_LINKS_MAX && backend->links[number] ? (int)number : -1;
@@ -202,11 +178,11 @@ void storage_backend_serve_link(struct storage_backend *backend, uint32_t number
 {
 	struct storage_backend_link *link;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	link = find_link(backend, number);
 	if (link)
 		link->is_served = 1;
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 }
 
 int storage_backend_remove_link(struct storage_backend *backend, uint32_t number)
@@ -214,7 +190,7 @@ int storage_backend_remove_link(struct storage_backend *backend, uint32_t number
 	struct storage_backend_link *link;
 	int is_gone = 1;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	link = find_link(backend, number);
 	if (link) {
 		link->is_served = 0;
@@ -224,7 +200,7 @@ int storage_backend_remove_link(struct storage_backend *backend, uint32_t number
 		backend->links[number] = NULL;
 		free(link);
 	}
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 	return is_gone;
 }
 
@@ -233,10 +209,10 @@ uint32_t storage_backend_block_bytes(struct storage_backend *backend, uint32_t n
 	const struct storage_backend_link *link;
 	uint32_t block_bytes;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	link = find_link(backend, number);
 	block_bytes = link ? link->link.block_bytes : 0;
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 	return block_bytes;
 }
 
@@ -254,7 +230,7 @@ int storage_backend_add_slice(struct storage_backend *backend, uint32_t number, 
 	struct storage_backend_link *link;
 	int result = -1;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	link = find_link(backend, number);
 	if (link && slice < STORAGE_SLICES_MAX && !link->slices[slice].blocks &&
 	    !link->in_flight_of[slice] &&
@@ -262,7 +238,7 @@ int storage_backend_add_slice(struct storage_backend *backend, uint32_t number, 
 		link->slices[slice] = *what;
 		result = 0;
 	}
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 	return result;
 }
 
@@ -271,13 +247,13 @@ int storage_backend_remove_slice(struct storage_backend *backend, uint32_t numbe
 	struct storage_backend_link *link;
 	int is_gone = 1;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	link = find_link(backend, number);
 	if (link && slice < STORAGE_SLICES_MAX) {
 		link->slices[slice].blocks = 0;
 		is_gone = !link->in_flight_of[slice];
 	}
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 	return is_gone;
 }
 
@@ -286,10 +262,10 @@ struct storage_counters storage_backend_counters(struct storage_backend *backend
 	struct storage_counters counters = { 0 };
 	const struct storage_backend_link *link;
 
-	pause_rounds(backend);
+	round_lock_pause(&backend->lock);
 	link = find_link(backend, number);
 	if (link)
 		counters = link->counters;
-	resume_rounds(backend);
+	round_lock_resume(&backend->lock);
 	return counters;
 }

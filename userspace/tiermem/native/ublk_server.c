@@ -7,17 +7,16 @@
 #include <errno.h>
 #include <immintrin.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "channel_wait.h"
+#include "round_lock.h"
 #include "storage_ring.h"
 #include "ublk_request.h"
 
@@ -25,7 +24,6 @@ enum {
 	BATCH = 32,
 	PAGE_BYTES = 4096,
 	NOTHING_PENDING_NS = 1000000000,	/* the kernel's next request ends it */
-	YIELD_NS = 10000,
 };
 
 /* A request of the ring is of the tag in its user data, or this. */
@@ -40,8 +38,7 @@ struct ublk_server {
 	uint32_t depth;
 	uint32_t live;			/* tags that the kernel has not given up */
 	int stop_fd, is_stopping;
-	pthread_mutex_t lock;		/* of all that a round works on */
-	unsigned int waiting;		/* threads for the lock */
+	struct round_lock lock;		/* of all that a round works on */
 };
 
 /* --- its life --- */
@@ -114,7 +111,7 @@ struct ublk_server *ublk_server_create(int char_fd, uint32_t depth, uint32_t sli
 		return NULL;
 	}
 	channel_pace_begin(&server->pace, sleep_max_ns, channel_now_ns());
-	pthread_mutex_init(&server->lock, NULL);
+	round_lock_init(&server->lock);
 	return server;
 }
 
@@ -123,7 +120,7 @@ void ublk_server_destroy(struct ublk_server *server)
 	storage_ring_close(&server->ring);
 	munmap((void *)server->queue.descriptors, server->descriptors_bytes);
 	close(server->stop_fd);
-	pthread_mutex_destroy(&server->lock);
+	round_lock_destroy(&server->lock);
 	free(server);
 }
 
@@ -223,15 +220,6 @@ static uint64_t do_round(struct ublk_server *server)
 	return sleep_ns;
 }
 
-/* A mutex alone would be taken again before anybody else wakes up. */
-static void let_others(struct ublk_server *server)
-{
-	const struct timespec moment = { 0, YIELD_NS };
-
-	while (__atomic_load_n(&server->waiting, __ATOMIC_ACQUIRE))
-		nanosleep(&moment, NULL);
-}
-
 void ublk_server_run(struct ublk_server *server)
 {
 	uint64_t wait_ns = 0;
@@ -243,14 +231,13 @@ void ublk_server_run(struct ublk_server *server)
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	begin(server);
 	while (server->live && !server->is_stopping) {
-		/* Without sched_yield: since Linux 6.18 each one costs a thread its slice. */
+		/* Without sched_yield: see round_lock.h. */
 		if (!wait_ns)
 			_mm_pause();
 		storage_ring_enter(&server->ring, wait_ns);
-		pthread_mutex_lock(&server->lock);
+		round_lock_take(&server->lock);
 		wait_ns = do_round(server);
-		pthread_mutex_unlock(&server->lock);
-		let_others(server);
+		round_lock_give(&server->lock);
 	}
 }
 
@@ -261,27 +248,15 @@ void ublk_server_stop(struct ublk_server *server)
 	eventfd_write(server->stop_fd, 1);
 }
 
-static void pause_rounds(struct ublk_server *server)
-{
-	__atomic_add_fetch(&server->waiting, 1, __ATOMIC_ACQ_REL);
-	pthread_mutex_lock(&server->lock);
-	__atomic_sub_fetch(&server->waiting, 1, __ATOMIC_ACQ_REL);
-}
-
-static void resume_rounds(struct ublk_server *server)
-{
-	pthread_mutex_unlock(&server->lock);
-}
-
 int ublk_server_reconnect(struct ublk_server *server, void *base, uint64_t bytes,
 			  uint64_t generation)
 {
 	int result, error;
 
-	pause_rounds(server);
+	round_lock_pause(&server->lock);
 	result = storage_frontend_reconnect(server->queue.frontend, base, bytes, generation);
 	error = errno;
-	resume_rounds(server);
+	round_lock_resume(&server->lock);
 	errno = error;
 	return result;
 }
@@ -290,9 +265,9 @@ struct ublk_counters ublk_server_counters(struct ublk_server *server)
 {
 	struct ublk_counters counters;
 
-	pause_rounds(server);
+	round_lock_pause(&server->lock);
 	counters = server->counters;
 	counters.frontend = storage_frontend_counters(server->queue.frontend);
-	resume_rounds(server);
+	round_lock_resume(&server->lock);
 	return counters;
 }
