@@ -140,9 +140,7 @@ def _relayed(stack: ExitStack, world: NetWorld, placement: Placement) -> Way:
         cpu=placement.frontend,
         is_yielding=placement.is_yielding,
     )
-    way = Way(site, [stack.enter_context(Child("bench.net_host", host))])
-    with way.turn():
-        return way
+    return _paused(Way(site, [stack.enter_context(Child("bench.net_host", host))]))
 
 
 def _pooled(
@@ -170,7 +168,11 @@ def _pooled(
         stack.enter_context(Child("bench.net_host", nic)),
         stack.enter_context(Child("bench.net_host", instance)),
     ]
-    way = Way(site, hosts)
+    return _paused(Way(site, hosts))
+
+
+def _paused(way: Way) -> Way:
+    """Whose frames go through, and which waits for its turn."""
     with way.turn():
         return way
 

@@ -61,7 +61,8 @@ static int send_some(struct net_frontend *frontend, uint32_t number)
 		if (length > NET_FRAME_BYTES_MAX ||
 		    length > again->bytes - again->next - NET_UNSENT_HEAD_BYTES)
 			break;
-		net_outbox_flush(&frontend->requests);
+		if (frontend->requests.count == NET_BATCH)
+			net_outbox_flush(&frontend->requests);
 		if (!into || !net_outbox_has_room(&frontend->requests))
 			return 0;
 		memcpy(into, at + NET_UNSENT_HEAD_BYTES, length);

@@ -101,7 +101,7 @@ class Frontend:
         size = lib.net_frontend_unsent(self._native, number, ffi.NULL, 0)
         frames = bytearray(size)
         size = lib.net_frontend_unsent(self._native, number, ffi.from_buffer(frames), size)
-        return bytes(frames[:size])
+        return bytes(memoryview(frames)[:size])
 
     def send_again(self, number: int, frames: bytes) -> None:
         """Send what `unsent` told, as soon as the instance, which was added just now, is
