@@ -14,6 +14,7 @@
 enum { THREADS = 4 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_barrier_t begun;
 static __thread int own = -1;
 static volatile sig_atomic_t is_over;
 static uint64_t sum, turns;
@@ -31,6 +32,7 @@ static void *run(void *argument)
 	own = index;
 	snprintf(name, sizeof(name), "adder-%d", index);
 	prctl(PR_SET_NAME, name);
+	pthread_barrier_wait(&begun);
 	while (!is_over) {
 		pthread_mutex_lock(&lock);
 		sum += 3;
@@ -49,8 +51,10 @@ int main(void)
 	pthread_t threads[THREADS];
 
 	signal(SIGUSR1, end);
+	pthread_barrier_init(&begun, NULL, THREADS + 1);
 	for (intptr_t i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, run, (void *)i);
+	pthread_barrier_wait(&begun);
 	puts("ready");
 	fflush(stdout);
 	for (int i = 0; i < THREADS; i++)
