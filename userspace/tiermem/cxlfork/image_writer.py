@@ -6,6 +6,7 @@ order of `layout`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +39,7 @@ class Snapshot:
     threads: list[Thread]
     vmas: list[Vma]
     descriptors: list[Descriptor]
-    timers: list[PosixTimer]
+    timers: Sequence[PosixTimer]
     gap_at: int
     stretches: I64
     accessed: I64 | None = None

@@ -10,6 +10,7 @@ from tiermem.cxlfork.capture.process import read_process
 from tiermem.cxlfork.capture.refusals import Refusals
 from tiermem.cxlfork.capture.scratch import Scratch
 from tiermem.cxlfork.capture.threads import read_thread
+from tiermem.cxlfork.capture.timers import read_timers
 from tiermem.cxlfork.capture.tracing import StoppedProcess
 from tiermem.cxlfork.records import Process, Thread
 
@@ -24,9 +25,10 @@ def look(pid: int) -> tuple[Process, list[Thread]]:
         areas = read_areas(pid, Refusals(pid))
         with Scratch(stopped, memory, areas) as scratch:
             with scratch.calls(pid) as calls:
-                process = read_process(stopped, calls, scratch)
+                timers = read_timers(stopped, calls, scratch)
+                process = read_process(stopped, calls, scratch, timers)
             tids = sorted(stopped.tids)
-            return process, [read_thread(stopped, tid, scratch) for tid in tids]
+            return process, [read_thread(stopped, tid, scratch, timers) for tid in tids]
 
 
 def test_a_thread_that_waits(start: Starter, cloner: Cloner) -> None:

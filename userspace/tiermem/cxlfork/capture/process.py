@@ -13,7 +13,7 @@ from tiermem.cxlfork.capture.facts import (
 from tiermem.cxlfork.capture.files import file_record, is_at_its_name
 from tiermem.cxlfork.capture.scratch import Scratch
 from tiermem.cxlfork.capture.signals import read_actions
-from tiermem.cxlfork.capture.timers import read_itimers
+from tiermem.cxlfork.capture.timers import Timers
 from tiermem.cxlfork.capture.tracing import Calls, StoppedProcess
 from tiermem.cxlfork.records import Process
 from tiermem.layer.pages.mappings import read_process_file
@@ -26,7 +26,9 @@ _LIMIT_NAME_WIDTH = 26
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
-def read_process(stopped: StoppedProcess, calls: Calls, scratch: Scratch) -> Process:
+def read_process(
+    stopped: StoppedProcess, calls: Calls, scratch: Scratch, timers: Timers
+) -> Process:
     """All of it. `calls` are by its leader."""
     pid = stopped.pid
     status, stat = read_status(pid), read_stat(pid)
@@ -50,12 +52,12 @@ def read_process(stopped: StoppedProcess, calls: Calls, scratch: Scratch) -> Pro
         mm=_memory_fields(stat, calls),
         executable=file_record(read_link(pid, "exe"), executable.stat(), is_fixed=True),
         cwd=read_link(pid, "cwd"),
-        itimers=read_itimers(calls, scratch),
+        itimers=timers.itimers,
         limits=_limits(pid),
         actions=read_actions(calls, scratch, status),
         groups=status.numbers("Groups"),
         auxv=read_binary(pid, "auxv"),
-        pending=tuple(stopped.pending(pid, shared=True)),
+        pending=timers.pending,
     )
 
 

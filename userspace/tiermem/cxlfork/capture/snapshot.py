@@ -22,7 +22,7 @@ from tiermem.cxlfork.capture.process import credentials_differ, cwd_is_there, re
 from tiermem.cxlfork.capture.refusals import Refusals
 from tiermem.cxlfork.capture.scratch import Scratch
 from tiermem.cxlfork.capture.threads import read_thread
-from tiermem.cxlfork.capture.timers import read_posix_timers
+from tiermem.cxlfork.capture.timers import read_timers
 from tiermem.cxlfork.capture.tracing import CS, StoppedProcess
 from tiermem.cxlfork.checksum import crc32c
 from tiermem.cxlfork.image_writer import Snapshot
@@ -78,16 +78,16 @@ def take_snapshot(
     clocks = _clocks(pid)
     with Scratch(stopped, memory, areas) as scratch:
         with scratch.calls(pid) as calls:
-            process = read_process(stopped, calls, scratch)
-            timers = read_posix_timers(pid, calls, scratch)
-        threads = [read_thread(stopped, tid, scratch) for tid in _leader_first(stopped)]
+            timers = read_timers(stopped, calls, scratch)
+            process = read_process(stopped, calls, scratch, timers)
+        threads = [read_thread(stopped, tid, scratch, timers) for tid in _leader_first(stopped)]
     return Snapshot(
         host=_host_facts(memory, areas, threads, clocks),
         process=process,
         threads=threads,
         vmas=[area.vma for area in areas],
         descriptors=descriptors,
-        timers=timers,
+        timers=timers.posix,
         gap_at=find_gap(areas, GAP_BYTES),
         stretches=stored.stretches,
         accessed=stored.accessed,

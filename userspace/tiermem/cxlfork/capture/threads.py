@@ -6,6 +6,7 @@ import struct
 
 from tiermem.cxlfork.capture.facts import read_stat, read_status
 from tiermem.cxlfork.capture.scratch import Scratch
+from tiermem.cxlfork.capture.timers import Timers
 from tiermem.cxlfork.capture.tracing import StoppedProcess
 from tiermem.cxlfork.records import Thread
 from tiermem.native._fork import lib
@@ -14,7 +15,7 @@ _STACK_BYTES = 24
 _PR_GET_TID_ADDRESS = 40
 
 
-def read_thread(stopped: StoppedProcess, tid: int, scratch: Scratch) -> Thread:
+def read_thread(stopped: StoppedProcess, tid: int, scratch: Scratch, timers: Timers) -> Thread:
     """All of one thread. `tid` is its number here, the record has the one it knows itself by."""
     status = read_status(stopped.pid, tid)
     stat = read_stat(stopped.pid, tid)
@@ -31,7 +32,7 @@ def read_thread(stopped: StoppedProcess, tid: int, scratch: Scratch) -> Thread:
         comm=stat.comm,
         registers=tuple(stopped.ready_registers(tid, scratch.memory)),
         xstate=stopped.xstate(tid),
-        pending=tuple(stopped.pending(tid, shared=False)),
+        pending=timers.pending_by_tid[tid],
         signal_mask=stopped.signal_mask(tid),
         clear_child_tid=clear_child_tid,
         robust_list=robust_list,
