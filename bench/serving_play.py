@@ -1,0 +1,289 @@
+"""Plays a load of sessions on an engine, in a closed loop, and notes what became of it.
+
+A session's next turn comes when its user has thought about the answer. The engine is stepped
+by this very loop; a turn that comes during a step is handed over when the step ends, and its
+time counts from when it came.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.serving_engine import GIVEN, STEP_TOKENS
+from bench.serving_sessions import Load, Session
+from bench.serving_text import Text
+
+_NAP_S = 0.005
+# Turns that have no answer yet so long after the last one came are given up, and said to be.
+_DRAIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request. Moments in seconds since the load began; None: it did not come that far.
+
+    known_tokens: of its prompt, those that its session said before; cached_tokens: those that
+    were not computed when it was first admitted."""
+
+    due_s: float
+    first_s: float | None
+    end_s: float | None
+    prompt_tokens: int
+    known_tokens: int
+    cached_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Of the engine's KV blocks, by time. full: of steps in which requests waited though the
+    step had tokens left to compute, so that they waited for memory; always: of all steps."""
+
+    full_share: float | None
+    full_s: float
+    always_share: float
+    running: float
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a load on an engine. computed_tokens, tiers: within its window.
+
+    tiers: the plugin's counters, by "tier event". tokens: of each answer, by session and turn."""
+
+    engine: str
+    rate: float
+    window_s: float
+    wall_s: float
+    requests: Sequence[Answered]
+    memory: MemoryUse
+    computed_tokens: int
+    preemptions: int
+    tiers: Mapping[str, float]
+    tokens: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass
+class _Talk:
+    """A session on its way."""
+
+    session: Session
+    text: Sequence[int]
+    said: int
+    turn: int = 0
+    due_s: float = 0.0
+    first_s: float | None = None
+    cached_tokens: int = 0
+    answer: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.session.number}.{self.turn}"
+
+
+class Player:
+    """One load on one engine; `play` once."""
+
+    def __init__(
+        self, engine: Any, name: str, load: Load, text: Text, *, keeps_tokens: bool = False
+    ) -> None:
+        self._engine, self._name, self._load, self._text = engine, name, load, text
+        self._keeps_tokens = keeps_tokens
+        self._watch = _Watch(engine)
+        self._due: list[tuple[float, int, _Talk]] = []
+        self._ties = itertools.count()
+        self._open: dict[str, _Talk] = {}
+        self._done: list[Answered] = []
+        self._tokens: dict[str, list[int]] = {}
+        self._begun_s = 0.0
+
+    def play(self) -> Played:
+        """Until all is answered that came before the load's end."""
+        for session in self._load.sessions:
+            passage = self._text.passage(self._load.seed, session.number, session.tokens)
+            self._push(session.start_s, _Talk(session, passage, session.history_tokens))
+        self._begun_s = time.monotonic()
+        before = after = None
+        with self._watch:
+            while self._go_on():
+                if before is None and self._now() >= self._load.warm_s:
+                    before = self._watch.totals()
+                if after is None and self._now() >= self._load.end_s:
+                    after = self._watch.totals()
+        wall_s = self._now()
+        self._give_up()
+        return self._played(before or self._watch.totals(), after or self._watch.totals(), wall_s)
+
+    def _go_on(self) -> bool:
+        """One step; whether anything is left to do."""
+        now_s = self._now()
+        while self._due and self._due[0][0] <= now_s:
+            self._ask(heapq.heappop(self._due)[2])
+        if self._engine.has_unfinished_requests():
+            self._watch.begin(is_counted=self._load.warm_s <= now_s < self._load.end_s)
+            outputs = self._engine.step()
+            self._watch.end()
+            now_s = self._now()
+            for output in outputs:
+                self._heard(output, now_s)
+            return now_s < self._load.end_s + _DRAIN_S
+        if not self._due:
+            return False
+        time.sleep(min(_NAP_S, max(0.0, self._due[0][0] - now_s)))
+        return True
+
+    def _ask(self, talk: _Talk) -> None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        turn = talk.session.turns[talk.turn]
+        end = talk.said + turn.user_tokens
+        talk.answer, talk.first_s = list(talk.text[end : end + turn.answer_tokens]), None
+        params = SamplingParams(
+            temperature=0,
+            max_tokens=turn.answer_tokens,
+            ignore_eos=True,
+            output_kind=RequestOutputKind.CUMULATIVE,
+            extra_args=None if self._keeps_tokens else {GIVEN: talk.answer},
+        )
+        self._open[talk.name] = talk
+        prompt = {"prompt_token_ids": list(talk.text[:end])}
+        self._engine.add_request(talk.name, prompt, params)
+
+    def _heard(self, output: Any, now_s: float) -> None:
+        talk = self._open[output.request_id.split("-", 1)[0]]
+        if talk.first_s is None and output.outputs[0].token_ids:
+            talk.first_s, talk.cached_tokens = now_s, int(output.num_cached_tokens or 0)
+        if not output.finished:
+            return
+        if self._keeps_tokens:
+            self._tokens[talk.name] = list(output.outputs[0].token_ids)
+        self._close(talk, now_s)
+        turn = talk.session.turns[talk.turn]
+        talk.said += turn.user_tokens + turn.answer_tokens
+        talk.turn += 1
+        if talk.turn < len(talk.session.turns):
+            self._push(now_s + turn.think_s, talk)
+
+    def _close(self, talk: _Talk, end_s: float | None) -> None:
+        del self._open[talk.name]
+        turn = talk.session.turns[talk.turn]
+        self._done.append(
+            Answered(
+                talk.due_s,
+                talk.first_s,
+                end_s,
+                talk.said + turn.user_tokens,
+                talk.said,
+                talk.cached_tokens,
+                turn.answer_tokens,
+            )
+        )
+
+    def _give_up(self) -> None:
+        if self._open:
+            running = self._watch.scheduler.requests
+            self._engine.abort_request(list(running), internal=True)
+            for talk in list(self._open.values()):
+                self._close(talk, None)
+
+    def _push(self, due_s: float, talk: _Talk) -> None:
+        if due_s < self._load.end_s:
+            talk.due_s = due_s
+            heapq.heappush(self._due, (due_s, next(self._ties), talk))
+
+    def _now(self) -> float:
+        return time.monotonic() - self._begun_s
+
+    def _played(self, before: _Totals, after: _Totals, wall_s: float) -> Played:
+        load = self._load
+        is_fixed = load.rate == 0
+        return Played(
+            self._name,
+            load.rate,
+            wall_s if is_fixed else load.end_s - load.warm_s,
+            wall_s,
+            [one for one in self._done if one.due_s >= load.warm_s],
+            self._watch.use(),
+            after.computed_tokens - before.computed_tokens,
+            after.preemptions - before.preemptions,
+            {name: after.tiers[name] - before.tiers.get(name, 0) for name in after.tiers},
+            self._tokens,
+        )
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Since the engine began."""
+
+    computed_tokens: int
+    preemptions: int
+    tiers: Mapping[str, float]
+
+
+class _Watch:
+    """Looks at the scheduler after it has put a step together, as vLLM's own metrics do, which
+    do not say what a step computes."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.scheduler = engine.engine_core.engine_core.scheduler
+        self._pool = self.scheduler.kv_cache_manager.block_pool
+        self._computed_tokens = self._preemptions = 0
+        self._seen: list[tuple[float, float, bool, int]] = []
+        self._now: tuple[float, bool, int] | None = None
+        self._is_counted, self._begun_s = False, 0.0
+
+    def __enter__(self) -> _Watch:
+        plain = self.scheduler.schedule
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            output = plain(*arguments, **named)
+            self._look(output)
+            return output
+
+        self.scheduler.schedule = watched
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        del self.scheduler.schedule
+
+    def begin(self, *, is_counted: bool) -> None:
+        """A step."""
+        self._is_counted, self._begun_s, self._now = is_counted, time.monotonic(), None
+
+    def end(self) -> None:
+        """Of the step."""
+        if self._is_counted and self._now is not None:
+            self._seen.append((time.monotonic() - self._begun_s, *self._now))
+
+    def totals(self) -> _Totals:
+        """Now."""
+        tiers: dict[str, float] = {}
+        for metric in self._engine.get_metrics():
+            if metric.name == "vllm:tiermem_kv_events":
+                tiers[f"{metric.labels['tier']} {metric.labels['event']}"] = metric.value
+        return _Totals(self._computed_tokens, self._preemptions, tiers)
+
+    def use(self) -> MemoryUse:
+        """By time, over the steps that counted."""
+        full = [one for one in self._seen if one[2]]
+        full_s, all_s = sum(one[0] for one in full), sum(one[0] for one in self._seen)
+        return MemoryUse(
+            sum(one[0] * one[1] for one in full) / full_s if full else None,
+            full_s,
+            sum(one[0] * one[1] for one in self._seen) / all_s if all_s else 0.0,
+            sum(one[0] * one[3] for one in self._seen) / all_s if all_s else 0.0,
+        )
+
+    def _look(self, output: Any) -> None:
+        scheduler = self.scheduler
+        self._computed_tokens += output.total_num_scheduled_tokens
+        self._preemptions += len(output.preempted_req_ids or ())
+        waits = bool(scheduler.waiting) and output.total_num_scheduled_tokens < STEP_TOKENS
+        self._now = (float(self._pool.get_usage()), waits, len(scheduler.running))

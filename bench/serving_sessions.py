@@ -1,0 +1,138 @@
+"""Multi-turn sessions as `bench.serving` plays them: who comes when, and says how much.
+
+A session's number of turns is lognormal with median 3 and mean 7, as ShareGPT's are by the
+authors of FlashGen (Mooncake's trace is of one hour and cuts sessions off: 1.6 turns in the
+mean). Lengths and pauses are samples of the traces (bench.serving_traces), scaled by `Scale`
+to a small model on few processors: all tokens by one factor, so that a session's shape stays,
+and all pauses by another. A session ends where its next turn would not fit into the context.
+
+The load at a rate is stationary: at its beginning as many sessions are under way as would be,
+had it begun long before, each somewhere in its course and with its history to bring along.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.serving_traces import Source
+
+MEDIAN_TURNS, MEAN_TURNS = 3.0, 7.0
+_SPREAD = math.sqrt(2 * math.log(MEAN_TURNS / MEDIAN_TURNS))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """tokens, pauses: factors on what the traces have. Longer turns and answers are cut."""
+
+    context_tokens: int
+    tokens: float
+    pauses: float
+    turn_tokens_max: int
+    answer_tokens_max: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the user adds, how long the answer is, and how long the user thinks after it."""
+
+    user_tokens: int
+    answer_tokens: int
+    think_s: float
+
+
+@dataclass(frozen=True)
+class Session:
+    """number: what its text is made from. history_tokens: what was said before its first turn
+    here, which comes at `start_s`."""
+
+    number: int
+    start_s: float
+    history_tokens: int
+    turns: tuple[Turn, ...]
+
+    @property
+    def tokens(self) -> int:
+        """At its end."""
+        return self.history_tokens + sum(
+            one.user_tokens + one.answer_tokens for one in self.turns
+        )
+
+
+@dataclass(frozen=True)
+class Load:
+    """What an engine is given. Figures are of requests that come between `warm_s` and `end_s`;
+    after that nothing comes. rate: sessions that arrive a second; 0: all at once."""
+
+    rate: float
+    warm_s: float
+    end_s: float
+    seed: int
+    sessions: tuple[Session, ...]
+
+
+class Population:
+    """Draws sessions, the same for the same seed."""
+
+    def __init__(self, source: Source, scale: Scale, seed: int) -> None:
+        self._source, self._scale, self._seed = source, scale, seed
+        self._random = np.random.default_rng(seed)
+        self._drawn = 0
+
+    def turns(self) -> list[Turn]:
+        """Of a whole session: at least one."""
+        scale, random = self._scale, self._random
+        wanted = max(1, round(random.lognormal(math.log(MEDIAN_TURNS), _SPREAD)))
+        turns: list[Turn] = []
+        tokens = 0
+        for number in range(wanted):
+            lengths = self._source.added if number else self._source.first
+            user = self._scaled(lengths, scale.turn_tokens_max)
+            answer = self._scaled(self._source.answers, scale.answer_tokens_max)
+            tokens += user + answer
+            if tokens > scale.context_tokens and turns:
+                break
+            pause_s = float(random.choice(self._source.pauses_s)) * scale.pauses
+            turns.append(Turn(user, answer, pause_s))
+        return turns
+
+    def steady(self, rate: float, warm_s: float, end_s: float) -> Load:
+        """Sessions that arrive by Poisson, and those that are under way at the beginning."""
+        random, sessions = self._random, list[Session]()
+        arrival_s = -_LONG_BEFORE_S
+        while (arrival_s := arrival_s + random.exponential(1 / rate)) < end_s:
+            session = self._from(arrival_s, self.turns())
+            if session is not None:
+                sessions.append(session)
+        return Load(rate, warm_s, end_s, self._seed, tuple(sessions))
+
+    def at_once(self, sessions: int) -> Load:
+        """So many sessions, whole, without pauses: a fixed amount of work."""
+        made = [
+            self._session(0.0, 0, [Turn(one.user_tokens, one.answer_tokens, 0.0) for one in turns])
+            for turns in (self.turns() for _ in range(sessions))
+        ]
+        return Load(0.0, 0.0, math.inf, self._seed, tuple(made))
+
+    def _from(self, arrival_s: float, turns: list[Turn]) -> Session | None:
+        """What is left of it at time 0. Answers are taken to have come at once before that."""
+        history = 0
+        for number, turn in enumerate(turns):
+            if arrival_s >= 0:
+                return self._session(arrival_s, history, turns[number:])
+            history += turn.user_tokens + turn.answer_tokens
+            arrival_s += turn.think_s
+        return None
+
+    def _session(self, start_s: float, history: int, turns: list[Turn]) -> Session:
+        self._drawn += 1
+        return Session(self._drawn, start_s, history, tuple(turns))
+
+    def _scaled(self, lengths: np.ndarray, most: int) -> int:
+        return int(min(most, max(1, round(self._random.choice(lengths) * self._scale.tokens))))
+
+
+# Of sessions that came earlier hardly any would still be there.
+_LONG_BEFORE_S = 600.0

@@ -1,0 +1,149 @@
+"""A process for one configuration of `bench.serving`: an engine that plays loads when asked to.
+
+    with Worker(folder) as worker:
+        played = worker.play(engine, load)
+
+The process keeps its engine until another one is asked for. What is said goes by lines of
+JSON; what vLLM says goes to a file, whose last lines are shown where the process fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, Self
+
+from tiermem.errors import TiermemError
+
+from bench.serving_engine import Engine
+from bench.serving_play import Answered, MemoryUse, Played
+from bench.serving_sessions import Load, Session, Turn
+
+_SAID_LINES = 15
+_ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+class Worker:
+    """Idle until asked. log: of its standard error. TiermemError where it fails."""
+
+    def __init__(self, log: Path, threads: int) -> None:
+        self._log = log
+        with log.open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.serving_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **_ENVIRONMENT, "OMP_NUM_THREADS": str(threads)},
+            )
+
+    def start(self, engine: Engine) -> None:
+        """Have it there, so that the next `play` begins at once."""
+        self._ask({"engine": asdict(engine)})
+
+    def play(self, engine: Engine, load: Load, *, keeps_tokens: bool = False) -> Played:
+        """With nothing in vLLM's own cache that was there before."""
+        given = {"engine": asdict(engine), "load": asdict(load), "keeps_tokens": keeps_tokens}
+        return _played(self._ask(given))
+
+    def close(self) -> None:
+        """Its engine ends in its own time, which may be some seconds."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(90)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, what: Mapping[str, Any]) -> Any:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(json.dumps(what) + "\n")
+            stdin.flush()
+        answer = stdout.readline()
+        if not answer:
+            said = self._log.read_text(errors="replace").splitlines()[-_SAID_LINES:]
+            raise TiermemError("\n".join([f"an engine failed; {self._log} ends with:", *said]))
+        return json.loads(answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def _played(tree: dict[str, Any]) -> Played:
+    requests = [Answered(**one) for one in tree.pop("requests")]
+    return Played(requests=requests, memory=MemoryUse(**tree.pop("memory")), **tree)
+
+
+def _load(tree: dict[str, Any]) -> Load:
+    sessions = tuple(
+        Session(turns=tuple(Turn(**turn) for turn in one.pop("turns")), **one)
+        for one in tree.pop("sessions")
+    )
+    return Load(sessions=sessions, **tree)
+
+
+def _serve(said: IO[str]) -> None:
+    from bench.serving_engine import started
+    from bench.serving_play import Player
+    from bench.serving_text import Text
+    from bench.smollm2 import model_folder
+
+    text: Text | None = None
+    with contextlib.ExitStack() as open_engine:
+        made: Engine | None = None
+        running: Any = None
+        for line in sys.stdin:
+            asked = json.loads(line)
+            spec = Engine(**asked["engine"])
+            text = text or Text(model_folder(spec.dtype))
+            if spec != made:
+                running = None
+                open_engine.close()
+                running, made = open_engine.enter_context(started(spec)), spec
+                _warm_up(running)
+            answer: Any = {"is_ready": True}
+            if "load" in asked:
+                assert running.reset_prefix_cache(reset_connector=spec.tiers is not None)
+                load = _load(asked["load"])
+                player = Player(running, spec.name, load, text, keeps_tokens=asked["keeps_tokens"])
+                answer = asdict(player.play())
+            said.write(json.dumps(answer) + "\n")
+            said.flush()
+
+
+def _warm_up(engine: Any) -> None:
+    """What happens once only: kernels that are made, memory that is touched first."""
+    from vllm import SamplingParams
+
+    for number in range(4):
+        prompt = {"prompt_token_ids": [1000 + number] * 700}
+        engine.add_request(f"warm{number}", prompt, SamplingParams(max_tokens=8, ignore_eos=True))
+    while engine.has_unfinished_requests():
+        engine.step()
+
+
+if __name__ == "__main__":
+    # vLLM writes to standard output too.
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        _serve(answers)
