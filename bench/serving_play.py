@@ -19,13 +19,14 @@ from bench.serving_sessions import Load, Session
 from bench.serving_text import Text
 
 _NAP_S = 0.005
-# Turns that have no answer yet so long after the last one came are given up, and said to be.
-_DRAIN_S = 60.0
+# Turns without an answer so long after the load's end, in its own length, are given up.
+_DRAIN = 0.5
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A request. Moments in seconds since the load began; None: it did not come that far.
+    """A request. Moments in seconds since the load began; None: it was given up before, at the
+    wall_s of `Played`.
 
     known_tokens: of its prompt, those that its session said before; cached_tokens: those that
     were not computed when it was first admitted."""
@@ -52,12 +53,15 @@ class MemoryUse:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a load on an engine. computed_tokens, tiers: within its window.
+    """What came of a load on an engine. requests: those that came within the window, from
+    `begin_s` on for `window_s`; computed_tokens, tiers: within it too.
 
-    tiers: the plugin's counters, by "tier event". tokens: of each answer, by session and turn."""
+    tiers: the plugin's counters, by "tier event". tokens: of each answer, by session and turn,
+    where the engine was free to choose them."""
 
     engine: str
     rate: float
+    begin_s: float
     window_s: float
     wall_s: float
     requests: Sequence[Answered]
@@ -73,13 +77,12 @@ class _Talk:
     """A session on its way."""
 
     session: Session
-    text: Sequence[int]
+    text: list[int]
     said: int
     turn: int = 0
     due_s: float = 0.0
     first_s: float | None = None
     cached_tokens: int = 0
-    answer: list[int] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -87,13 +90,14 @@ class _Talk:
 
 
 class Player:
-    """One load on one engine; `play` once."""
+    """One load on one engine; `play` once. is_free: its own answers go into the histories, and
+    are kept."""
 
     def __init__(
-        self, engine: Any, name: str, load: Load, text: Text, *, keeps_tokens: bool = False
+        self, engine: Any, name: str, load: Load, text: Text, *, is_free: bool = False
     ) -> None:
         self._engine, self._name, self._load, self._text = engine, name, load, text
-        self._keeps_tokens = keeps_tokens
+        self._is_free = is_free
         self._watch = _Watch(engine)
         self._due: list[tuple[float, int, _Talk]] = []
         self._ties = itertools.count()
@@ -106,7 +110,7 @@ class Player:
         """Until all is answered that came before the load's end."""
         for session in self._load.sessions:
             passage = self._text.passage(self._load.seed, session.number, session.tokens)
-            self._push(session.start_s, _Talk(session, passage, session.history_tokens))
+            self._push(session.start_s, _Talk(session, list(passage), session.history_tokens))
         self._begun_s = time.monotonic()
         before = after = None
         with self._watch:
@@ -131,7 +135,7 @@ class Player:
             now_s = self._now()
             for output in outputs:
                 self._heard(output, now_s)
-            return now_s < self._load.end_s + _DRAIN_S
+            return now_s < self._load.end_s * (1 + _DRAIN)
         if not self._due:
             return False
         time.sleep(min(_NAP_S, max(0.0, self._due[0][0] - now_s)))
@@ -143,16 +147,16 @@ class Player:
 
         turn = talk.session.turns[talk.turn]
         end = talk.said + turn.user_tokens
-        talk.answer, talk.first_s = list(talk.text[end : end + turn.answer_tokens]), None
+        answer, talk.first_s = talk.text[end : end + turn.answer_tokens], None
         params = SamplingParams(
             temperature=0,
             max_tokens=turn.answer_tokens,
             ignore_eos=True,
             output_kind=RequestOutputKind.CUMULATIVE,
-            extra_args=None if self._keeps_tokens else {GIVEN: talk.answer},
+            extra_args=None if self._is_free else {GIVEN: answer},
         )
         self._open[talk.name] = talk
-        prompt = {"prompt_token_ids": list(talk.text[:end])}
+        prompt = {"prompt_token_ids": talk.text[:end]}
         self._engine.add_request(talk.name, prompt, params)
 
     def _heard(self, output: Any, now_s: float) -> None:
@@ -161,10 +165,12 @@ class Player:
             talk.first_s, talk.cached_tokens = now_s, int(output.num_cached_tokens or 0)
         if not output.finished:
             return
-        if self._keeps_tokens:
-            self._tokens[talk.name] = list(output.outputs[0].token_ids)
-        self._close(talk, now_s)
         turn = talk.session.turns[talk.turn]
+        if self._is_free:
+            said = self._tokens[talk.name] = list(output.outputs[0].token_ids)
+            begin = talk.said + turn.user_tokens
+            talk.text[begin : begin + len(said)] = said
+        self._close(talk, now_s)
         talk.said += turn.user_tokens + turn.answer_tokens
         talk.turn += 1
         if talk.turn < len(talk.session.turns):
@@ -206,6 +212,7 @@ class Player:
         return Played(
             self._name,
             load.rate,
+            load.warm_s,
             wall_s if is_fixed else load.end_s - load.warm_s,
             wall_s,
             [one for one in self._done if one.due_s >= load.warm_s],

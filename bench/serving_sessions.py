@@ -2,9 +2,10 @@
 
 A session's number of turns is lognormal with median 3 and mean 7, as ShareGPT's are by the
 authors of FlashGen (Mooncake's trace is of one hour and cuts sessions off: 1.6 turns in the
-mean). Lengths and pauses are samples of the traces (bench.serving_traces), scaled by `Scale`
-to a small model on few processors: all tokens by one factor, so that a session's shape stays,
-and all pauses by another. A session ends where its next turn would not fit into the context.
+mean). Lengths and pauses are samples of the traces (bench.serving_traces), scaled to a small
+model on few processors: all tokens by one factor, so that a session's shape stays, and all
+pauses by another, so that their mean is what `steady` is told. A session ends where its next
+turn would not fit into the context.
 
 The load at a rate is stationary: at its beginning as many sessions are under way as would be,
 had it begun long before, each somewhere in its course and with its history to bring along.
@@ -25,11 +26,10 @@ _SPREAD = math.sqrt(2 * math.log(MEAN_TURNS / MEDIAN_TURNS))
 
 @dataclass(frozen=True)
 class Scale:
-    """tokens, pauses: factors on what the traces have. Longer turns and answers are cut."""
+    """tokens: a factor on what the traces have. Longer turns and answers are cut."""
 
     context_tokens: int
     tokens: float
-    pauses: float
     turn_tokens_max: int
     answer_tokens_max: int
 
@@ -56,9 +56,7 @@ class Session:
     @property
     def tokens(self) -> int:
         """At its end."""
-        return self.history_tokens + sum(
-            one.user_tokens + one.answer_tokens for one in self.turns
-        )
+        return self.history_tokens + sum(one.user_tokens + one.answer_tokens for one in self.turns)
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,16 @@ class Population:
     def __init__(self, source: Source, scale: Scale, seed: int) -> None:
         self._source, self._scale, self._seed = source, scale, seed
         self._random = np.random.default_rng(seed)
+        self._mean_pause_s = float(source.pauses_s.mean())
         self._drawn = 0
 
-    def turns(self) -> list[Turn]:
-        """Of a whole session: at least one."""
+    def mean_turns(self, sessions: int = 2000) -> float:
+        """Of so many sessions."""
+        others = Population(self._source, self._scale, self._seed + 1)
+        return sum(len(others.turns(1.0)) for _ in range(sessions)) / sessions
+
+    def turns(self, think_s: float) -> list[Turn]:
+        """Of a whole session: at least one. think_s: in the mean."""
         scale, random = self._scale, self._random
         wanted = max(1, round(random.lognormal(math.log(MEDIAN_TURNS), _SPREAD)))
         turns: list[Turn] = []
@@ -94,26 +98,24 @@ class Population:
             tokens += user + answer
             if tokens > scale.context_tokens and turns:
                 break
-            pause_s = float(random.choice(self._source.pauses_s)) * scale.pauses
+            pause_s = float(random.choice(self._source.pauses_s)) * think_s / self._mean_pause_s
             turns.append(Turn(user, answer, pause_s))
         return turns
 
-    def steady(self, rate: float, warm_s: float, end_s: float) -> Load:
-        """Sessions that arrive by Poisson, and those that are under way at the beginning."""
+    def steady(self, rate: float, think_s: float, warm_s: float, end_s: float) -> Load:
+        """Sessions that arrive by Poisson, `rate` a second, and those that are under way at the
+        beginning. think_s: in the mean, between an answer and the next turn."""
         random, sessions = self._random, list[Session]()
-        arrival_s = -_LONG_BEFORE_S
+        arrival_s = -_LONG_BEFORE * think_s
         while (arrival_s := arrival_s + random.exponential(1 / rate)) < end_s:
-            session = self._from(arrival_s, self.turns())
+            session = self._from(arrival_s, self.turns(think_s))
             if session is not None:
                 sessions.append(session)
         return Load(rate, warm_s, end_s, self._seed, tuple(sessions))
 
     def at_once(self, sessions: int) -> Load:
         """So many sessions, whole, without pauses: a fixed amount of work."""
-        made = [
-            self._session(0.0, 0, [Turn(one.user_tokens, one.answer_tokens, 0.0) for one in turns])
-            for turns in (self.turns() for _ in range(sessions))
-        ]
+        made = [self._session(0.0, 0, self.turns(think_s=0.0)) for _ in range(sessions)]
         return Load(0.0, 0.0, math.inf, self._seed, tuple(made))
 
     def _from(self, arrival_s: float, turns: list[Turn]) -> Session | None:
@@ -134,5 +136,5 @@ class Population:
         return int(min(most, max(1, round(self._random.choice(lengths) * self._scale.tokens))))
 
 
-# Of sessions that came earlier hardly any would still be there.
-_LONG_BEFORE_S = 600.0
+# In pauses: of sessions that came earlier hardly any would still be there.
+_LONG_BEFORE = 50

@@ -112,5 +112,3 @@ def _mooncake_request(path: Path, number: int, line: str) -> tuple[float, int, i
             f"{path}:{number}: {error!r}: timestamp, input_length, output_length and hash_ids "
             "are needed"
         ) from None
-
-

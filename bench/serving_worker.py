@@ -55,9 +55,9 @@ class Worker:
         """Have it there, so that the next `play` begins at once."""
         self._ask({"engine": asdict(engine)})
 
-    def play(self, engine: Engine, load: Load, *, keeps_tokens: bool = False) -> Played:
+    def play(self, engine: Engine, load: Load, *, is_free: bool = False) -> Played:
         """With nothing in vLLM's own cache that was there before."""
-        given = {"engine": asdict(engine), "load": asdict(load), "keeps_tokens": keeps_tokens}
+        given = {"engine": asdict(engine), "load": asdict(load), "is_free": is_free}
         return _played(self._ask(given))
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ def _serve(said: IO[str]) -> None:
             if "load" in asked:
                 assert running.reset_prefix_cache(reset_connector=spec.tiers is not None)
                 load = _load(asked["load"])
-                player = Player(running, spec.name, load, text, keeps_tokens=asked["keeps_tokens"])
+                player = Player(running, spec.name, load, text, is_free=asked["is_free"])
                 answer = asdict(player.play())
             said.write(json.dumps(answer) + "\n")
             said.flush()

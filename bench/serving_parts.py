@@ -1,0 +1,241 @@
+"""The parts of `bench.serving`: what each measures, and what it makes of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.table import Table
+from tiermem.errors import MissingError, TiermemError
+
+from bench import serving_figures, serving_tables
+from bench.result_file import OUT
+from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, VLLM, Size, engines
+from bench.serving_engine import Engine
+from bench.serving_play import Played
+from bench.serving_sessions import Population, Scale
+from bench.serving_traces import Source
+from bench.serving_worker import Worker
+
+Advance = Callable[[str], None]
+"""Told what is measured next."""
+
+# Users think for as long in the mean as so many turns take that are computed again.
+THINK_TURNS = 10
+# Engines come up two at a time: more take longer together than one after the other.
+_STARTED_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is measured.
+
+    loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
+    then `window_s`. swept: the configurations that are measured at all of them, the others at
+    `other_load`. crowd: sessions that come at once, of which more want memory than there is.
+    rounds: where all fits, of so many sessions. wrong_sessions: whose tokens are compared.
+    """
+
+    is_quick: bool
+    loads: tuple[float, ...]
+    swept: tuple[str, ...]
+    other_load: float
+    warm_s: float
+    window_s: float
+    crowd: int
+    rounds: int
+    fitting_sessions: int
+    wrong_sessions: int
+    seed: int = 1
+    threads: int = max(1, (os.cpu_count() or 2) - 1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the numbers of sessions come from, and where SSD tiers lie."""
+
+    source: Source
+    ssd: Path
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one part. runs: dataclasses; about: what a reader needs to judge them."""
+
+    figures: dict[str, float]
+    runs: Sequence[Any]
+    tables: list[Table]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
+OVERFLOWING = Size(
+    "bfloat16", 4096, kv_tokens=4096, dram_tokens=6144, cxl_tokens=12288, ssd_tokens=1 << 18
+)
+FITTING = Size(
+    "bfloat16", 4096, kv_tokens=24576, dram_tokens=24576, cxl_tokens=24576, ssd_tokens=1 << 18
+)
+# In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
+COMPARED = Size(
+    "float32", 1024, kv_tokens=1152, dram_tokens=2048, cxl_tokens=2048, ssd_tokens=1 << 17
+)
+COMPARED_SCALE = Scale(1024, tokens=0.15, turn_tokens_max=200, answer_tokens_max=24)
+
+
+def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """The sweep over rates, at which each configuration has its turn."""
+    mean_turns = Population(setting.source, SCALE, amount.seed).mean_turns()
+    with _workers(amount, setting, OVERFLOWING, NAMES, advance) as running:
+        advance("sessions: how fast is this machine")
+        answers_per_s = _answers_per_s(*running[RECOMPUTE], amount, setting)
+        end_s = amount.warm_s + amount.window_s
+        played = []
+        for share in amount.loads:
+            rate = share * answers_per_s / mean_turns
+            population = Population(setting.source, SCALE, amount.seed)
+            load = population.steady(rate, THINK_TURNS / answers_per_s, amount.warm_s, end_s)
+            for name, (worker, engine) in running.items():
+                if name in amount.swept or share == amount.other_load:
+                    advance(f"sessions: {rate:.2f}/s on {name}")
+                    played.append(worker.play(engine, load))
+    points = [serving_figures.point_of(one) for one in played]
+    return Found(
+        serving_figures.session_figures(points, VLLM, ALL),
+        points,
+        [serving_tables.curves(points), serving_tables.bounds(points, VLLM, amount.swept)],
+        {
+            "recomputed_answers_per_s": answers_per_s,
+            "mean_turns": mean_turns,
+            "think_s": THINK_TURNS / answers_per_s,
+            "size": asdict(OVERFLOWING),
+            "scale": asdict(SCALE),
+            "emulated_cxl": CXL,
+        },
+    )
+
+
+def _answers_per_s(worker: Worker, engine: Engine, amount: Amount, setting: Setting) -> float:
+    """Of an engine that is never idle."""
+    load = Population(setting.source, SCALE, amount.seed).at_once(amount.fitting_sessions)
+    played = worker.play(engine, load)
+    return len(played.requests) / played.wall_s
+
+
+def memory(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """Use of KV memory while requests wait for it: more of them at once than have room."""
+    load = Population(setting.source, SCALE, amount.seed).at_once(amount.crowd)
+    with _workers(amount, setting, OVERFLOWING, (VLLM, ALL), advance) as running:
+        played = {}
+        for name, (worker, engine) in running.items():
+            advance(f"memory: {amount.crowd} sessions at once on {name}")
+            played[name] = worker.play(engine, load)
+    ours, theirs = (played[name].memory.full_share for name in (ALL, VLLM))
+    if ours is None or theirs is None:
+        raise TiermemError("no request ever waited for memory: more sessions are needed")
+    return Found(
+        {"kv_memory_use": ours, "kv_memory_use_vllm": theirs},
+        [serving_figures.point_of(one) for one in played.values()],
+        [serving_tables.memory_use(list(played.values()))],
+    )
+
+
+def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """The same work where vLLM's own cache holds all of it, in turns."""
+    pairs = []
+    with _workers(amount, setting, FITTING, (VLLM, ALL), advance) as running:
+        for number in range(amount.rounds):
+            advance(f"fits: round {number + 1} of {amount.rounds}")
+            population = Population(setting.source, SCALE, amount.seed + number)
+            load = population.at_once(amount.fitting_sessions)
+            # Each is the first as often as the second.
+            order = (VLLM, ALL) if number % 2 else (ALL, VLLM)
+            played = {name: running[name][0].play(running[name][1], load) for name in order}
+            pairs.append((played[VLLM], played[ALL]))
+    loss = serving_figures.loss_when_it_fits(pairs)
+    runs = [serving_figures.point_of(one) for pair in pairs for one in pair]
+    return Found(
+        {"throughput_loss_when_it_fits": loss},
+        runs,
+        [serving_tables.rounds(pairs, loss)],
+        {"size": asdict(FITTING)},
+    )
+
+
+def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """Every configuration's tokens against plain vLLM's, in fp32, over the same sessions."""
+    population = Population(setting.source, COMPARED_SCALE, amount.seed)
+    load = population.at_once(amount.wrong_sessions)
+    played: dict[str, Played] = {}
+    with _folder(setting) as folder, Worker(OUT / "serving-wrong.log", amount.threads) as worker:
+        compared = engines(COMPARED, folder)
+        for name in (VLLM, *(name for name in NAMES if name != VLLM)):
+            advance(f"wrong tokens: {name}")
+            played[name] = worker.play(compared[name], load, is_free=True)
+    right = played[VLLM].tokens
+    counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
+    return Found(
+        {"wrong_tokens": sum(counts.values())},
+        [replace(one, tokens={}) for one in played.values()],
+        [serving_tables.wrong(list(played.values()), counts)],
+        {"wrong_tokens_by_configuration": counts, "size": asdict(COMPARED)},
+    )
+
+
+def vattention(amount: Amount, _setting: Setting, advance: Advance) -> Found:
+    """What bench.vattention measures."""
+    from bench import vattention as part
+
+    advance("vattention: memory, steps and attention")
+    found = part.measure(quick=amount.is_quick)
+    return Found(part.figures(found), [found], part.tables(found))
+
+
+def prefill_only(amount: Amount, _setting: Setting, advance: Advance) -> Found:
+    """What bench.prefill_only measures."""
+    if importlib.util.find_spec("bench.prefill_only") is None:
+        raise MissingError("bench.prefill_only is not there")
+    part: Any = importlib.import_module("bench.prefill_only")
+    advance("prefillonly: inputs and requests")
+    found = dict(part.measure(quick=amount.is_quick))
+    figures = {name: float(one) for name, one in found.items() if isinstance(one, int | float)}
+    return Found(figures, [], [], {name: one for name, one in found.items() if name not in figures})
+
+
+@contextmanager
+def _workers(
+    amount: Amount, setting: Setting, size: Size, names: Sequence[str], advance: Advance
+) -> Iterator[dict[str, tuple[Worker, Engine]]]:
+    """Of these configurations, each with its engine there."""
+    with _folder(setting) as folder, ExitStack() as open_workers:
+        made = engines(size, folder)
+        running = {}
+        for number, name in enumerate(names):
+            worker = Worker(OUT / f"serving-{number}.log", amount.threads)
+            running[name] = (open_workers.enter_context(worker), made[name])
+        advance(f"{len(running)} engines start")
+        with ThreadPoolExecutor(_STARTED_AT_ONCE) as starting:
+            list(starting.map(lambda one: one[0].start(one[1]), running.values()))
+        yield running
+
+
+@contextmanager
+def _folder(setting: Setting) -> Iterator[Path]:
+    with TemporaryDirectory(dir=setting.ssd, prefix="serving-") as folder:
+        yield Path(folder)
+
+
+PARTS: dict[str, Callable[[Amount, Setting, Advance], Found]] = {
+    "sessions": sessions,
+    "memory": memory,
+    "fits": fits,
+    "wrong": wrong,
+    "vattention": vattention,
+    "prefillonly": prefill_only,
+}
