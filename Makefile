@@ -114,7 +114,7 @@ bench-oasis: setup ## pooled NICs and SSDs against direct ones, as root (QUICK=1
 
 .PHONY: bench-serving
 bench-serving: setup $(VLLM)/.installed ## KV tiers and schedulers against plain vLLM, on the CPU (QUICK=1: at most 10 minutes)
-	$(VLLM)/bin/python -m bench.serving $(SERVING_ARGS)
+	$(VLLM)/bin/python -m bench.serving
 
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
