@@ -79,7 +79,8 @@ def measure(parts: Sequence[str], amount: Amount, setting: Setting) -> Outcome:
                     print(what, file=sys.stderr, flush=True)
 
             try:
-                outcome.found[name] = PARTS[name](amount, setting, advance)
+                found = outcome.found[name] = PARTS[name](amount, setting, advance)
+                outcome.failures.extend(f"{name}: {one}" for one in found.failures)
             except TiermemError as error:
                 outcome.failures.append(f"{name}: {error}")
             progress.remove_task(task)

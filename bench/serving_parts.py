@@ -67,12 +67,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Found:
-    """Of one part. runs: dataclasses; about: what a reader needs to judge them."""
+    """Of one part. runs: dataclasses; about: what a reader needs to judge them; failures: figures
+    that its runs do not give."""
 
     figures: dict[str, float]
     runs: Sequence[Any]
     tables: list[Table]
     about: dict[str, Any] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
 
 SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
@@ -106,8 +108,13 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
                     advance(f"sessions: {rate:.2f}/s on {name}")
                     played.append(worker.play(engine, load))
     points = [serving_figures.point_of(one) for one in played]
+    figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
+    try:
+        figures["throughput_over_vllm"] = serving_figures.throughput_over(points, VLLM, ALL)
+    except TiermemError as error:
+        failures.append(str(error))
     return Found(
-        serving_figures.session_figures(points, VLLM, ALL),
+        figures,
         points,
         [serving_tables.curves(points), serving_tables.bounds(points, VLLM, amount.swept)],
         {
@@ -118,6 +125,7 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
             "scale": asdict(SCALE),
             "emulated_cxl": CXL,
         },
+        failures,
     )
 
 

@@ -57,13 +57,15 @@ class Played:
     `begin_s` on for `window_s`; computed_tokens, tiers: within it too.
 
     tiers: the plugin's counters, by "tier event". tokens: of each answer, by session and turn,
-    where the engine was free to choose them."""
+    where the engine was free to choose them. cpu_s: of the thread that steps the engine, and of
+    the whole process, from the load's begin to its end."""
 
     engine: str
     rate: float
     begin_s: float
     window_s: float
     wall_s: float
+    cpu_s: tuple[float, float]
     requests: Sequence[Answered]
     memory: MemoryUse
     computed_tokens: int
@@ -112,6 +114,7 @@ class Player:
             passage = self._text.passage(self._load.seed, session.number, session.tokens)
             self._push(session.start_s, _Talk(session, list(passage), session.history_tokens))
         self._begun_s = time.monotonic()
+        begun_cpu_s = time.thread_time(), time.process_time()
         before = after = None
         with self._watch:
             while self._go_on():
@@ -120,8 +123,10 @@ class Player:
                 if after is None and self._now() >= self._load.end_s:
                     after = self._watch.totals()
         wall_s = self._now()
+        cpu_s = time.thread_time() - begun_cpu_s[0], time.process_time() - begun_cpu_s[1]
         self._give_up()
-        return self._played(before or self._watch.totals(), after or self._watch.totals(), wall_s)
+        now = self._watch.totals()
+        return self._played(before or now, after or now, wall_s, cpu_s)
 
     def _go_on(self) -> bool:
         """One step; whether anything is left to do."""
@@ -206,7 +211,9 @@ class Player:
     def _now(self) -> float:
         return time.monotonic() - self._begun_s
 
-    def _played(self, before: _Totals, after: _Totals, wall_s: float) -> Played:
+    def _played(
+        self, before: _Totals, after: _Totals, wall_s: float, cpu_s: tuple[float, float]
+    ) -> Played:
         load = self._load
         is_fixed = load.rate == 0
         return Played(
@@ -215,6 +222,7 @@ class Player:
             load.warm_s,
             wall_s if is_fixed else load.end_s - load.warm_s,
             wall_s,
+            cpu_s,
             [one for one in self._done if one.due_s >= load.warm_s],
             self._watch.use(),
             after.computed_tokens - before.computed_tokens,
@@ -292,5 +300,7 @@ class _Watch:
         scheduler = self.scheduler
         self._computed_tokens += output.total_num_scheduled_tokens
         self._preemptions += len(output.preempted_req_ids or ())
-        waits = bool(scheduler.waiting) and output.total_num_scheduled_tokens < STEP_TOKENS
-        self._now = (float(self._pool.get_usage()), waits, len(scheduler.running))
+        # Those that wait for what is on its way to them do not wait for memory.
+        waiting = [one for one in scheduler.waiting if one not in scheduler.deferred_waiting]
+        is_full = bool(waiting) and output.total_num_scheduled_tokens < STEP_TOKENS
+        self._now = (float(self._pool.get_usage()), is_full, len(scheduler.running))

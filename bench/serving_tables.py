@@ -44,6 +44,7 @@ def curves(points: Sequence[Point]) -> Table:
 def bounds(points: Sequence[Point], baseline: str, names: Sequence[str]) -> Table:
     """The most throughput of each at the same P95 TTFT."""
     most_s = bound_s(points, baseline)
+    # The bound is a multiple of its own latency, so it keeps it.
     theirs = at_bound(points, baseline, most_s).requests_per_s
     table = _table(
         f"Throughput at P95 TTFT of at most {most_s:.2f} s",

@@ -25,7 +25,7 @@ def request(due_s: float, ttft_s: float | None, **more: float) -> Answered:
 
 def played(engine: str, requests: Sequence[Answered], **more: object) -> Played:
     use = MemoryUse(0.99, 5.0, 0.8, 4.0)
-    one = Played(engine, 1.0, 10.0, 20.0, 35.0, requests, use, 1000, 0, {})
+    one = Played(engine, 1.0, 10.0, 20.0, 35.0, (20.0, 30.0), requests, use, 1000, 0, {})
     return replace(one, **more)  # type: ignore[arg-type]
 
 
@@ -99,10 +99,11 @@ def test_a_configuration_that_never_keeps_the_bound_has_no_figure() -> None:
 
 
 def test_latency_is_compared_where_the_baseline_no_longer_keeps_the_bound() -> None:
-    found = figures.session_figures(CURVES, VLLM, ALL)
+    found = figures.latency_figures(CURVES, VLLM, ALL)
     assert figures.reference_rate(CURVES, VLLM, 2.0) == 0.4
     assert found["ttft_p95_reduction"] == pytest.approx(1 - 1.5 / 10)
-    assert found["throughput_over_vllm"] == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
+    over = figures.throughput_over(CURVES, VLLM, ALL)
+    assert over == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
     assert found["ssd_hit_share"] == 0.25
 
 
