@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -25,16 +26,18 @@ from tiermem.errors import TiermemError
 
 from bench.channel import processor
 from bench.result_file import OUT, write_json
-from bench.serving_configurations import ALL, NAMES, VLLM
+from bench.serving_configurations import ALL, CXL_SSD, NAMES, RECOMPUTE, VLLM
 from bench.serving_parts import PARTS, Amount, Found, Setting
 from bench.serving_traces import load_source
+from bench.serving_worker import Workers
 
 FULL = Amount(
     is_quick=False,
     loads=(0.3, 0.6, 1.0, 1.6, 2.4, 3.6),
+    names=NAMES,
     swept=NAMES,
     other_load=1.0,
-    warm_s=12,
+    warm_s=10,
     window_s=32,
     crowd=24,
     rounds=15,
@@ -45,13 +48,14 @@ QUICK = replace(
     FULL,
     is_quick=True,
     loads=(0.4, 1.0, 2.0),
+    names=(RECOMPUTE, VLLM, CXL_SSD, ALL),
     swept=(VLLM, ALL),
-    warm_s=6,
+    warm_s=7,
     window_s=14,
     crowd=10,
     rounds=5,
     fitting_sessions=4,
-    wrong_sessions=5,
+    wrong_sessions=4,
 )
 
 
@@ -158,10 +162,15 @@ def main() -> None:
     begin = time.monotonic()
     OUT.mkdir(parents=True, exist_ok=True)
     try:
-        setting = Setting(load_source(options.azure, options.mooncake), options.ssd)
+        source = load_source(options.azure, options.mooncake)
     except (TiermemError, OSError) as error:
         sys.exit(f"bench.serving: {error}")
-    outcome = measure(options.parts, amount, setting)
+    with (
+        TemporaryDirectory(dir=options.ssd, prefix="serving-") as folder,
+        Workers(OUT, amount.threads) as workers,
+    ):
+        setting = Setting(source, workers, Path(folder))
+        outcome = measure(options.parts, amount, setting)
     tree = as_json(outcome, amount, setting) | {"wall_s": round(time.monotonic() - begin)}
     report(outcome, tree, options.out)
     sys.exit(1 if outcome.failures else 0)

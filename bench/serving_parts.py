@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.table import Table
 from tiermem.errors import MissingError, TiermemError
 
 from bench import serving_figures, serving_tables
-from bench.result_file import OUT
 from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, VLLM, Size, engines
-from bench.serving_engine import Engine
 from bench.serving_play import Played
 from bench.serving_sessions import Population, Scale
 from bench.serving_traces import Source
-from bench.serving_worker import Worker
+from bench.serving_worker import Playing, Workers
 
 Advance = Callable[[str], None]
 """Told what is measured next."""
 
 # Users think for as long in the mean as so many turns take that are computed again.
-THINK_TURNS = 10
-# Engines come up two at a time: more take longer together than one after the other.
-_STARTED_AT_ONCE = 2
+THINK_TURNS = 20
 
 
 @dataclass(frozen=True)
@@ -38,13 +31,14 @@ class Amount:
     """How much is measured.
 
     loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
-    then `window_s`. swept: the configurations that are measured at all of them, the others at
-    `other_load`. crowd: sessions that come at once, of which more want memory than there is.
+    then `window_s`. names: the configurations; swept: those that are measured at all loads, the
+    others at `other_load`. crowd: sessions that come at once, more than have room in memory.
     rounds: where all fits, of so many sessions. wrong_sessions: whose tokens are compared.
     """
 
     is_quick: bool
     loads: tuple[float, ...]
+    names: tuple[str, ...]
     swept: tuple[str, ...]
     other_load: float
     warm_s: float
@@ -59,9 +53,10 @@ class Amount:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where the numbers of sessions come from, and where SSD tiers lie."""
+    """Where the numbers of sessions come from, what engines are in, and where SSD tiers lie."""
 
     source: Source
+    workers: Workers
     ssd: Path
 
 
@@ -79,7 +74,7 @@ class Found:
 
 SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
 OVERFLOWING = Size(
-    "bfloat16", 4096, kv_tokens=4096, dram_tokens=6144, cxl_tokens=12288, ssd_tokens=1 << 18
+    "bfloat16", 4096, kv_tokens=8192, dram_tokens=8192, cxl_tokens=16384, ssd_tokens=1 << 18
 )
 FITTING = Size(
     "bfloat16", 4096, kv_tokens=24576, dram_tokens=24576, cxl_tokens=24576, ssd_tokens=1 << 18
@@ -94,19 +89,19 @@ COMPARED_SCALE = Scale(1024, tokens=0.15, turn_tokens_max=200, answer_tokens_max
 def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The sweep over rates, at which each configuration has its turn."""
     mean_turns = Population(setting.source, SCALE, amount.seed).mean_turns()
-    with _workers(amount, setting, OVERFLOWING, NAMES, advance) as running:
-        advance("sessions: how fast is this machine")
-        answers_per_s = _answers_per_s(*running[RECOMPUTE], amount, setting)
-        end_s = amount.warm_s + amount.window_s
-        played = []
-        for share in amount.loads:
-            rate = share * answers_per_s / mean_turns
-            population = Population(setting.source, SCALE, amount.seed)
-            load = population.steady(rate, THINK_TURNS / answers_per_s, amount.warm_s, end_s)
-            for name, (worker, engine) in running.items():
-                if name in amount.swept or share == amount.other_load:
-                    advance(f"sessions: {rate:.2f}/s on {name}")
-                    played.append(worker.play(engine, load))
+    running = _running(setting, OVERFLOWING, amount.names, advance)
+    advance("sessions: how fast is this machine")
+    answers_per_s = _answers_per_s(running[RECOMPUTE], amount, setting)
+    end_s = amount.warm_s + amount.window_s
+    played = []
+    for share in amount.loads:
+        rate = share * answers_per_s / mean_turns
+        population = Population(setting.source, SCALE, amount.seed)
+        load = population.steady(rate, THINK_TURNS / answers_per_s, amount.warm_s, end_s)
+        for name, one in running.items():
+            if name in amount.swept or share == amount.other_load:
+                advance(f"sessions: {rate:.2f}/s on {name}")
+                played.append(one.play(load))
     points = [serving_figures.point_of(one) for one in played]
     figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
     try:
@@ -129,21 +124,20 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     )
 
 
-def _answers_per_s(worker: Worker, engine: Engine, amount: Amount, setting: Setting) -> float:
+def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
     """Of an engine that is never idle."""
-    load = Population(setting.source, SCALE, amount.seed).at_once(amount.fitting_sessions)
-    played = worker.play(engine, load)
+    load = Population(setting.source, SCALE, amount.seed).at_once(amount.crowd)
+    played = playing.play(load)
     return len(played.requests) / played.wall_s
 
 
 def memory(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """Use of KV memory while requests wait for it: more of them at once than have room."""
     load = Population(setting.source, SCALE, amount.seed).at_once(amount.crowd)
-    with _workers(amount, setting, OVERFLOWING, (VLLM, ALL), advance) as running:
-        played = {}
-        for name, (worker, engine) in running.items():
-            advance(f"memory: {amount.crowd} sessions at once on {name}")
-            played[name] = worker.play(engine, load)
+    played = {}
+    for name, one in _running(setting, OVERFLOWING, (VLLM, ALL), advance).items():
+        advance(f"memory: {amount.crowd} sessions at once on {name}")
+        played[name] = one.play(load)
     ours, theirs = (played[name].memory.full_share for name in (ALL, VLLM))
     if ours is None or theirs is None:
         raise TiermemError("no request ever waited for memory: more sessions are needed")
@@ -157,15 +151,15 @@ def memory(amount: Amount, setting: Setting, advance: Advance) -> Found:
 def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The same work where vLLM's own cache holds all of it, in turns."""
     pairs = []
-    with _workers(amount, setting, FITTING, (VLLM, ALL), advance) as running:
-        for number in range(amount.rounds):
-            advance(f"fits: round {number + 1} of {amount.rounds}")
-            population = Population(setting.source, SCALE, amount.seed + number)
-            load = population.at_once(amount.fitting_sessions)
-            # Each is the first as often as the second.
-            order = (VLLM, ALL) if number % 2 else (ALL, VLLM)
-            played = {name: running[name][0].play(running[name][1], load) for name in order}
-            pairs.append((played[VLLM], played[ALL]))
+    running = _running(setting, FITTING, (VLLM, ALL), advance)
+    for number in range(amount.rounds):
+        advance(f"fits: round {number + 1} of {amount.rounds}")
+        population = Population(setting.source, SCALE, amount.seed + number)
+        load = population.at_once(amount.fitting_sessions)
+        # Each is the first as often as the second.
+        order = (VLLM, ALL) if number % 2 else (ALL, VLLM)
+        played = {name: running[name].play(load) for name in order}
+        pairs.append((played[VLLM], played[ALL]))
     loss = serving_figures.loss_when_it_fits(pairs)
     runs = [serving_figures.point_of(one) for pair in pairs for one in pair]
     return Found(
@@ -180,12 +174,11 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """Every configuration's tokens against plain vLLM's, in fp32, over the same sessions."""
     population = Population(setting.source, COMPARED_SCALE, amount.seed)
     load = population.at_once(amount.wrong_sessions)
+    running = _running(setting, COMPARED, NAMES, advance)
     played: dict[str, Played] = {}
-    with _folder(setting) as folder, Worker(OUT / "serving-wrong.log", amount.threads) as worker:
-        compared = engines(COMPARED, folder)
-        for name in (VLLM, *(name for name in NAMES if name != VLLM)):
-            advance(f"wrong tokens: {name}")
-            played[name] = worker.play(compared[name], load, is_free=True)
+    for name, one in running.items():
+        advance(f"wrong: {name}")
+        played[name] = one.play(load, is_free=True)
     right = played[VLLM].tokens
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
     return Found(
@@ -196,17 +189,19 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
     )
 
 
-def vattention(amount: Amount, _setting: Setting, advance: Advance) -> Found:
+def vattention(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """What bench.vattention measures."""
     from bench import vattention as part
 
+    setting.workers.close()
     advance("vattention: memory, steps and attention")
     found = part.measure(quick=amount.is_quick)
     return Found(part.figures(found), [found], part.tables(found))
 
 
-def prefill_only(amount: Amount, _setting: Setting, advance: Advance) -> Found:
+def prefill_only(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """What bench.prefill_only measures."""
+    setting.workers.close()
     if importlib.util.find_spec("bench.prefill_only") is None:
         raise MissingError("bench.prefill_only is not there")
     part: Any = importlib.import_module("bench.prefill_only")
@@ -216,27 +211,12 @@ def prefill_only(amount: Amount, _setting: Setting, advance: Advance) -> Found:
     return Found(figures, [], [], {name: one for name, one in found.items() if name not in figures})
 
 
-@contextmanager
-def _workers(
-    amount: Amount, setting: Setting, size: Size, names: Sequence[str], advance: Advance
-) -> Iterator[dict[str, tuple[Worker, Engine]]]:
-    """Of these configurations, each with its engine there."""
-    with _folder(setting) as folder, ExitStack() as open_workers:
-        made = engines(size, folder)
-        running = {}
-        for number, name in enumerate(names):
-            worker = Worker(OUT / f"serving-{number}.log", amount.threads)
-            running[name] = (open_workers.enter_context(worker), made[name])
-        advance(f"{len(running)} engines start")
-        with ThreadPoolExecutor(_STARTED_AT_ONCE) as starting:
-            list(starting.map(lambda one: one[0].start(one[1]), running.values()))
-        yield running
-
-
-@contextmanager
-def _folder(setting: Setting) -> Iterator[Path]:
-    with TemporaryDirectory(dir=setting.ssd, prefix="serving-") as folder:
-        yield Path(folder)
+def _running(
+    setting: Setting, size: Size, names: Sequence[str], advance: Advance
+) -> dict[str, Playing]:
+    made = engines(size, setting.ssd)
+    advance(f"{len(names)} engines start")
+    return setting.workers.running([made[name] for name in names])
 
 
 PARTS: dict[str, Callable[[Amount, Setting, Advance], Found]] = {

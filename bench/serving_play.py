@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.serving_engine import GIVEN, STEP_TOKENS
+from bench.serving_engine import GIVEN
 from bench.serving_sessions import Load, Session
 from bench.serving_text import Text
+from bench.serving_watch import MemoryUse, Totals, Watch
 
 _NAP_S = 0.005
 # Turns without an answer so long after the load's end, in its own length, are given up.
@@ -38,17 +39,6 @@ class Answered:
     known_tokens: int
     cached_tokens: int
     answer_tokens: int
-
-
-@dataclass(frozen=True)
-class MemoryUse:
-    """Of the engine's KV blocks, by time. full: of steps in which requests waited though the
-    step had tokens left to compute, so that they waited for memory; always: of all steps."""
-
-    full_share: float | None
-    full_s: float
-    always_share: float
-    running: float
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ class Player:
     ) -> None:
         self._engine, self._name, self._load, self._text = engine, name, load, text
         self._is_free = is_free
-        self._watch = _Watch(engine)
+        self._watch = Watch(engine)
         self._due: list[tuple[float, int, _Talk]] = []
         self._ties = itertools.count()
         self._open: dict[str, _Talk] = {}
@@ -212,7 +202,7 @@ class Player:
         return time.monotonic() - self._begun_s
 
     def _played(
-        self, before: _Totals, after: _Totals, wall_s: float, cpu_s: tuple[float, float]
+        self, before: Totals, after: Totals, wall_s: float, cpu_s: tuple[float, float]
     ) -> Played:
         load = self._load
         is_fixed = load.rate == 0
@@ -230,77 +220,3 @@ class Player:
             {name: after.tiers[name] - before.tiers.get(name, 0) for name in after.tiers},
             self._tokens,
         )
-
-
-@dataclass(frozen=True)
-class _Totals:
-    """Since the engine began."""
-
-    computed_tokens: int
-    preemptions: int
-    tiers: Mapping[str, float]
-
-
-class _Watch:
-    """Looks at the scheduler after it has put a step together, as vLLM's own metrics do, which
-    do not say what a step computes."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-        self.scheduler = engine.engine_core.engine_core.scheduler
-        self._pool = self.scheduler.kv_cache_manager.block_pool
-        self._computed_tokens = self._preemptions = 0
-        self._seen: list[tuple[float, float, bool, int]] = []
-        self._now: tuple[float, bool, int] | None = None
-        self._is_counted, self._begun_s = False, 0.0
-
-    def __enter__(self) -> _Watch:
-        plain = self.scheduler.schedule
-
-        def watched(*arguments: Any, **named: Any) -> Any:
-            output = plain(*arguments, **named)
-            self._look(output)
-            return output
-
-        self.scheduler.schedule = watched
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        del self.scheduler.schedule
-
-    def begin(self, *, is_counted: bool) -> None:
-        """A step."""
-        self._is_counted, self._begun_s, self._now = is_counted, time.monotonic(), None
-
-    def end(self) -> None:
-        """Of the step."""
-        if self._is_counted and self._now is not None:
-            self._seen.append((time.monotonic() - self._begun_s, *self._now))
-
-    def totals(self) -> _Totals:
-        """Now."""
-        tiers: dict[str, float] = {}
-        for metric in self._engine.get_metrics():
-            if metric.name == "vllm:tiermem_kv_events":
-                tiers[f"{metric.labels['tier']} {metric.labels['event']}"] = metric.value
-        return _Totals(self._computed_tokens, self._preemptions, tiers)
-
-    def use(self) -> MemoryUse:
-        """By time, over the steps that counted."""
-        full = [one for one in self._seen if one[2]]
-        full_s, all_s = sum(one[0] for one in full), sum(one[0] for one in self._seen)
-        return MemoryUse(
-            sum(one[0] * one[1] for one in full) / full_s if full else None,
-            full_s,
-            sum(one[0] * one[1] for one in self._seen) / all_s if all_s else 0.0,
-            sum(one[0] * one[3] for one in self._seen) / all_s if all_s else 0.0,
-        )
-
-    def _look(self, output: Any) -> None:
-        scheduler = self.scheduler
-        self._computed_tokens += output.total_num_scheduled_tokens
-        self._preemptions += len(output.preempted_req_ids or ())
-        # Those that wait for what is on its way to them do not wait for memory.
-        waiting = [one for one in scheduler.waiting if one not in scheduler.deferred_waiting]
-        is_full = bool(waiting) and output.total_num_scheduled_tokens < STEP_TOKENS
-        self._now = (float(self._pool.get_usage()), is_full, len(scheduler.running))

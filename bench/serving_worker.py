@@ -1,9 +1,9 @@
-"""A process for one configuration of `bench.serving`: an engine that plays loads when asked to.
+"""Processes for the configurations of `bench.serving`: engines that play loads when asked to.
 
-    with Worker(folder) as worker:
-        played = worker.play(engine, load)
+    with Workers(folder, threads=1) as workers:
+        played = workers.running([engine])[engine.name].play(load)
 
-The process keeps its engine until another one is asked for. What is said goes by lines of
+A process keeps its engine until another one is asked for. What is said goes by lines of
 JSON; what vLLM says goes to a file, whose last lines are shown where the process fails.
 """
 
@@ -14,18 +14,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
 from tiermem.errors import TiermemError
 
 from bench.serving_engine import Engine
-from bench.serving_play import Answered, MemoryUse, Played
+from bench.serving_play import Answered, Played
 from bench.serving_sessions import Load, Session, Turn
+from bench.serving_watch import MemoryUse
 
 _SAID_LINES = 15
+# More take longer together than one after the other.
+_STARTED_AT_ONCE = 2
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -34,6 +38,49 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+class Workers:
+    """Processes that engines are in, one after the other: kept from part to part, for they take
+    longer to come up than engines do. log: a folder."""
+
+    def __init__(self, log: Path, threads: int) -> None:
+        self._log, self._threads = log, threads
+        self._workers: list[Worker] = []
+
+    def running(self, engines: Sequence[Engine]) -> dict[str, Playing]:
+        """By name, each engine there and idle."""
+        while len(self._workers) < len(engines):
+            log = self._log / f"serving-{len(self._workers)}.log"
+            self._workers.append(Worker(log, self._threads))
+        playing = [Playing(*one) for one in zip(self._workers, engines, strict=False)]
+        with ThreadPoolExecutor(_STARTED_AT_ONCE) as starting:
+            list(starting.map(lambda one: one.worker.start(one.engine), playing))
+        return {one.engine.name: one for one in playing}
+
+    def close(self) -> None:
+        """The next `running` begins anew."""
+        workers, self._workers = self._workers, []
+        with ThreadPoolExecutor() as closing:
+            list(closing.map(Worker.close, workers))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Playing:
+    """An engine where it is."""
+
+    worker: Worker
+    engine: Engine
+
+    def play(self, load: Load, *, is_free: bool = False) -> Played:
+        """See `Worker`."""
+        return self.worker.play(self.engine, load, is_free=is_free)
 
 
 class Worker:
@@ -81,12 +128,6 @@ class Worker:
             said = self._log.read_text(errors="replace").splitlines()[-_SAID_LINES:]
             raise TiermemError("\n".join([f"an engine failed; {self._log} ends with:", *said]))
         return json.loads(answer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
 
 def _played(tree: dict[str, Any]) -> Played:

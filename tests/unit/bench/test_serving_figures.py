@@ -13,7 +13,8 @@ from bench import serving_figures as figures
 from bench import serving_tables
 from bench.serving_configurations import ALL, NAMES, VLLM, Size, engines
 from bench.serving_figures import MEMORY, OWN, RECOMPUTED, SSD, Point
-from bench.serving_play import Answered, MemoryUse, Played
+from bench.serving_play import Answered, Played
+from bench.serving_watch import MemoryUse
 
 
 def request(due_s: float, ttft_s: float | None, **more: float) -> Answered:
