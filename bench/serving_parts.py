@@ -174,11 +174,13 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """Every configuration's tokens against plain vLLM's, in fp32, over the same sessions."""
     population = Population(setting.source, COMPARED_SCALE, amount.seed)
     load = population.at_once(amount.wrong_sessions)
-    running = _running(setting, COMPARED, NAMES, advance)
+    made = engines(COMPARED, setting.ssd)
     played: dict[str, Played] = {}
-    for name, one in running.items():
+    for name in NAMES:
         advance(f"wrong: {name}")
-        played[name] = one.play(load, is_free=True)
+        # One after the other in one process: in fp32 they take much memory.
+        running = setting.workers.running([made[name]])
+        played[name] = running[name].play(load, is_free=True)
     right = played[VLLM].tokens
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
     return Found(

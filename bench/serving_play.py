@@ -107,11 +107,13 @@ class Player:
         begun_cpu_s = time.thread_time(), time.process_time()
         before = after = None
         with self._watch:
-            while self._go_on():
+            is_going = True
+            while is_going:
                 if before is None and self._now() >= self._load.warm_s:
                     before = self._watch.totals()
                 if after is None and self._now() >= self._load.end_s:
                     after = self._watch.totals()
+                is_going = self._go_on()
         wall_s = self._now()
         cpu_s = time.thread_time() - begun_cpu_s[0], time.process_time() - begun_cpu_s[1]
         self._give_up()
