@@ -216,6 +216,14 @@ class Pool:
             self._own.note_held(extent, identity)
             self.directory.hold(extent)
 
+    def bereaved(self) -> set[int]:
+        """Processes of this host, by identity (pool/local.py), that hold extents which are not
+        there any more: the host was taken for dead, and their memory may be another's."""
+        with self.alone():
+            there = {entry.extent for entry in self.directory.entries(unfinished=True)}
+            held = self._own.held_by_process()
+        return {identity for identity, extents in held.items() if not extents.keys() <= there}
+
     def let_go(self, extent: ExtentId) -> None:
         """The end of an `open`."""
         with self._own.lock():
