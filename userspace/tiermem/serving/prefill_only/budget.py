@@ -19,8 +19,8 @@ from tiermem.service.size import size_text
 
 CHUNK_TOKENS = 512
 BLOCK_TOKENS = 32
-# Rows of a mask, where new tokens come behind cached ones.
-MASK_ROWS = 512
+# Queries that attention is given at a time where it cannot be all of them.
+ATTENTION_ROWS = 512
 FLOAT_BYTES = 4
 # Of torch's attention on CPUs: queries and keys of a tile, and tiles a thread.
 _TILE_QUERIES, _TILE_KEYS = 256, 512
@@ -51,7 +51,12 @@ class Budget:
 def workspace_bytes(model: Dimensions, max_input_tokens: int) -> int:
     """What is held from the start to the end, to the byte."""
     widths = model.hidden + model.query_width + 2 * model.kv_width + 2 * model.head_dim
-    return max_input_tokens * widths * model.item_bytes
+    return whole_blocks(max_input_tokens) * BLOCK_TOKENS * widths * model.item_bytes
+
+
+def whole_blocks(tokens: int) -> int:
+    """How many blocks hold so many tokens."""
+    return -(-tokens // BLOCK_TOKENS)
 
 
 def passing_bytes(
@@ -74,18 +79,19 @@ def _chunk_bytes(model: Dimensions, tokens: int) -> int:
 
 
 def _attention_bytes(model: Dimensions, tokens: int, threads: int) -> int:
-    """One group's output with its logarithms of sums, keys and values as the kernel packs
-    them, the mask behind a cached prefix, and each thread's tiles."""
+    """Of torch's kernel, which takes more than vLLM's: one group's output with its logarithms
+    of sums, keys and values as it packs them, the mask behind a cached prefix, and each
+    thread's tiles."""
     output = tokens * (model.kv_width * model.item_bytes + model.kv_heads * FLOAT_BYTES)
     packed = 2 * tokens * model.kv_width * model.item_bytes
-    mask = min(MASK_ROWS, tokens) * tokens * model.item_bytes
+    mask = min(ATTENTION_ROWS, tokens) * tokens * model.item_bytes
     tile = _TILE_QUERIES * (2 * _TILE_KEYS + 2 * model.head_dim) * FLOAT_BYTES
     return output + packed + mask + threads * tile
 
 
-def block_bytes(model: Dimensions, block_tokens: int = BLOCK_TOKENS) -> int:
+def block_bytes(model: Dimensions) -> int:
     """A block of the prefix cache: its tokens' keys and values in all layers."""
-    return block_tokens * model.kv_token_bytes
+    return BLOCK_TOKENS * model.kv_token_bytes
 
 
 def divide(

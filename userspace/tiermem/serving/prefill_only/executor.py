@@ -21,6 +21,7 @@ import torch
 from tiermem.errors import TiermemError
 from tiermem.layer.arena import Arena
 from tiermem.serving.kv.keys import KeyChain, identity_of
+from tiermem.serving.prefill_only.attention import AttentionName, make_attention
 from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, CHUNK_TOKENS, Budget
 from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.hybrid import TOKENS_MIN, HybridPrefill
@@ -54,6 +55,7 @@ class Executor:
         budget: Budget,
         *,
         chunk_tokens: int = CHUNK_TOKENS,
+        attention: AttentionName = "auto",
         arena: Arena | None = None,
     ) -> None:
         """arena: whose memory the prefix cache takes; torch's unless given."""
@@ -62,7 +64,8 @@ class Executor:
         self._lock = threading.Lock()
         dtype, device = model.dtype, model.device
         self._workspace = Workspace(dimensions, budget.max_input_tokens, dtype, device)
-        self._prefill = HybridPrefill(model, self._workspace, chunk_tokens)
+        self._attention = make_attention(attention, dimensions, self._workspace.blocks)
+        self._prefill = HybridPrefill(model, self._workspace, self._attention, chunk_tokens)
         self._buffer = arena and budget.cache_bytes and arena.allocate(budget.cache_bytes) or None
         self._blocks = KvBlocks(dimensions, budget.cache_blocks, dtype, device, self._buffer)
         # Within one process: weights do not change, so the dimensions suffice.

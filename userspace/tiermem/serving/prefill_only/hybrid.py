@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from tiermem.serving.prefill_only.attention import attend
+from tiermem.serving.prefill_only.attention import LayerAttention
 from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, CHUNK_TOKENS
 from tiermem.serving.prefill_only.kv_blocks import KvBlocks
 from tiermem.serving.prefill_only.prefix_cache import Lease
@@ -31,11 +31,16 @@ class HybridPrefill:
     """A model of `families`, and the workspace that its prefills use."""
 
     def __init__(
-        self, model: Any, workspace: Workspace, chunk_tokens: int = CHUNK_TOKENS
+        self,
+        model: Any,
+        workspace: Workspace,
+        attention: LayerAttention,
+        chunk_tokens: int = CHUNK_TOKENS,
     ) -> None:
+        """attention: over the workspace's blocks."""
         self._decoder, self._head = model.model, model.lm_head
         self._rotate = sys.modules[type(model).__module__].apply_rotary_pos_emb
-        self._space, self._chunk = workspace, chunk_tokens
+        self._space, self._attention, self._chunk = workspace, attention, chunk_tokens
         for tokens in self._chunks(0, workspace.tokens):
             places = torch.arange(tokens.start, tokens.stop)[None]
             cosines, sines = self._decoder.rotary_emb(workspace.hidden, places)
@@ -51,13 +56,13 @@ class HybridPrefill:
         ids = torch.tensor(tokens[cached:], device=space.hidden.device)
         for chunk in self._chunks(0, new):
             space.hidden[chunk] = self._decoder.embed_tokens(ids[chunk])
-        keys, values = space.keys[: len(tokens)], space.values[: len(tokens)]
         for number, layer in enumerate(layers):
             wanted = max(0, new - TOKENS_MIN) if number == len(layers) - 1 else 0
-            blocks.read(number, lease.read, keys, values)
+            blocks.read(number, lease.read, space.blocks)
             self._project(layer, new, cached)
-            blocks.write(number, lease.write, lease.written_from, keys, values)
-            attend(space.queries[wanted:new], keys, values, layer.self_attn.scaling)
+            blocks.write(number, lease.write, space.blocks[lease.written_from :])
+            scale = layer.self_attn.scaling
+            self._attention.attend(space.queries[wanted:new], len(tokens), scale)
             self._transform(layer, new, wanted)
         last = self._decoder.norm(space.hidden[new - 1 : new])
         logits: torch.Tensor = self._head(last)[0].float()
@@ -70,11 +75,12 @@ class HybridPrefill:
             hidden = layer.input_layernorm(space.hidden[chunk])
             places = slice(cached + chunk.start, cached + chunk.stop)
             queries = attention.q_proj(hidden).view(space.queries[chunk].shape)
-            keys = attention.k_proj(hidden).view(space.keys[places].shape)
-            space.values[places] = attention.v_proj(hidden).view(keys.shape)
-            space.queries[chunk], space.keys[places] = self._rotate(
+            keys = attention.k_proj(hidden).unflatten(1, (-1, attention.head_dim))
+            values = attention.v_proj(hidden).view(keys.shape)
+            space.queries[chunk], keys = self._rotate(
                 queries, keys, space.cosines[places], space.sines[places]
             )
+            self._attention.store(places.start, keys, values)
 
     def _transform(self, layer: Any, new: int, wanted: int) -> None:
         """Attention's output projection and the MLP, each added to the hidden states."""

@@ -1,7 +1,7 @@
 """The prefix cache's memory: KV of all layers of so many blocks, in one piece.
 
-A block's keys and values lie together by layer, so that a layer is read and written in whole
-pieces. The piece is torch's, or a buffer of an arena (docs/layer.md).
+A block's keys and values of one layer lie together, and are copied as a whole. The piece is
+torch's, or a buffer of an arena (docs/layer.md).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 
 from tiermem.errors import TiermemError
 from tiermem.layer.arena import Buffer
-from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, block_bytes
+from tiermem.serving.prefill_only.budget import block_bytes
 from tiermem.serving.prefill_only.dimensions import Dimensions
 
 
 class KvBlocks:
-    """`[layers, places, keys or values, block tokens, kv_heads, head_dim]`."""
+    """`[layers, places, numbers of a block]`."""
 
     def __init__(
         self,
@@ -31,32 +31,21 @@ class KvBlocks:
         needed = blocks * block_bytes(model)
         if buffer is not None and buffer.bytes < needed:
             raise TiermemError(f"{buffer!r}: {blocks} blocks need {needed} bytes")
-        shape = (model.layers, blocks, 2, BLOCK_TOKENS, model.kv_heads, model.head_dim)
-        self.tensor = (
+        shape = (model.layers, blocks, block_bytes(model) // model.layers // dtype.itemsize)
+        self._layers = (
             torch.empty(shape, dtype=dtype, device=device)
             if buffer is None
             else buffer.torch(dtype, shape)
         )
 
-    def read(
-        self, layer: int, places: Sequence[int], keys: torch.Tensor, values: torch.Tensor
-    ) -> None:
-        """One layer of these blocks, to the begin of `[tokens, kv_heads, head_dim]` each."""
-        for number, place in enumerate(places):
-            tokens = slice(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS)
-            keys[tokens] = self.tensor[layer, place, 0]
-            values[tokens] = self.tensor[layer, place, 1]
+    def read(self, layer: int, places: Sequence[int], to: torch.Tensor) -> None:
+        """One layer of these blocks, to the first of `to`."""
+        if places:
+            chosen = torch.tensor(places, device=to.device)
+            torch.index_select(self._layers[layer], 0, chosen, out=to[: len(places)])
 
-    def write(
-        self,
-        layer: int,
-        places: Sequence[int],
-        first_block: int,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-    ) -> None:
-        """The same, the other way: from block `first_block` of the layer's tokens on."""
-        for number, place in enumerate(places, first_block):
-            tokens = slice(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS)
-            self.tensor[layer, place, 0] = keys[tokens]
-            self.tensor[layer, place, 1] = values[tokens]
+    def write(self, layer: int, places: Sequence[int], source: torch.Tensor) -> None:
+        """The same, the other way."""
+        if places:
+            chosen = torch.tensor(places, device=source.device)
+            self._layers[layer].index_copy_(0, chosen, source[: len(places)])
