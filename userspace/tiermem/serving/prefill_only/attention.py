@@ -27,9 +27,7 @@ class LayerAttention(Protocol):
         all tokens before it and itself; the output is written over them."""
 
 
-def make_attention(
-    name: AttentionName, model: Dimensions, blocks: torch.Tensor
-) -> LayerAttention:
+def make_attention(name: AttentionName, model: Dimensions, blocks: torch.Tensor) -> LayerAttention:
     """auto: vLLM's where it is installed and takes this model. MissingError where it is asked
     for and is not there."""
     from tiermem.serving.prefill_only.torch_attention import TorchAttention
@@ -43,4 +41,6 @@ def make_attention(
     except (ImportError, AttributeError, MissingError) as error:
         if name == "auto":
             return TorchAttention(model, blocks)
-        raise MissingError(f"attention vllm: vLLM's kernels for the CPU are not there: {error}") from None
+        raise MissingError(
+            f"attention vllm: vLLM's kernels for the CPU are not there: {error}"
+        ) from None

@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tiermem.errors import ConfigError
-from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.service.size import size_text
+from tiermem.serving.prefill_only.dimensions import Dimensions
 
 CHUNK_TOKENS = 512
 BLOCK_TOKENS = 32
@@ -59,9 +59,7 @@ def whole_blocks(tokens: int) -> int:
     return -(-tokens // BLOCK_TOKENS)
 
 
-def passing_bytes(
-    model: Dimensions, max_input_tokens: int, chunk_tokens: int, threads: int
-) -> int:
+def passing_bytes(model: Dimensions, max_input_tokens: int, chunk_tokens: int, threads: int) -> int:
     """The most that torch has allocated at a moment of a prefill."""
     chunk = min(chunk_tokens, max_input_tokens)
     return max(

@@ -66,8 +66,8 @@ class Executor:
         self._workspace = Workspace(dimensions, budget.max_input_tokens, dtype, device)
         self._attention = make_attention(attention, dimensions, self._workspace.blocks)
         self._prefill = HybridPrefill(model, self._workspace, self._attention, chunk_tokens)
-        self._buffer = arena and budget.cache_bytes and arena.allocate(budget.cache_bytes) or None
-        self._blocks = KvBlocks(dimensions, budget.cache_blocks, dtype, device, self._buffer)
+        buffer = arena.allocate(budget.cache_bytes) if arena and budget.cache_bytes else None
+        self._blocks = KvBlocks(dimensions, budget.cache_blocks, dtype, device, buffer)
         # Within one process: weights do not change, so the dimensions suffice.
         self._identity = identity_of({"dtype": str(dtype), "block_tokens": BLOCK_TOKENS})
 
@@ -96,7 +96,8 @@ class Executor:
             lease = self.cache.begin(keys, _read_max(len(tokens)))
         is_done = False
         try:
-            logits = self._prefill.run(tokens, self._blocks, lease)
+            with torch.inference_mode():
+                logits = self._prefill.run(tokens, self._blocks, lease)
             is_done = True
         finally:
             with self._lock:

@@ -37,7 +37,9 @@ def load_model(name: str, dtype: DTypeName = "auto") -> Any:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=wanted, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         kind = "" if Path(name).is_dir() else ", and is no folder"
-        raise MissingError(f"model {name!r}: cannot be loaded{kind}: {_first_line(error)}") from None
+        raise MissingError(
+            f"model {name!r}: cannot be loaded{kind}: {_first_line(error)}"
+        ) from None
     return model.eval().requires_grad_(False)
 
 
@@ -52,11 +54,15 @@ def check(config: Any, name: str) -> None:
     if family == "mistral" and getattr(config, "sliding_window", None):
         kinds.add("sliding_attention")
     if kinds:
-        raise ConfigError(f"model {name!r}: has layers of {', '.join(sorted(kinds))}; served are "
-                          "those that attend to all tokens")
+        raise ConfigError(
+            f"model {name!r}: has layers of {', '.join(sorted(kinds))}; served are "
+            "those that attend to all tokens"
+        )
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     if rope in _ROPE_BY_LENGTH:
-        raise ConfigError(f"model {name!r}: has {rope} positions, which depend on the input's length")
+        raise ConfigError(
+            f"model {name!r}: has {rope} positions, which depend on the input's length"
+        )
 
 
 def dimensions_of(config: Any, item_bytes: int) -> Dimensions:

@@ -46,10 +46,9 @@ class HybridPrefill:
             cosines, sines = self._decoder.rotary_emb(workspace.hidden, places)
             workspace.cosines[tokens], workspace.sines[tokens] = cosines[0], sines[0]
 
-    @torch.inference_mode()
     def run(self, tokens: Sequence[int], blocks: KvBlocks, lease: Lease) -> torch.Tensor:
         """Logits `[vocab]`, fp32, of what follows the tokens, of which `lease.read` has the
-        first. Its places to write are written."""
+        first. Its places to write are written. For torch.inference_mode()."""
         cached = len(lease.read) * BLOCK_TOKENS
         new = len(tokens) - cached
         space, layers = self._space, self._decoder.layers
