@@ -8,11 +8,12 @@ from random import Random
 from typing import Any
 
 import torch
-from bench.smollm2 import DTypeName, model_folder
 from tiermem.serving.prefill_only.attention import AttentionName
 from tiermem.serving.prefill_only.budget import block_bytes, divide
 from tiermem.serving.prefill_only.executor import Executor
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
+
+from bench.smollm2 import DTypeName, model_folder
 
 
 @cache

@@ -107,7 +107,7 @@ def test_the_whole_order_of_tokens_is_the_same_in_bfloat16() -> None:
 @pytest.mark.parametrize("wrong", [[], [1] * 1025, [0, 49152], [-1]])
 def test_an_input_that_is_none_is_refused(wrong: list[int]) -> None:
     ours = executor(smollm2())
-    with pytest.raises(InputError, match="1 to 1024|0 to 49151"):
+    with pytest.raises(InputError, match=r"1 to 1024|0 to 49151"):
         ours.prefill(wrong, ours.keys(wrong))
     assert ours.cache.used_blocks == 0
 

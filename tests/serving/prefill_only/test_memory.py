@@ -6,12 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
-from bench.smollm2 import model_folder
 from tiermem.errors import ConfigError
 from tiermem.layer.arena import list_arenas
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.start import StartOptions, measure_longest, start
 
+from bench.smollm2 import model_folder
 from tests.serving.prefill_only.models import executor, smollm2, tokens_of
 
 MIB = 1 << 20
