@@ -46,7 +46,11 @@ def _compare(workload: Workload, say: Say) -> Compared:
     def run(name: str, per_s: float | None) -> Served:
         say(f"{workload.name}: {name}, {'at once' if per_s is None else f'{per_s:.2f}/s'}")
         times_s = [0.0] * len(prompts) if per_s is None else poisson(len(prompts), per_s)
-        runs.append(_served(workload.name, name, engines[name], prompts, times_s, per_s))
+        runs.append(
+            _served(
+                workload.name, name, engines[name], prompts=prompts, times_s=times_s, per_s=per_s
+            )
+        )
         return runs[-1]
 
     at_once = [run(name, None) for name in VLLM_SETTINGS]
@@ -65,6 +69,7 @@ def _served(
     workload: str,
     name: str,
     engine: Engine,
+    *,
     prompts: Sequence[list[int]],
     times_s: Sequence[float],
     per_s: float | None,

@@ -40,6 +40,11 @@ def executor(
 
 def plain(model: Any, tokens: Sequence[int]) -> torch.Tensor:
     """Logits of what follows, as transformers prefills."""
+    return _plain(model, tuple(tokens))
+
+
+@cache
+def _plain(model: Any, tokens: tuple[int, ...]) -> torch.Tensor:
     with torch.inference_mode():
         return model(torch.tensor([tokens]), logits_to_keep=1).logits[0, -1].float()
 
