@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "oasis": "NICs and SSDs of the pod's hosts, for instances on any of them.",
     "pool": "Memory shared by hosts: make a pool, look at it, keep it in order.",
     "arena": "Memory of a chosen tier that processes hold: list it.",
+    "serving": "Language models on the memory layer: serve them, look at them.",
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",
 }
