@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -10,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from tiermem.errors import MissingError, TiermemError
+from tiermem.errors import TiermemError
 
+from bench import prefill_only as prefill_part
+from bench import prefill_only_tables as prefill_tables
 from bench import serving_figures, serving_tables
+from bench import vattention as vattention_part
 from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, VLLM, Size, engines
 from bench.serving_play import Played
 from bench.serving_sessions import Population, Scale
@@ -193,24 +195,18 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
 
 def vattention(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """What bench.vattention measures."""
-    from bench import vattention as part
-
     setting.workers.close()
     advance("vattention: memory, steps and attention")
-    found = part.measure(quick=amount.is_quick)
-    return Found(part.figures(found), [found], part.tables(found))
+    found = vattention_part.measure(quick=amount.is_quick)
+    return Found(vattention_part.figures(found), [found], vattention_part.tables(found))
 
 
 def prefill_only(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """What bench.prefill_only measures."""
     setting.workers.close()
-    if importlib.util.find_spec("bench.prefill_only") is None:
-        raise MissingError("bench.prefill_only is not there")
-    part: Any = importlib.import_module("bench.prefill_only")
-    advance("prefillonly: inputs and requests")
-    found = dict(part.measure(quick=amount.is_quick))
-    figures = {name: float(one) for name, one in found.items() if isinstance(one, int | float)}
-    return Found(figures, [], [], {name: one for name, one in found.items() if name not in figures})
+    advance("prefillonly: logits, inputs and requests")
+    found = prefill_part.measure_all(quick=amount.is_quick)
+    return Found(prefill_part.figures(found), [found], prefill_tables.tables(found))
 
 
 def _running(

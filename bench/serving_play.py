@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.serving_clock import Clock, ClockName
 from bench.serving_engine import GIVEN
 from bench.serving_sessions import Load, Session
 from bench.serving_text import Text
@@ -86,11 +87,18 @@ class Player:
     are kept."""
 
     def __init__(
-        self, engine: Any, name: str, load: Load, text: Text, *, is_free: bool = False
+        self,
+        engine: Any,
+        name: str,
+        load: Load,
+        text: Text,
+        *,
+        clock: ClockName = "wall",
+        is_free: bool = False,
     ) -> None:
         self._engine, self._name, self._load, self._text = engine, name, load, text
-        self._is_free = is_free
-        self._watch = Watch(engine)
+        self._is_free, self._clock = is_free, Clock(clock)
+        self._watch = Watch(engine, self._clock)
         self._due: list[tuple[float, int, _Talk]] = []
         self._ties = itertools.count()
         self._open: dict[str, _Talk] = {}
@@ -103,7 +111,7 @@ class Player:
         for session in self._load.sessions:
             passage = self._text.passage(self._load.seed, session.number, session.tokens)
             self._push(session.start_s, _Talk(session, list(passage), session.history_tokens))
-        self._begun_s = time.monotonic()
+        self._begun_s = self._clock.now_s()
         begun_cpu_s = time.thread_time(), time.process_time()
         before = after = None
         with self._watch:
@@ -135,7 +143,7 @@ class Player:
             return now_s < self._load.end_s * (1 + _DRAIN)
         if not self._due:
             return False
-        time.sleep(min(_NAP_S, max(0.0, self._due[0][0] - now_s)))
+        self._clock.idle(min(_NAP_S, max(0.0, self._due[0][0] - now_s)))
         return True
 
     def _ask(self, talk: _Talk) -> None:
@@ -201,7 +209,7 @@ class Player:
             heapq.heappush(self._due, (due_s, next(self._ties), talk))
 
     def _now(self) -> float:
-        return time.monotonic() - self._begun_s
+        return self._clock.now_s() - self._begun_s
 
     def _played(
         self, before: Totals, after: Totals, wall_s: float, cpu_s: tuple[float, float]

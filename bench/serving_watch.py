@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.serving_clock import Clock
 from bench.serving_engine import STEP_TOKENS
 
 
@@ -34,8 +34,8 @@ class Watch:
     """Looks at the scheduler after it has put a step together, as vLLM's own metrics do, which
     do not say what a step computes."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
+    def __init__(self, engine: Any, clock: Clock) -> None:
+        self._engine, self._clock = engine, clock
         self.scheduler = engine.engine_core.engine_core.scheduler
         self._pool = self.scheduler.kv_cache_manager.block_pool
         self._computed_tokens = self._preemptions = 0
@@ -59,12 +59,12 @@ class Watch:
 
     def begin(self, *, is_counted: bool) -> None:
         """A step."""
-        self._is_counted, self._begun_s, self._now = is_counted, time.monotonic(), None
+        self._is_counted, self._begun_s, self._now = is_counted, self._clock.now_s(), None
 
     def end(self) -> None:
         """Of the step."""
         if self._is_counted and self._now is not None:
-            self._seen.append((time.monotonic() - self._begun_s, *self._now))
+            self._seen.append((self._clock.now_s() - self._begun_s, *self._now))
 
     def totals(self) -> Totals:
         """Now."""

@@ -22,6 +22,7 @@ from typing import IO, Any, Self
 
 from tiermem.errors import TiermemError
 
+from bench.serving_clock import ClockName
 from bench.serving_engine import Engine
 from bench.serving_play import Answered, Played
 from bench.serving_sessions import Load, Session, Turn
@@ -44,15 +45,15 @@ class Workers:
     """Processes that engines are in, one after the other: kept from part to part, for they take
     longer to come up than engines do. log: a folder."""
 
-    def __init__(self, log: Path, threads: int) -> None:
-        self._log, self._threads = log, threads
+    def __init__(self, log: Path, threads: int, clock: ClockName = "wall") -> None:
+        self._log, self._threads, self._clock = log, threads, clock
         self._workers: list[Worker] = []
 
     def running(self, engines: Sequence[Engine]) -> dict[str, Playing]:
         """By name, each engine there and idle."""
         while len(self._workers) < len(engines):
             log = self._log / f"serving-{len(self._workers)}.log"
-            self._workers.append(Worker(log, self._threads))
+            self._workers.append(Worker(log, self._threads, self._clock))
         playing = [Playing(*one) for one in zip(self._workers, engines, strict=False)]
         with ThreadPoolExecutor(_STARTED_AT_ONCE) as starting:
             list(starting.map(lambda one: one.worker.start(one.engine), playing))
@@ -86,8 +87,8 @@ class Playing:
 class Worker:
     """Idle until asked. log: of its standard error. TiermemError where it fails."""
 
-    def __init__(self, log: Path, threads: int) -> None:
-        self._log = log
+    def __init__(self, log: Path, threads: int, clock: ClockName) -> None:
+        self._log, self._clock = log, clock
         with log.open("w") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bench.serving_worker"],
@@ -104,8 +105,8 @@ class Worker:
 
     def play(self, engine: Engine, load: Load, *, is_free: bool = False) -> Played:
         """With nothing in vLLM's own cache that was there before."""
-        given = {"engine": asdict(engine), "load": asdict(load), "is_free": is_free}
-        return _played(self._ask(given))
+        given = {"engine": asdict(engine), "load": asdict(load)}
+        return _played(self._ask(given | {"clock": self._clock, "is_free": is_free}))
 
     def close(self) -> None:
         """Its engine ends in its own time, which may be some seconds."""
@@ -166,7 +167,8 @@ def _serve(said: IO[str]) -> None:
             if "load" in asked:
                 assert running.reset_prefix_cache(reset_connector=spec.tiers is not None)
                 load = _load(asked["load"])
-                player = Player(running, spec.name, load, text, is_free=asked["is_free"])
+                how = {name: asked[name] for name in ("clock", "is_free")}
+                player = Player(running, spec.name, load, text, **how)
                 answer = asdict(player.play())
             said.write(json.dumps(answer) + "\n")
             said.flush()
