@@ -152,7 +152,7 @@ class Player:
 
         turn = talk.session.turns[talk.turn]
         end = talk.said + turn.user_tokens
-        answer, talk.first_s = talk.text[end : end + turn.answer_tokens], None
+        answer = talk.text[end : end + turn.answer_tokens]
         params = SamplingParams(
             temperature=0,
             max_tokens=turn.answer_tokens,
@@ -182,7 +182,7 @@ class Player:
             self._push(now_s + turn.think_s, talk)
 
     def _close(self, talk: _Talk, end_s: float | None) -> None:
-        del self._open[talk.name]
+        self._open.pop(talk.name, None)
         turn = talk.session.turns[talk.turn]
         self._done.append(
             Answered(
@@ -197,15 +197,16 @@ class Player:
         )
 
     def _give_up(self) -> None:
+        """What has no answer yet, also what came during the last step."""
         if self._open:
             running = self._watch.scheduler.requests
             self._engine.abort_request(list(running), internal=True)
-            for talk in list(self._open.values()):
-                self._close(talk, None)
+        for talk in [*self._open.values(), *(talk for _, _, talk in self._due)]:
+            self._close(talk, None)
 
     def _push(self, due_s: float, talk: _Talk) -> None:
         if due_s < self._load.end_s:
-            talk.due_s = due_s
+            talk.due_s, talk.first_s, talk.cached_tokens = due_s, None, 0
             heapq.heappush(self._due, (due_s, next(self._ties), talk))
 
     def _now(self) -> float:
