@@ -90,7 +90,7 @@ COMPARED_SCALE = Scale(1024, tokens=0.15, turn_tokens_max=200, answer_tokens_max
 
 def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The sweep over rates, at which each configuration has its turn."""
-    mean_turns = Population(setting.source, SCALE, amount.seed).mean_turns()
+    mean_turns = Population(setting.source, SCALE, amount.seed).mean_turns
     running = _running(setting, OVERFLOWING, amount.names, advance)
     advance("sessions: how fast is this machine")
     answers_per_s = _answers_per_s(running[RECOMPUTE], amount, setting)

@@ -111,6 +111,7 @@ class Player:
         for session in self._load.sessions:
             passage = self._text.passage(self._load.seed, session.number, session.tokens)
             self._push(session.start_s, _Talk(session, list(passage), session.history_tokens))
+        self._prime()
         self._begun_s = self._clock.now_s()
         begun_cpu_s = time.thread_time(), time.process_time()
         before = after = None
@@ -127,6 +128,20 @@ class Player:
         self._give_up()
         now = self._watch.totals()
         return self._played(before or now, after or now, wall_s, cpu_s)
+
+    def _prime(self) -> None:
+        """Compute what was said before the load begins, the next to go on last. In no window."""
+        from vllm import SamplingParams
+
+        if not self._engine.vllm_config.cache_config.enable_prefix_caching:
+            return
+        for _, number, talk in sorted(self._due, reverse=True):
+            if talk.said:
+                prompt = {"prompt_token_ids": talk.text[: talk.said]}
+                params = SamplingParams(temperature=0, max_tokens=1)
+                self._engine.add_request(f"before{number}", prompt, params)
+        while self._engine.has_unfinished_requests():
+            self._engine.step()
 
     def _go_on(self) -> bool:
         """One step; whether anything is left to do."""

@@ -8,13 +8,15 @@ pauses by another, so that their mean is what `steady` is told. A session ends w
 turn would not fit into the context.
 
 The load at a rate is stationary: at its beginning as many sessions are under way as would be,
-had it begun long before, each somewhere in its course and with its history to bring along.
+had it begun long before, each somewhere in its course and with its history to bring along. Of
+some draws the one is taken that asks for what the rate says.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -70,6 +72,17 @@ class Load:
     seed: int
     sessions: tuple[Session, ...]
 
+    @property
+    def turns_in_window(self) -> int:
+        """As if each were answered at once."""
+        found = 0
+        for session in self.sessions:
+            due_s = session.start_s
+            for turn in session.turns:
+                found += self.warm_s <= due_s < self.end_s
+                due_s += turn.think_s
+        return found
+
 
 class Population:
     """Draws sessions, the same for the same seed."""
@@ -80,10 +93,11 @@ class Population:
         self._mean_pause_s = float(source.pauses_s.mean())
         self._drawn = 0
 
-    def mean_turns(self, sessions: int = 2000) -> float:
-        """Of so many sessions."""
+    @cached_property
+    def mean_turns(self) -> float:
+        """Of many sessions of its kind."""
         others = Population(self._source, self._scale, self._seed + 1)
-        return sum(len(others.turns(1.0)) for _ in range(sessions)) / sessions
+        return sum(len(others.turns(1.0)) for _ in range(_MANY)) / _MANY
 
     def turns(self, think_s: float) -> list[Turn]:
         """Of a whole session: at least one. think_s: in the mean."""
@@ -98,14 +112,24 @@ class Population:
             tokens += user + answer
             if tokens > scale.context_tokens and turns:
                 break
-            pause_s = float(random.choice(self._source.pauses_s)) * think_s / self._mean_pause_s
+            pause_s = self._sample(self._source.pauses_s) * think_s / self._mean_pause_s
             turns.append(Turn(user, answer, pause_s))
         return turns
 
     def steady(self, rate: float, think_s: float, warm_s: float, end_s: float) -> Load:
         """Sessions that arrive by Poisson, `rate` a second, and those that are under way at the
-        beginning. think_s: in the mean, between an answer and the next turn."""
+        beginning. think_s: in the mean, between an answer and the next turn.
+
+        Of short loads many are much heavier or lighter than their rate: the one of `_DRAWS` is
+        taken whose turns in the window, were each answered at once, are nearest to their mean.
+        """
+        wanted = rate * self.mean_turns * (end_s - warm_s)
+        draws = (self._arriving(rate, think_s, warm_s, end_s) for _ in range(_DRAWS))
+        return min(draws, key=lambda one: abs(one.turns_in_window - wanted))
+
+    def _arriving(self, rate: float, think_s: float, warm_s: float, end_s: float) -> Load:
         random, sessions = self._random, list[Session]()
+        self._drawn = 0
         arrival_s = -_LONG_BEFORE * think_s
         while (arrival_s := arrival_s + random.exponential(1 / rate)) < end_s:
             session = self._from(arrival_s, self.turns(think_s))
@@ -132,9 +156,14 @@ class Population:
         self._drawn += 1
         return Session(self._drawn, start_s, history, tuple(turns))
 
+    def _sample(self, values: np.ndarray) -> float:
+        return float(values[int(self._random.random() * len(values))])
+
     def _scaled(self, lengths: np.ndarray, most: int) -> int:
-        return int(min(most, max(1, round(self._random.choice(lengths) * self._scale.tokens))))
+        return int(min(most, max(1, round(self._sample(lengths) * self._scale.tokens))))
 
 
 # In pauses: of sessions that came earlier hardly any would still be there.
-_LONG_BEFORE = 50
+_LONG_BEFORE = 30
+_DRAWS = 20
+_MANY = 2000
