@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # One thread, in which everything runs that is timed.
 SETTINGS = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # looked at, though the number of blocks is given
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",

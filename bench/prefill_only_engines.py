@@ -89,14 +89,15 @@ class Vllm:
     def __init__(self, cache_tokens: int, settings: dict[str, Any]) -> None:
         from vllm import LLM, SamplingParams
 
+        blocks = cache_tokens // BLOCK_TOKENS
         self._llm = LLM(
             model=str(model_folder(DTYPE)),
             dtype=DTYPE,
             enforce_eager=True,
             block_size=BLOCK_TOKENS,
             # One more is vLLM's own, and never holds anything.
-            num_gpu_blocks_override=cache_tokens // BLOCK_TOKENS + 1,
-            max_model_len=min(CONTEXT_TOKENS, cache_tokens),
+            num_gpu_blocks_override=blocks + 1,
+            max_model_len=min(CONTEXT_TOKENS, blocks * BLOCK_TOKENS),
             enable_prefix_caching=True,
             disable_log_stats=False,
             **settings,

@@ -16,7 +16,7 @@ import pytest
 
 from bench.smollm2 import model_folder
 
-MAX_INPUT, MAX_WAITING = 1024, 4
+MAX_INPUT, MAX_WAITING = 512, 4
 _START_S = 240.0
 
 

@@ -19,11 +19,16 @@ from tiermem.serving.prefill_only.dimensions import Dimensions
 
 CHUNK_TOKENS = 512
 BLOCK_TOKENS = 32
+# Kernels for fewer rows than this may sum up in another order, and give other bits: so many
+# tokens at least are computed of an input, and in a chunk.
+TOKENS_MIN = 32
 # Queries that attention is given at a time where it cannot be all of them.
 ATTENTION_ROWS = 512
 FLOAT_BYTES = 4
 # Of torch's attention on CPUs: queries and keys of a tile, and tiles a thread.
 _TILE_QUERIES, _TILE_KEYS = 256, 512
+# What the C library keeps in pieces that do not fit what is asked for next.
+_ALLOCATOR_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,12 @@ def whole_blocks(tokens: int) -> int:
 
 def passing_bytes(model: Dimensions, max_input_tokens: int, chunk_tokens: int, threads: int) -> int:
     """The most that torch has allocated at a moment of a prefill."""
-    chunk = min(chunk_tokens, max_input_tokens)
-    return max(
-        _chunk_bytes(model, chunk), _attention_bytes(model, max_input_tokens, threads)
-    ) + model.vocab * (model.item_bytes + 2 * FLOAT_BYTES)
+    chunk = min(chunk_tokens + TOKENS_MIN, max_input_tokens)
+    most = max(_chunk_bytes(model, chunk), _attention_bytes(model, max_input_tokens, threads))
+    logits = model.vocab * (model.item_bytes + 2 * FLOAT_BYTES)
+    # Matrix products may arrange the weights anew.
+    packed = model.hidden * max(model.intermediate, model.query_width) * model.item_bytes
+    return int((1 + _ALLOCATOR_SHARE) * (most + logits + packed))
 
 
 def _chunk_bytes(model: Dimensions, tokens: int) -> int:

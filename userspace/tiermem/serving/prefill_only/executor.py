@@ -22,9 +22,14 @@ from tiermem.errors import TiermemError
 from tiermem.layer.arena import Arena
 from tiermem.serving.kv.keys import KeyChain, identity_of
 from tiermem.serving.prefill_only.attention import AttentionName, make_attention
-from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, CHUNK_TOKENS, Budget
+from tiermem.serving.prefill_only.budget import (
+    BLOCK_TOKENS,
+    CHUNK_TOKENS,
+    TOKENS_MIN,
+    Budget,
+)
 from tiermem.serving.prefill_only.dimensions import Dimensions
-from tiermem.serving.prefill_only.hybrid import TOKENS_MIN, HybridPrefill
+from tiermem.serving.prefill_only.hybrid import HybridPrefill
 from tiermem.serving.prefill_only.kv_blocks import KvBlocks
 from tiermem.serving.prefill_only.prefix_cache import PrefixCache
 from tiermem.serving.prefill_only.workspace import Workspace

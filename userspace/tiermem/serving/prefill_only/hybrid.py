@@ -4,9 +4,6 @@ Norms, projections, rotary positions and MLP take a chunk of tokens at a time, s
 need in between is many times as wide as what comes out, which is written in its place in the
 workspace. Attention takes all tokens at once. Keys and values are of one layer at a time:
 those of the next are written over them.
-
-Of the last layer's queries, attention and MLP only the last tokens are computed: nobody asks
-for the others.
 """
 
 from __future__ import annotations
@@ -18,13 +15,10 @@ from typing import Any
 import torch
 
 from tiermem.serving.prefill_only.attention import LayerAttention
-from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, CHUNK_TOKENS
+from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, CHUNK_TOKENS, TOKENS_MIN
 from tiermem.serving.prefill_only.kv_blocks import KvBlocks
 from tiermem.serving.prefill_only.prefix_cache import Lease
 from tiermem.serving.prefill_only.workspace import Workspace
-
-# Kernels for fewer rows than this may sum up in another order, and give other bits.
-TOKENS_MIN = 32
 
 
 class HybridPrefill:
@@ -41,7 +35,7 @@ class HybridPrefill:
         self._decoder, self._head = model.model, model.lm_head
         self._rotate = sys.modules[type(model).__module__].apply_rotary_pos_emb
         self._space, self._attention, self._chunk = workspace, attention, chunk_tokens
-        for tokens in self._chunks(0, workspace.tokens):
+        for tokens in self._chunks(workspace.tokens):
             places = torch.arange(tokens.start, tokens.stop)[None]
             cosines, sines = self._decoder.rotary_emb(workspace.hidden, places)
             workspace.cosines[tokens], workspace.sines[tokens] = cosines[0], sines[0]
@@ -51,18 +45,16 @@ class HybridPrefill:
         first. Its places to write are written. For torch.inference_mode()."""
         cached = len(lease.read) * BLOCK_TOKENS
         new = len(tokens) - cached
-        space, layers = self._space, self._decoder.layers
+        space = self._space
         ids = torch.tensor(tokens[cached:], device=space.hidden.device)
-        for chunk in self._chunks(0, new):
+        for chunk in self._chunks(new):
             space.hidden[chunk] = self._decoder.embed_tokens(ids[chunk])
-        for number, layer in enumerate(layers):
-            wanted = max(0, new - TOKENS_MIN) if number == len(layers) - 1 else 0
+        for number, layer in enumerate(self._decoder.layers):
             blocks.read(number, lease.read, space.blocks)
             self._project(layer, new, cached)
             blocks.write(number, lease.write, space.blocks[lease.written_from :])
-            scale = layer.self_attn.scaling
-            self._attention.attend(space.queries[wanted:new], len(tokens), scale)
-            self._transform(layer, new, wanted)
+            self._attention.attend(space.queries[:new], len(tokens), layer.self_attn.scaling)
+            self._transform(layer, new)
         last = self._decoder.norm(space.hidden[new - 1 : new])
         logits: torch.Tensor = self._head(last)[0].float()
         return logits
@@ -70,7 +62,7 @@ class HybridPrefill:
     def _project(self, layer: Any, new: int, cached: int) -> None:
         """Queries, keys and values of the new tokens, with their positions."""
         space, attention = self._space, layer.self_attn
-        for chunk in self._chunks(0, new):
+        for chunk in self._chunks(new):
             hidden = layer.input_layernorm(space.hidden[chunk])
             places = slice(cached + chunk.start, cached + chunk.stop)
             queries = attention.q_proj(hidden).view(space.queries[chunk].shape)
@@ -81,17 +73,17 @@ class HybridPrefill:
             )
             self._attention.store(places.start, keys, values)
 
-    def _transform(self, layer: Any, new: int, wanted: int) -> None:
+    def _transform(self, layer: Any, new: int) -> None:
         """Attention's output projection and the MLP, each added to the hidden states."""
         space = self._space
-        for chunk in self._chunks(wanted, new):
+        for chunk in self._chunks(new):
             hidden = space.hidden[chunk]
             hidden += layer.self_attn.o_proj(space.queries[chunk].flatten(1))
             hidden += layer.mlp(layer.post_attention_layernorm(hidden))
 
-    def _chunks(self, begin: int, end: int) -> list[slice]:
+    def _chunks(self, end: int) -> list[slice]:
         """A last one that is too short for the kernels goes with the one before."""
-        begins = list(range(begin, end, self._chunk))
+        begins = list(range(0, end, self._chunk))
         if len(begins) > 1 and end - begins[-1] < TOKENS_MIN:
             begins.pop()
         return [slice(a, b) for a, b in zip(begins, [*begins[1:], end], strict=True)]

@@ -95,9 +95,17 @@ def _completion_logs(chosen: Chosen) -> dict[str, Any]:
     return {
         "tokens": [chosen.text],
         "token_logprobs": [chosen.log],
-        "top_logprobs": [dict(reversed(chosen.tops))],
+        "top_logprobs": [_by_text(chosen.tops)],
         "text_offset": [0],
     }
+
+
+def _by_text(tops: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """The likeliest first. Of tokens with the same text it is the likeliest that is told."""
+    told: dict[str, float] = {}
+    for text, log in tops:
+        told.setdefault(text, log)
+    return told
 
 
 def _chat_logs(chosen: Chosen) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from tiermem.serving.prefill_only.prefill_queue import (
 )
 from tiermem.serving.prefill_only.texts import Texts
 
+_LOG = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Of a body: so many bytes for each token of the longest input, and this at least.
 _TOKEN_BYTES, _BODY_BYTES = 64, 1 << 20
@@ -152,18 +154,20 @@ class Server:
         except asyncio.CancelledError:
             self._metrics.ended("dropped")
             raise
-        except BadRequestError as error:
-            return self._error(400, str(error), "invalid_request_error", error.param)
-        except InputError as error:
-            return self._error(400, str(error), "invalid_request_error", "prompt")
-        except QueueFullError as error:
-            return self._error(429, str(error), "rate_limit_error")
-        except QueueClosedError as error:
-            return self._error(503, str(error), "server_error")
         except web.HTTPException as error:
-            kind = "invalid_request_error"
             allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            return self._error(error.status, error.text or error.reason, kind, headers=allowed)
+            message = error.text or error.reason
+            return self._error(error.status, message, "invalid_request_error", headers=allowed)
+        except (BadRequestError, InputError) as error:
+            param = getattr(error, "param", "prompt")
+            return self._error(400, str(error), "invalid_request_error", param)
+        except (QueueFullError, QueueClosedError) as error:
+            is_full = isinstance(error, QueueFullError)
+            kind = "rate_limit_error" if is_full else "server_error"
+            return self._error(429 if is_full else 503, str(error), kind)
+        except Exception:
+            _LOG.exception("%s %s", request.method, request.path)
+            return self._error(500, "the request failed; the server's log says why", "server_error")
 
     def _error(
         self,
@@ -173,7 +177,7 @@ class Server:
         param: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> web.Response:
-        outcome = {429: "full", 503: "dropped"}.get(status, "refused")
+        outcome = {429: "full", 500: "failed", 503: "dropped"}.get(status, "refused")
         self._metrics.ended(outcome)
         body = answers.error(message, kind, param)
         return web.json_response(body, status=status, headers=headers)
