@@ -43,7 +43,7 @@ FULL = Amount(
     crowd=24,
     rounds=15,
     fitting_sessions=6,
-    wrong_sessions=12,
+    wrong_sessions=8,
 )
 TIMES = {
     "wall": "the clock on the wall",
@@ -61,7 +61,7 @@ QUICK = replace(
     crowd=10,
     rounds=5,
     fitting_sessions=4,
-    wrong_sessions=4,
+    wrong_sessions=3,
 )
 
 

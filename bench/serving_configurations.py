@@ -19,6 +19,7 @@ CXL = {"bandwidth_Bps": 30 * 10**9, "latency_ns": 250}
 RECOMPUTE, VLLM, SCHED = "recompute", "vLLM", "vLLM, sched"
 DRAM, CXL_MEMORY, CXL_SSD, ALL = "DRAM", "CXL", "CXL, SSD", "CXL, SSD, sched"
 NAMES = (RECOMPUTE, VLLM, SCHED, DRAM, CXL_MEMORY, CXL_SSD, ALL)
+TIERED = (DRAM, CXL_MEMORY, CXL_SSD, ALL)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench import prefill_only as prefill_part
 from bench import prefill_only_tables as prefill_tables
 from bench import serving_figures, serving_tables
 from bench import vattention as vattention_part
-from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, VLLM, Size, engines
+from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERED, VLLM, Size, engines
 from bench.serving_play import Played
 from bench.serving_sessions import Population, Scale
 from bench.serving_traces import Source
@@ -82,10 +82,8 @@ FITTING = Size(
     "bfloat16", 4096, kv_tokens=24576, dram_tokens=24576, cxl_tokens=24576, ssd_tokens=1 << 18
 )
 # In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
-COMPARED = Size(
-    "float32", 1024, kv_tokens=1152, dram_tokens=2048, cxl_tokens=2048, ssd_tokens=1 << 17
-)
-COMPARED_SCALE = Scale(1024, tokens=0.15, turn_tokens_max=200, answer_tokens_max=24)
+COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=768, ssd_tokens=1 << 17)
+COMPARED_SCALE = Scale(512, tokens=0.1, turn_tokens_max=120, answer_tokens_max=16)
 
 
 def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
@@ -128,7 +126,7 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
 
 def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
     """Of an engine that is never idle."""
-    load = Population(setting.source, SCALE, amount.seed).at_once(amount.crowd)
+    load = Population(setting.source, SCALE, amount.seed).at_once(amount.fitting_sessions)
     played = playing.play(load)
     return len(played.requests) / played.wall_s
 
@@ -184,6 +182,9 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
         running = setting.workers.running([made[name]])
         played[name] = running[name].play(load, is_free=True)
     right = played[VLLM].tokens
+    unused = [n for n in TIERED if not played[n].tiers.get("memory restored")]
+    if unused:
+        raise TiermemError(f"{', '.join(unused)}: no block was restored: more sessions are needed")
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
     return Found(
         {"wrong_tokens": sum(counts.values())},

@@ -22,7 +22,7 @@ from bench.serving_watch import MemoryUse, Totals, Watch
 
 _NAP_S = 0.005
 # Turns without an answer so long after the load's end, in its own length, are given up.
-_DRAIN = 0.5
+_DRAIN = 0.3
 
 
 @dataclass(frozen=True)
