@@ -66,17 +66,22 @@ def point_of(played: Played) -> Point:
         _percentiles([_ttft_s(one, played.wall_s) for one in played.requests]),
         _percentiles([one for one in map(_tpot_s, played.requests) if one is not None]),
         places,
-        sum(max(0, one.known_tokens - one.cached_tokens) for one in played.requests),
+        sum(
+            max(0, one.known_tokens - one.cached_tokens)
+            for one in played.requests
+            if one.first_s is not None
+        ),
         played.memory.full_share,
         played.preemptions,
     )
 
 
 def hit_places(played: Played) -> dict[str, float]:
-    """Where the tokens of the histories came from, as shares of 1. Blocks that come from a tier
+    """Where the tokens of histories came from, of requests that were served, as shares of 1. Blocks that come from a tier
     are counted by the plugin; all else that was cached is the engine's own."""
-    known = sum(one.known_tokens for one in played.requests)
-    cached = sum(min(one.known_tokens, one.cached_tokens) for one in played.requests)
+    served = [one for one in played.requests if one.first_s is not None]
+    known = sum(one.known_tokens for one in served)
+    cached = sum(min(one.known_tokens, one.cached_tokens) for one in served)
     if not known:
         return dict.fromkeys(PLACES, 0.0)
     memory = played.tiers.get("memory hits", 0) * BLOCK_TOKENS

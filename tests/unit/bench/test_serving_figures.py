@@ -65,7 +65,7 @@ def test_no_request_is_an_error() -> None:
 
 
 def test_histories_come_from_four_places() -> None:
-    requests = [request(12, 1.0, known_tokens=320, cached_tokens=256)]
+    requests = [request(12, 1.0, known_tokens=320, cached_tokens=256), request(13, None)]
     found = figures.hit_places(played(ALL, requests, tiers={"memory hits": 3, "ssd hits": 2}))
     assert found == {OWN: 96 / 320, MEMORY: 96 / 320, SSD: 64 / 320, RECOMPUTED: 64 / 320}
 
