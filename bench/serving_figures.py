@@ -77,8 +77,8 @@ def point_of(played: Played) -> Point:
 
 
 def hit_places(played: Played) -> dict[str, float]:
-    """Where the tokens of histories came from, of requests that were served, as shares of 1. Blocks that come from a tier
-    are counted by the plugin; all else that was cached is the engine's own."""
+    """Where the tokens of histories came from, as shares of 1, of requests that were served. Blocks
+    that come from a tier are counted by the plugin; all else that was cached is the engine's."""
     served = [one for one in played.requests if one.first_s is not None]
     known = sum(one.known_tokens for one in served)
     cached = sum(min(one.known_tokens, one.cached_tokens) for one in served)
