@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from tiermem.cli.shown import new_console, new_table
 from tiermem.service.doctor import Facts, Finding, Status, examine, read_facts
 
 FORK_CONFIG = Path("/etc/tiermem/fork.toml")
@@ -56,8 +55,8 @@ def look_at_host() -> Facts:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console()
-    table = Table(box=None, pad_edge=False)
+    console = new_console()
+    table = new_table(box=None, pad_edge=False)
     for heading in ("check", "status", "seen"):
         table.add_column(heading, overflow="fold")
     for finding in findings:
