@@ -111,7 +111,6 @@ def test_killed_and_started_again_it_gives_back_what_it_first_found(killed_run: 
 def test_without_the_promoter_module_pages_move_by_address(killed_run: Any) -> None:
     status = killed_run["status"]
     assert status["promoter"]["name"] == "move-pages"
-    assert status["totals"]["moved_pages"] > 0
     assert promoted(killed_run) >= 0.5 * HOT, status
 
 

@@ -89,8 +89,12 @@ class Memory:
     def fill_what_was_left(self) -> None:
         """Put pages that stay cold, and some hot ones, where hot pages were before they moved."""
         self.newcomers = self.make(HOT)
+        self.put_back(self.hot[:BACK])
+
+    def put_back(self, pages: np.ndarray) -> None:
+        """Have these on the slow node again."""
         base = self.words.ctypes.data
-        move_pages(0, (base + self.hot[:BACK] * PAGE).astype(np.uint64), self.slow_node)
+        move_pages(0, (base + pages * PAGE).astype(np.uint64), self.slow_node)
 
     def read_hot(self) -> None:
         """Some ten thousand reads of random lines of hot pages."""
@@ -260,6 +264,7 @@ def main() -> None:
             read_for(memory, STEADY_S)
             daemon.end(signal.SIGKILL)
             seen["switches_killed"] = switches()
+            memory.put_back(memory.hot)  # so that what moves from here on is the next one's doing
             if "--without" in sys.argv:
                 module = sys.argv[sys.argv.index("--without") + 1]
                 subprocess.run(["rmmod", module], check=True)
