@@ -287,6 +287,12 @@ CASES: list[tuple[str, Status, str, Any]] = [
     (
         "damon",
         Status.WARN,
+        "sudo tiermem doctor",
+        lambda f: _with_switches(f, damon=None, hidden=frozenset({"damon"})),
+    ),
+    (
+        "damon",
+        Status.WARN,
         "echo off > /sys/kernel/mm/damon/admin/kdamonds/1/state",
         lambda f: _with_switches(f, damon=DamonState(kdamonds=2, running=(1,))),
     ),
