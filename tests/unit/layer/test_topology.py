@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tiermem.layer.switches import DamonState
 from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import Tier, Topology, free_bytes, read_topology
 
+from tests.unit.layer.ordinary_user import as_ordinary_user
 from tests.unit.layer.trees import BLOCK_BYTES, machine, node, plant, recorded
 
 CXL_ACCESS = {
@@ -216,9 +216,6 @@ def test_the_kernels_switches(cxl_machine: dict[str, Any], tmp_path: Path) -> No
     assert switches.hugetlb_pages == 4
 
 
-NOBODY = 65534
-
-
 def test_ordinary_users_see_all_but_what_is_roots(cxl_machine: dict[str, Any]) -> None:
     """DAMON's files are for root alone; tiers, which every client needs, are for all."""
     damon = "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"
@@ -248,30 +245,6 @@ def test_ordinary_users_see_all_but_what_is_roots(cxl_machine: dict[str, Any]) -
 def test_ordinary_users_can_look_at_this_machine() -> None:
     tiers = read_topology().tiers
     assert as_ordinary_user(lambda: repr(read_topology().tiers)) == repr(tiers)
-
-
-def as_ordinary_user(look: Callable[[], str]) -> str:
-    """What it says in a child process without root's rights; AssertionError with what it raised."""
-    output, into = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresuid(NOBODY, NOBODY, NOBODY)
-            os.write(into, look().encode())
-            status = 0
-        except BaseException as error:
-            os.write(into, repr(error).encode())
-        finally:
-            os._exit(status)
-    os.close(into)
-    with os.fdopen(output) as said:
-        text = said.read()
-    _, status = os.waitpid(child, 0)
-    assert status == 0, text
-    return text
 
 
 def test_this_machine_makes_sense() -> None:
