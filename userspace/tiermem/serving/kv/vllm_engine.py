@@ -183,7 +183,9 @@ def _check(config: VllmConfig, kv_cache_config: KVCacheConfig) -> None:
         raise ConfigError(
             f"engine of {parallel.world_size} workers "
             f"({parallel.distributed_executor_backend}): the KV tiers need one, in the "
-            "scheduler's process"
+            "scheduler's process. On CPUs vLLM has one there where it loads tiermem's plugin "
+            "(is tiermem installed beside it, and VLLM_PLUGINS unset?), or with "
+            "VLLM_ENABLE_V1_MULTIPROCESSING=0 in the environment"
         )
     if transfer.kv_role != "kv_both":
         raise ConfigError(f"kv_role = {transfer.kv_role!r}: must be 'kv_both'")
