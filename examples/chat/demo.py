@@ -40,7 +40,7 @@ def chat(
     kv_tokens: Annotated[
         int, typer.Option(min=_CONTEXT_TOKENS, help="What fits into the engine's own KV memory.")
     ] = _CONTEXT_TOKENS,
-    memory: Annotated[str, typer.Option(help="KV tier in memory.")] = "96MiB",
+    memory: Annotated[str, typer.Option(help="KV tier in memory.")] = "64MiB",
     ssd: Annotated[
         Path | None, typer.Option(help="File of the KV tier on SSD; without it a temporary one.")
     ] = None,
