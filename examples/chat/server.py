@@ -72,6 +72,7 @@ def serving(
         url = f"http://127.0.0.1:{port}"
         with console.status(f"{name}: starting (log: {log})") as status:
             _wait(child, url, engine.start_s, log, lambda text: status.update(f"{name}: {text}"))
+        console.print(f"{name}: tiermem serving top {url}", highlight=False)
         yield url
     finally:
         with console.status(f"{name}: ending"):

@@ -1,7 +1,6 @@
 """The plugin: KV tiers as vLLM's KV connector (interface v1).
 
     --kv-transfer-config '{"kv_connector": "TieredKV", "kv_role": "kv_both",
-      "kv_connector_module_path": "tiermem.serving.kv.vllm_connector",
       "kv_load_failure_policy": "recompute", "kv_connector_extra_config": {
         "memory": {"capacity": "8GiB"}, "ssd": {"path": "/var/kv", "capacity": "64GiB"}}}'
 

@@ -1,0 +1,81 @@
+"""examples/chat as a user calls it: histories come back, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+# Servers on a machine that does other things as well.
+START_S = 280
+SMALL = ("--users", "2", "--turns", "2", "--answer-tokens", "8", "--no-compare")
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, str(ROOT / "examples/chat"), "--start-s", str(START_S), *words]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Without what tests in one process set; with a folder of temporary files of its own."""
+    made = {**os.environ, "COLUMNS": "120", "TMPDIR": str(tmp_path)}
+    made.pop("VLLM_LOGGING_LEVEL", None)
+    return made
+
+
+def servers() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get("TIERMEM_TEST") == str(os.getpid()):
+            found.append(process)
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_histories_come_back_and_answers_are_the_same(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The engine holds fewer tokens than three users say in their first turn."""
+    done = subprocess.run(
+        command("--users", "4", "--turns", "2", "--answer-tokens", "8", "--memory", "16MiB"),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=560,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = re.search(r"(\d+) from memory, (\d+) from ssd", done.stdout)
+    assert kept is not None, done.stdout
+    # 16 MiB are 11 blocks: one history, so that the others come from SSD.
+    assert int(kept[2]) > 0
+    assert "the same answers: 8 of 8" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("when", ["starting", "chatting"])
+def test_ctrl_c_ends_the_server_too(environment: dict[str, str], tmp_path: Path, when: str) -> None:
+    environment["TIERMEM_TEST"] = str(os.getpid())
+    screen, terminal = os.openpty()
+    chat = subprocess.Popen(command(*SMALL), stdout=terminal, env=environment)
+    os.close(terminal)
+    said = ""
+    while ("s (log:" if when == "starting" else "the night train") not in said:
+        said += os.read(screen, 4096).decode(errors="replace")
+    assert len(servers()) >= 2
+    chat.send_signal(signal.SIGINT)
+    assert chat.wait(90) == 130
+    os.close(screen)
+    deadline_s = time.monotonic() + 10
+    while servers() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert servers() == []
+    assert list(tmp_path.iterdir()) == []
