@@ -91,11 +91,16 @@ def chat(
 
 
 def _follow(name: str, turns: Iterator[Turn], console: Console) -> list[Turn]:
+    """All turns, as a table that grows; where nobody watches, told by a line each first."""
     seen: list[Turn] = []
-    with Live(turns_table(name, seen), console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False) as live:
         for turn in turns:
             seen.append(turn)
-            live.update(turns_table(name, seen), refresh=True)
+            if console.is_terminal:
+                live.update(turns_table(name, seen), refresh=True)
+            else:
+                print(f"{name}: turn {turn.number + 1}, {turn.user.subject}", flush=True)
+        live.update(turns_table(name, seen), refresh=True)
     console.print()
     return seen
 

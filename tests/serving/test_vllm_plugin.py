@@ -56,7 +56,7 @@ def test_schedulers_have_short_names() -> None:
     [
         ("TieredKV", "uni", "uni"),
         (None, "uni", "mp"),
-        ("Other", "uni", "mp"),
+        ("ExampleConnector", "uni", "mp"),
         ("TieredKV", "mp", "mp"),
     ],
 )
@@ -72,10 +72,7 @@ def test_only_engines_with_the_tiers_keep_their_worker(
 
     vllm_plugin.register()
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
-    transfer: Any = connector and KVTransferConfig(
-        kv_connector="TieredKV" if connector == "TieredKV" else "SharedStorageConnector",
-        kv_role="kv_both",
-    )
+    transfer: Any = connector and KVTransferConfig(kv_connector=connector, kv_role="kv_both")
     config = EngineArgs(
         str(model_folder("float32")),
         kv_transfer_config=transfer,
