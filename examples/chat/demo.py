@@ -106,8 +106,9 @@ def _follow(name: str, turns: Iterator[Turn], console: Console) -> list[Turn]:
 
 
 def main() -> None:
-    """One line and an exit status for what goes wrong; servers end also on SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """One line and an exit status for what goes wrong; servers end whatever ends this."""
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.default_int_handler)
     try:
         typer.run(chat)
     except TiermemError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -60,6 +61,23 @@ def test_histories_come_back_and_answers_are_the_same(
     assert list(tmp_path.iterdir()) == []
 
 
+def check_top(address: re.Match[str] | None) -> None:
+    """`tiermem serving top`, of a real server with tiers."""
+    assert address is not None
+    shown = subprocess.run(
+        [sys.executable, "-m", "tiermem.cli", "serving", "top", address[1], "--once", "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert shown.returncode == 0, shown.stderr
+    seen = json.loads(shown.stdout)
+    assert list(seen["tiers"]) == ["memory", "ssd"]
+    assert 0 < seen["tiers"]["memory"]["used_bytes"] <= seen["tiers"]["memory"]["capacity_bytes"]
+    assert seen["tokens"]["computed"] > 0
+    assert seen["ttft"]["requests"] >= 1
+    assert None not in seen["engine"].values()
+
+
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("when", ["starting", "chatting"])
 def test_ctrl_c_ends_the_server_too(environment: dict[str, str], tmp_path: Path, when: str) -> None:
@@ -71,6 +89,8 @@ def test_ctrl_c_ends_the_server_too(environment: dict[str, str], tmp_path: Path,
     while ("s (log:" if when == "starting" else "the night train") not in said:
         said += os.read(screen, 4096).decode(errors="replace")
     assert len(servers()) >= 2
+    if when == "chatting":
+        check_top(re.search(r"serving top (http://\S+)", said))
     chat.send_signal(signal.SIGINT)
     assert chat.wait(180) == 130
     os.close(screen)

@@ -82,3 +82,15 @@ def test_mistakes_are_one_line(options: Typed, words: list[str], status: int, sa
 def test_another_host_is_not_looked_at(options: Typed) -> None:
     status, _, seen = options("--memory", "1PiB", "--tier", 7, "--no-check")
     assert (status, seen) == (0, "")
+
+
+def test_help_teaches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    for words in ([], ["options"], ["top"]):
+        monkeypatch.setattr("sys.argv", ["tiermem", "serving", *words, "--help"])
+        with pytest.raises(SystemExit):
+            main()
+    text = capsys.readouterr().out
+    assert "tiermem serving options --memory 64GiB --tier slowest" in text
+    assert "tiermem serving top --once --json" in text
+    assert 'extra "serving"' in text
