@@ -70,7 +70,7 @@ def chat(
         check_host(read_settings(extra))
         with console.status("preparing the model (half a minute the first time)"):
             model = model_folder("float32")
-        engine = Engine(model, kv_tokens, _CONTEXT_TOKENS, start_s)
+        engine = Engine(model, kv_tokens, _CONTEXT_TOKENS, start_s, folder)
         options = VllmOptions(extra).arguments()
         console.print("vLLM with", " ".join(options), style="dim", highlight=False)
 

@@ -26,12 +26,14 @@ _LOOK_S = 0.25
 
 @dataclass(frozen=True)
 class Engine:
-    """What both servers have alike. kv_tokens: of the engine's own KV memory."""
+    """What both servers have alike. kv_tokens: of the engine's own KV memory; folder: for the
+    sockets and whatever else vLLM leaves behind."""
 
     model: Path
     kv_tokens: int
     context_tokens: int
     start_s: float
+    folder: Path
 
     def command(self, port: int) -> list[str]:
         """vLLM's own command line."""
@@ -50,7 +52,8 @@ class Engine:
         count = str(max(1, (os.cpu_count() or 1) // 2))
         threads = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": count}
         plain = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-        return {**threads, **plain, **os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
+        ours = {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "TMPDIR": str(self.folder)}
+        return {**threads, **plain, **os.environ, **ours}
 
 
 @contextmanager

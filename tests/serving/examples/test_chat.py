@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -25,9 +27,16 @@ def command(*words: str) -> list[str]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Without what tests in one process set; with a folder of temporary files of its own."""
-    made = {**os.environ, "COLUMNS": "120", "TMPDIR": str(tmp_path)}
+def scratch() -> Iterator[Path]:
+    """A folder of temporary files of its own, of a short name: there are sockets in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def environment(scratch: Path) -> dict[str, str]:
+    """Without what tests in one process set."""
+    made = {**os.environ, "COLUMNS": "120", "TMPDIR": str(scratch)}
     made.pop("VLLM_LOGGING_LEVEL", None)
     return made
 
@@ -42,7 +51,7 @@ def servers() -> list[psutil.Process]:
 
 @pytest.mark.timeout(1200)
 def test_histories_come_back_and_answers_are_the_same(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], scratch: Path
 ) -> None:
     """The engine holds fewer tokens than three users say in their first turn."""
     done = subprocess.run(
@@ -58,7 +67,7 @@ def test_histories_come_back_and_answers_are_the_same(
     # 16 MiB are 11 blocks: one history, so that the others come from SSD.
     assert int(kept[2]) > 0
     assert "the same answers: 8 of 8" in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 def check_top(address: re.Match[str] | None) -> None:
@@ -80,7 +89,7 @@ def check_top(address: re.Match[str] | None) -> None:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("when", ["starting", "chatting"])
-def test_ctrl_c_ends_the_server_too(environment: dict[str, str], tmp_path: Path, when: str) -> None:
+def test_ctrl_c_ends_the_server_too(environment: dict[str, str], scratch: Path, when: str) -> None:
     environment["TIERMEM_TEST"] = str(os.getpid())
     screen, terminal = os.openpty()
     chat = subprocess.Popen(command(*SMALL), stdout=terminal, env=environment)
@@ -98,4 +107,4 @@ def test_ctrl_c_ends_the_server_too(environment: dict[str, str], tmp_path: Path,
     while servers() and time.monotonic() < deadline_s:
         time.sleep(0.1)
     assert servers() == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
