@@ -28,8 +28,8 @@ VERBS: dict[str, str] = {
     "fork": "Checkpoint a process into the pool, restore it on any host of the pod.",
     "oasis": "NICs and SSDs of the pod's hosts, for instances on any of them.",
     "pool": "Memory shared by hosts: make a pool, look at it, keep it in order.",
-    "serving": "Language models: options for vLLM, its KV tiers live.",
     "arena": "Memory of a chosen tier that processes hold: list it.",
+    "serving": "Language models on the memory layer: serve them, look at them.",
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",
 }
