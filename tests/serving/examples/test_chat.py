@@ -41,6 +41,14 @@ def environment(scratch: Path) -> dict[str, str]:
     return made
 
 
+@pytest.fixture
+def sigint() -> Iterator[None]:
+    """Background jobs of a script ignore it, and so would their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def servers() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["environ"]):
@@ -88,6 +96,7 @@ def check_top(address: re.Match[str] | None) -> None:
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("when", ["starting", "chatting"])
 def test_ctrl_c_ends_the_server_too(environment: dict[str, str], scratch: Path, when: str) -> None:
     environment["TIERMEM_TEST"] = str(os.getpid())

@@ -25,6 +25,14 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
+def sigint() -> Iterator[None]:
+    """Background jobs of a script ignore it, and so would their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def port() -> Iterator[int]:
     served = Served()
     served.works()
@@ -59,6 +67,7 @@ def test_a_server_that_is_away_is_an_error_once() -> None:
     assert shown.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("sigint")
 def test_it_goes_on_when_the_server_is_back_and_ends_on_ctrl_c() -> None:
     served = Served()
     served.works()
@@ -79,6 +88,7 @@ def test_it_goes_on_when_the_server_is_back_and_ends_on_ctrl_c() -> None:
     assert watch.wait(10) == 0
 
 
+@pytest.mark.usefixtures("sigint")
 def test_the_live_table_says_that_it_waits() -> None:
     with serving(Served()) as port:
         pass
