@@ -28,7 +28,7 @@ COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Explain what this host lacks for tiering, fork and pooled NICs, and what to do.
+    """Explain what this host lacks for tiering, fork, pooled NICs and serving, and what to do.
 
     Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
     """
@@ -48,10 +48,15 @@ def look_at_host() -> Facts:
     # The pool is read by native code.
     from tiermem.cxlfork.readiness import read_fork_facts
     from tiermem.oasis.readiness import read_oasis_facts
+    from tiermem.serving.readiness import has_vllm, read_serving_facts
 
-    return dataclasses.replace(
+    facts = dataclasses.replace(
         facts, fork=read_fork_facts(FORK_CONFIG), oasis=read_oasis_facts(OASIS_CONFIG)
     )
+    if not has_vllm():
+        return facts
+    with Console(stderr=True).status("asking vLLM which plugins it loads"):
+        return dataclasses.replace(facts, serving=read_serving_facts())
 
 
 def _print(findings: list[Finding]) -> None:
