@@ -74,7 +74,7 @@ def measure_all(quick: bool) -> Measured:
     inputs = []
     for engine in ENGINES:
         _say(f"longest input: {engine}")
-        inputs.append(_alone(longest_input, engine, environment=MALLOC))
+        inputs.append(_alone(longest_input, engine, quick, environment=MALLOC))
     return Measured(alike, inputs, _alone(compare_all, quick, _say))
 
 

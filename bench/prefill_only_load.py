@@ -7,7 +7,7 @@ gets the same requests at rising multiples of that rate, until one of the two is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,16 +33,27 @@ class Compared:
 
 
 def compare_all(quick: bool, say: Say) -> list[Compared]:
-    """Both workloads."""
+    """Both workloads, by the same engines."""
     multiples = QUICK_MULTIPLES if quick else MULTIPLES
-    return [_compare(workload, multiples, say) for workload in workloads(quick)]
-
-
-def _compare(workload: Workload, multiples: Sequence[float], say: Say) -> Compared:
-    prompts = workload.prompts()
-    cache_tokens = workload.cache_tokens(prompts)
-    say(f"{workload.name}: starting engines")
+    asked = {workload: workload.prompts() for workload in workloads(quick)}
+    cache_tokens = max(workload.cache_tokens(prompts) for workload, prompts in asked.items())
+    say("starting engines")
     engines = make_engines(cache_tokens)
+    return [
+        _compare(workload, prompts, engines, cache_tokens, multiples=multiples, say=say)
+        for workload, prompts in asked.items()
+    ]
+
+
+def _compare(
+    workload: Workload,
+    prompts: Sequence[list[int]],
+    engines: Mapping[str, Engine],
+    cache_tokens: int,
+    *,
+    multiples: Sequence[float],
+    say: Say,
+) -> Compared:
     runs: list[Served] = []
 
     def run(name: str, per_s: float | None) -> Served:

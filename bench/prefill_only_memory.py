@@ -23,7 +23,7 @@ from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from bench.prefill_only_engines import CONTEXT_TOKENS, DTYPE, OURS, VLLM_SETTINGS, Vllm
 from bench.smollm2 import model_folder
 
-LIMIT_BYTES = 16 << 20
+LIMIT_BYTES, QUICK_LIMIT_BYTES = 16 << 20, 8 << 20
 # A small chunk, as for one who has little memory.
 CHUNK_TOKENS = 128
 WITH_KV, WITHOUT_KV = "transformers", "transformers, use_cache=False"
@@ -41,7 +41,7 @@ class Longest:
     peaks: dict[int, int] = field(default_factory=dict)
 
 
-def longest_input(engine: str) -> Longest:
+def longest_input(engine: str, quick: bool) -> Longest:
     """Found by trying."""
     prefill = _prefill_of(engine)
     prefill(_WARM_UP_TOKENS)
@@ -49,7 +49,7 @@ def longest_input(engine: str) -> Longest:
     def peak(tokens: int) -> int:
         return peak_growth_bytes(lambda: prefill(tokens))
 
-    return search(engine, peak, LIMIT_BYTES)
+    return search(engine, peak, QUICK_LIMIT_BYTES if quick else LIMIT_BYTES)
 
 
 def search(engine: str, peak: Callable[[int], int], limit_bytes: int) -> Longest:
