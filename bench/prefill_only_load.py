@@ -8,28 +8,17 @@ gets the same requests at rising multiples of that rate, until one of the two is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from bench.prefill_only_engines import OURS, VLLM_SETTINGS, Engine, make_engines
-from bench.prefill_only_workloads import Served, Workload, poisson, workloads
+from bench.prefill_only_contenders import OURS, VLLM_SETTINGS
+from bench.prefill_only_engines import Engine, make_engines
+from bench.prefill_only_workloads import Compared, Served, Workload, poisson, workloads
 
 LOAD = 0.9
 MULTIPLES = (1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.8, 3.4, 4.0)
 QUICK_MULTIPLES = (1.0, 1.4, 2.0, 2.8, 4.0)
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One workload. ratio: the highest multiple that was no worse; 0 where none was."""
-
-    workload: Workload
-    cache_tokens: int
-    runs: list[Served]
-    best_vllm: str
-    ratio: float
 
 
 def compare_all(quick: bool, say: Say) -> list[Compared]:

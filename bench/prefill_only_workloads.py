@@ -101,3 +101,14 @@ class Served:
     def throughput_per_s(self) -> float:
         """From the first request's coming to the last one's answer."""
         return self.requests / self.wall_s
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One workload. ratio: the highest multiple that was no worse; 0 where none was."""
+
+    workload: Workload
+    cache_tokens: int
+    runs: list[Served]
+    best_vllm: str
+    ratio: float
