@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.console import Console
 from tiermem.errors import MissingError, TiermemError
 
+from bench.prefill_only_contenders import ALL, OURS, WITHOUT_KV
 from bench.prefill_only_tables import tables
 from bench.result_file import OUT, write_json
 
 if TYPE_CHECKING:
-    from bench.prefill_only_load import Compared
-    from bench.prefill_only_logits import Likeness
-    from bench.prefill_only_memory import Longest
+    from bench.prefill_only_likeness import Likeness
+    from bench.prefill_only_search import Longest
+    from bench.prefill_only_workloads import Compared
 
 # One thread, in which everything runs that is timed.
 SETTINGS = {
@@ -67,14 +68,14 @@ def measure_all(quick: bool) -> Measured:
         )
     from bench.prefill_only_load import compare_all
     from bench.prefill_only_logits import likenesses
-    from bench.prefill_only_memory import ENGINES, longest_input
+    from bench.prefill_only_memory import longest_input
 
     _say("logits")
     alike = _alone(likenesses, quick)
     inputs = []
-    for engine in ENGINES:
+    for engine in ALL:
         _say(f"longest input: {engine}")
-        inputs.append(_alone(longest_input, engine, environment=MALLOC))
+        inputs.append(_alone(longest_input, engine, quick, environment=MALLOC))
     return Measured(alike, inputs, _alone(compare_all, quick, _say))
 
 
@@ -101,8 +102,6 @@ def _say(what: str) -> None:
 def figures(found: Measured) -> dict[str, float]:
     """input_ratio: ours over the longest of vLLM's and of transformers' plain prefill.
     qps_ratio: of the workload where it is lower. difference: with torch's kernel, as plain."""
-    from bench.prefill_only_memory import OURS, WITHOUT_KV
-
     longest = {one.engine: one.tokens for one in found.inputs}
     plain = max(n for name, n in longest.items() if name not in (OURS, WITHOUT_KV))
     ratios = {f"prefillonly_qps_ratio_{one.workload.name}": one.ratio for one in found.loads}

@@ -14,21 +14,10 @@ from tiermem.serving.prefill_only.executor import Executor, Prefilled
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 from tiermem.serving.prefill_only.prefill_queue import PrefillQueue
 
+from bench.prefill_only_contenders import CONTEXT_TOKENS, DTYPE, OURS, VLLM_SETTINGS
 from bench.prefill_only_workloads import BusyClock
 from bench.smollm2 import model_folder
 
-DTYPE = "bfloat16"
-CONTEXT_TOKENS = 8192
-# How vLLM takes prompts: in pieces beside others (its default), or whole and one at a time.
-VLLM_SETTINGS: dict[str, dict[str, Any]] = {
-    "vLLM, chunked prefill": {"max_num_batched_tokens": 2048, "enable_chunked_prefill": True},
-    "vLLM, whole prompts": {
-        "max_num_batched_tokens": CONTEXT_TOKENS,
-        "enable_chunked_prefill": False,
-        "max_num_seqs": 1,
-    },
-}
-OURS = "PrefillOnly"
 # number, cached tokens, seconds of the clock
 Answered = Callable[[int, int, float], None]
 

@@ -7,13 +7,13 @@ gets the same requests at rising multiples of that rate, until one of the two is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from bench.prefill_only_engines import OURS, VLLM_SETTINGS, Engine, make_engines
-from bench.prefill_only_workloads import Served, Workload, poisson, workloads
+from bench.prefill_only_contenders import OURS, VLLM_SETTINGS
+from bench.prefill_only_engines import Engine, make_engines
+from bench.prefill_only_workloads import Compared, Served, Workload, poisson, workloads
 
 LOAD = 0.9
 MULTIPLES = (1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.8, 3.4, 4.0)
@@ -21,28 +21,28 @@ QUICK_MULTIPLES = (1.0, 1.4, 2.0, 2.8, 4.0)
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One workload. ratio: the highest multiple that was no worse; 0 where none was."""
-
-    workload: Workload
-    cache_tokens: int
-    runs: list[Served]
-    best_vllm: str
-    ratio: float
-
-
 def compare_all(quick: bool, say: Say) -> list[Compared]:
-    """Both workloads."""
+    """Both workloads, by the same engines."""
     multiples = QUICK_MULTIPLES if quick else MULTIPLES
-    return [_compare(workload, multiples, say) for workload in workloads(quick)]
-
-
-def _compare(workload: Workload, multiples: Sequence[float], say: Say) -> Compared:
-    prompts = workload.prompts()
-    cache_tokens = workload.cache_tokens(prompts)
-    say(f"{workload.name}: starting engines")
+    asked = {workload: workload.prompts() for workload in workloads(quick)}
+    cache_tokens = max(workload.cache_tokens(prompts) for workload, prompts in asked.items())
+    say("starting engines")
     engines = make_engines(cache_tokens)
+    return [
+        _compare(workload, prompts, engines, cache_tokens, multiples=multiples, say=say)
+        for workload, prompts in asked.items()
+    ]
+
+
+def _compare(
+    workload: Workload,
+    prompts: Sequence[list[int]],
+    engines: Mapping[str, Engine],
+    cache_tokens: int,
+    *,
+    multiples: Sequence[float],
+    say: Say,
+) -> Compared:
     runs: list[Served] = []
 
     def run(name: str, per_s: float | None) -> Served:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,11 @@ from tiermem.serving.prefill_only.budget import divide
 from tiermem.serving.prefill_only.executor import Executor
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 
+from bench.prefill_only_likeness import Likeness
 from bench.smollm2 import model_folder
 
 KERNELS: tuple[AttentionName, ...] = ("torch", "vllm")
 TOP = 20
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """difference: the largest of all logits. same_bits, same_order (of the likeliest tokens)."""
-
-    attention: str
-    tokens: int
-    cached_tokens: int
-    difference: float
-    same_bits: bool
-    same_order: bool
 
 
 def likenesses(quick: bool) -> list[Likeness]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,28 +19,18 @@ from tiermem.serving.prefill_only.executor import Executor
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 
-from bench.prefill_only_engines import CONTEXT_TOKENS, DTYPE, OURS, VLLM_SETTINGS, Vllm
+from bench.prefill_only_contenders import CONTEXT_TOKENS, DTYPE, OURS, VLLM_SETTINGS, WITH_KV
+from bench.prefill_only_engines import Vllm
+from bench.prefill_only_search import Longest, search
 from bench.smollm2 import model_folder
 
-LIMIT_BYTES = 16 << 20
+LIMIT_BYTES, QUICK_LIMIT_BYTES = 16 << 20, 8 << 20
 # A small chunk, as for one who has little memory.
 CHUNK_TOKENS = 128
-WITH_KV, WITHOUT_KV = "transformers", "transformers, use_cache=False"
-ENGINES = (OURS, *VLLM_SETTINGS, WITH_KV, WITHOUT_KV)
 _WARM_UP_TOKENS = 96
 
 
-@dataclass(frozen=True)
-class Longest:
-    """tokens: the longest input that stayed within the limit; peaks: bytes by tokens tried."""
-
-    engine: str
-    tokens: int
-    limit_bytes: int
-    peaks: dict[int, int] = field(default_factory=dict)
-
-
-def longest_input(engine: str) -> Longest:
+def longest_input(engine: str, quick: bool) -> Longest:
     """Found by trying."""
     prefill = _prefill_of(engine)
     prefill(_WARM_UP_TOKENS)
@@ -49,33 +38,7 @@ def longest_input(engine: str) -> Longest:
     def peak(tokens: int) -> int:
         return peak_growth_bytes(lambda: prefill(tokens))
 
-    return search(engine, peak, LIMIT_BYTES)
-
-
-def search(engine: str, peak: Callable[[int], int], limit_bytes: int) -> Longest:
-    """By straight lines through what was measured, to 5%; never longer than the context."""
-    peaks: dict[int, int] = {}
-    fits, too_long, guess = 0, CONTEXT_TOKENS + 1, 256
-    while too_long - fits > max(32, fits * 0.05) and len(peaks) < 10:
-        peaks[guess] = peak(guess)
-        if peaks[guess] <= limit_bytes:
-            fits = guess
-        else:
-            too_long = guess
-        guess = _next_guess(peaks, limit_bytes, fits, too_long)
-    return Longest(engine, fits, limit_bytes, peaks)
-
-
-def _next_guess(peaks: dict[int, int], limit_bytes: int, fits: int, too_long: int) -> int:
-    if len(peaks) == 1:
-        guess = 2 * fits if fits else too_long // 2
-    else:
-        near = sorted(peaks, key=lambda tokens: abs(peaks[tokens] - limit_bytes))[:2]
-        (x, y), (u, v) = ((tokens, peaks[tokens]) for tokens in near)
-        # A little below the line, so that the next one is likely to fit.
-        guess = int(0.985 * (x + (limit_bytes - y) * (u - x) / (v - y))) if v != y else 2 * x
-    middle = (fits + too_long) // 2
-    return guess if fits < guess < too_long else min(middle, 4 * max(fits, 64))
+    return search(engine, peak, QUICK_LIMIT_BYTES if quick else LIMIT_BYTES)
 
 
 def _prefill_of(engine: str) -> Callable[[int], object]:

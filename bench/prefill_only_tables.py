@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from bench.prefill_only import Measured
-    from bench.prefill_only_load import Compared
+    from bench.prefill_only_workloads import Compared
 
 
 def tables(found: Measured) -> list[Table]:

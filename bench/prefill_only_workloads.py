@@ -49,9 +49,9 @@ def workloads(quick: bool) -> list[Workload]:
     """Recommending posts, and judging credit."""
     return [
         Workload(
-            "recommendation", 20, 3 if quick else 15, (11_000, 17_000), 150, 24 if quick else 8
+            "recommendation", 20, 3 if quick else 15, (11_000, 17_000), 150, 32 if quick else 8
         ),
-        Workload("credit", 12 if quick else 60, 1, (40_000, 60_000), 0, 50 if quick else 20),
+        Workload("credit", 10 if quick else 60, 1, (40_000, 60_000), 0, 50 if quick else 20),
     ]
 
 
@@ -101,3 +101,14 @@ class Served:
     def throughput_per_s(self) -> float:
         """From the first request's coming to the last one's answer."""
         return self.requests / self.wall_s
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One workload. ratio: the highest multiple that was no worse; 0 where none was."""
+
+    workload: Workload
+    cache_tokens: int
+    runs: list[Served]
+    best_vllm: str
+    ratio: float

@@ -34,7 +34,6 @@ def test_an_input_takes_no_more_than_is_computed(dtype: Any, attention: Any) -> 
 def test_many_requests_stay_within_the_limit() -> None:
     """With a cache that fills up and is evicted from, cached prefixes included."""
     model = smollm2("bfloat16")
-    executor(model).prefill(tokens_of(1, 600), [])
 
     def serve() -> None:
         ours = executor(model, max_input_tokens=1024, cache_blocks=40, attention="torch")
@@ -47,6 +46,7 @@ def test_many_requests_stay_within_the_limit() -> None:
 
     limits: list[int] = []
     hits: list[int] = []
+    serve()  # kernels keep code for every shape that they have seen: no input's
     assert peak_growth_bytes(serve) <= limits[0]
     assert any(hits)
 

@@ -69,8 +69,8 @@ def prefill_only(
     max_completion_tokens=1 (/v1/chat/completions), and logprobs where they want shares.
     allowed_token_ids (in extra_body) and logit_bias limit what the token may be.
 
-    --memory is never exceeded: what the longest input takes is computed, measured at the start,
-    and set aside; the rest is the prefix cache. SIGTERM ends the server: the request under way
+    What the longest input takes is computed, measured at the start, and set aside of --memory;
+    the rest is the prefix cache. Weights, and what libraries take once, come on top. SIGTERM ends the server: the request under way
     gets its answer, those that wait get status 503.
     """
     from tiermem.serving.prefill_only.attention import AttentionName
