@@ -70,8 +70,10 @@ def prefill_only(
     allowed_token_ids (in extra_body) and logit_bias limit what the token may be.
 
     What the longest input takes is computed, measured at the start, and set aside of --memory;
-    the rest is the prefix cache. Weights, and what libraries take once, come on top. SIGTERM ends
-    the server: the request under way gets its answer, those that wait get status 503.
+    the rest is the prefix cache. Weights, and what libraries take once, come on top.
+
+    SIGTERM ends the server: the request under way gets its answer, those that wait get status
+    503.
     """
     from tiermem.serving.prefill_only.attention import AttentionName
     from tiermem.serving.prefill_only.families import DTypeName
