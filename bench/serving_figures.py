@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ class Point:
     requests_per_s: float
     tokens_per_s: float
     ttft_s: Mapping[int, float]
-    tpot_s: Mapping[int, float]
+    tpot_s: Mapping[int, float | None]
     places: Mapping[str, float]
     recomputed_tokens: int
     memory_share: float | None
@@ -55,6 +54,7 @@ def point_of(played: Played) -> Point:
         raise TiermemError(f"{played.engine}: no request came within {played.window_s:.0f} s")
     end_s = played.begin_s + played.window_s
     ended = [one for one in played.requests if one.end_s is not None and one.end_s <= end_s]
+    paces = [one for one in map(_tpot_s, played.requests) if one is not None]
     places = hit_places(played)
     return Point(
         played.engine,
@@ -64,7 +64,7 @@ def point_of(played: Played) -> Point:
         len(ended) / played.window_s,
         sum(one.answer_tokens for one in ended) / played.window_s,
         _percentiles([_ttft_s(one, played.wall_s) for one in played.requests]),
-        _percentiles([one for one in map(_tpot_s, played.requests) if one is not None]),
+        _percentiles(paces) if paces else dict.fromkeys(PERCENTILES),
         places,
         sum(
             max(0, one.known_tokens - one.cached_tokens)
@@ -138,11 +138,20 @@ def at_rate(points: Sequence[Point], engine: str, rate: float) -> Point:
     raise TiermemError(f"{engine}: was not measured at {rate:.3g} sessions/s")
 
 
-def throughput_over(points: Sequence[Point], baseline: str, ours: str) -> float:
+def throughput_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
     """Ours over theirs, at equal P95 TTFT. TiermemError where one of them never keeps it."""
     most_s = bound_s(points, baseline)
     mine, theirs = (at_bound(points, name, most_s) for name in (ours, baseline))
-    return mine.requests_per_s / theirs.requests_per_s
+    return {"throughput_over_vllm": mine.requests_per_s / theirs.requests_per_s}
+
+
+def memory_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
+    """At the highest rate. TiermemError where no request of ours waited for memory there."""
+    mine, theirs = (_curve(points, name)[-1].memory_share for name in (ours, baseline))
+    if mine is None:
+        raise TiermemError(f"{ours}: no request waited for memory at the highest rate")
+    found = {"kv_memory_use": mine}
+    return found if theirs is None else found | {"kv_memory_use_vllm": theirs}
 
 
 def latency_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
@@ -189,5 +198,4 @@ def _tpot_s(one: Answered) -> float | None:
 
 
 def _percentiles(values: Sequence[float]) -> dict[int, float]:
-    """NaN of nothing."""
-    return {one: float(np.percentile(values, one)) if values else math.nan for one in PERCENTILES}
+    return {one: float(np.percentile(values, one)) for one in PERCENTILES}

@@ -34,8 +34,8 @@ class Amount:
 
     loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
     then `window_s`. names: the configurations; swept: those that are measured at all loads, the
-    others at `other_load`. crowd: sessions that come at once, more than have room in memory.
-    rounds: where all fits, of so many sessions. wrong_sessions: whose tokens are compared.
+    others at `other_load`. rounds: where all fits, of `fitting_sessions`. wrong_sessions: whose
+    tokens are compared.
     """
 
     is_quick: bool
@@ -45,7 +45,6 @@ class Amount:
     other_load: float
     warm_s: float
     window_s: float
-    crowd: int
     rounds: int
     fitting_sessions: int
     wrong_sessions: int
@@ -104,10 +103,11 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
                 played.append(one.play(load))
     points = [serving_figures.point_of(one) for one in played]
     figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
-    try:
-        figures["throughput_over_vllm"] = serving_figures.throughput_over(points, VLLM, ALL)
-    except TiermemError as error:
-        failures.append(str(error))
+    for more in (serving_figures.throughput_figures, serving_figures.memory_figures):
+        try:
+            figures |= more(points, VLLM, ALL)
+        except TiermemError as error:
+            failures.append(str(error))
     return Found(
         figures,
         points,
@@ -129,23 +129,6 @@ def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
     load = Population(setting.source, SCALE, amount.seed).at_once(amount.fitting_sessions)
     played = playing.play(load)
     return len(played.requests) / played.wall_s
-
-
-def memory(amount: Amount, setting: Setting, advance: Advance) -> Found:
-    """Use of KV memory while requests wait for it: more of them at once than have room."""
-    load = Population(setting.source, SCALE, amount.seed).at_once(amount.crowd)
-    played = {}
-    for name, one in _running(setting, OVERFLOWING, (VLLM, ALL), advance).items():
-        advance(f"memory: {amount.crowd} sessions at once on {name}")
-        played[name] = one.play(load)
-    ours, theirs = (played[name].memory.full_share for name in (ALL, VLLM))
-    if ours is None or theirs is None:
-        raise TiermemError("no request ever waited for memory: more sessions are needed")
-    return Found(
-        {"kv_memory_use": ours, "kv_memory_use_vllm": theirs},
-        [serving_figures.point_of(one) for one in played.values()],
-        [serving_tables.memory_use(list(played.values()))],
-    )
 
 
 def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
@@ -220,7 +203,6 @@ def _running(
 
 PARTS: dict[str, Callable[[Amount, Setting, Advance], Found]] = {
     "sessions": sessions,
-    "memory": memory,
     "fits": fits,
     "wrong": wrong,
     "vattention": vattention,

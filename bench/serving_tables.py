@@ -18,10 +18,11 @@ def curves(points: Sequence[Point]) -> Table:
         (
             *("sessions/s", "configuration", "answers/s", "tokens/s"),
             *("TTFT p50 s", "p95", "p99", "TPOT p50 ms", "p95", "p99"),
-            *(*PLACES, "recomputed tokens"),
+            *(*PLACES, "recomputed tokens", "KV memory"),
         ),
         "Shares are of the tokens of histories, by where their KV came from. ≥: some requests were "
-        "given up without an answer, and count with the time that they had waited.",
+        "given up without an answer, and count with the time that they had waited. KV memory: in "
+        "use while requests waited for it.",
     )
     rates = sorted({one.rate for one in points})
     for rate in rates:
@@ -33,9 +34,10 @@ def curves(points: Sequence[Point]) -> Table:
                 f"{one.requests_per_s:.2f}",
                 f"{one.tokens_per_s:.0f}",
                 *(f"{'≥ ' if one.unanswered else ''}{value:.2f}" for value in one.ttft_s.values()),
-                *(f"{value * 1e3:.0f}" for value in one.tpot_s.values()),
+                *("-" if value is None else f"{value * 1e3:.0f}" for value in one.tpot_s.values()),
                 *(f"{one.places[place]:.0%}" for place in PLACES),
                 str(one.recomputed_tokens),
+                "-" if one.memory_share is None else f"{one.memory_share:.1%}",
                 end_section=number == len(row) - 1,
             )
     return table
@@ -62,26 +64,6 @@ def bounds(points: Sequence[Point], baseline: str, names: Sequence[str]) -> Tabl
             name,
             f"{least}{found.requests_per_s:.2f}",
             f"{least}{found.requests_per_s / theirs:.2f}",
-        )
-    return table
-
-
-def memory_use(played: Sequence[Played]) -> Table:
-    """Of a crowd."""
-    table = _table(
-        "KV memory in use while requests wait for it",
-        ("configuration", "share", "seconds of it", "share of all time", "running", "whole s"),
-        "By time, of the engine's own blocks that requests hold.",
-    )
-    for one in played:
-        use = one.memory
-        table.add_row(
-            one.engine,
-            "-" if use.full_share is None else f"{use.full_share:.1%}",
-            f"{use.full_s:.1f}",
-            f"{use.always_share:.1%}",
-            f"{use.running:.1f}",
-            f"{one.wall_s:.1f}",
         )
     return table
 

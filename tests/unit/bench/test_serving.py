@@ -110,10 +110,10 @@ def test_sessions_are_played_by_all_configurations(tmp_path: Path) -> None:
     assert found.figures["ttft_p95_reduction"] == pytest.approx(0.8, abs=0.01)
     assert found.figures["throughput_over_vllm"] >= 1
     assert 0 < found.figures["ssd_hit_share"] < 1
+    assert found.figures["kv_memory_use"] == 0.98
 
 
-def test_memory_fits_and_wrong_have_their_figures(tmp_path: Path) -> None:
-    assert played_part("memory", tmp_path).figures["kv_memory_use"] == 0.98
+def test_fits_and_wrong_have_their_figures(tmp_path: Path) -> None:
     loss = played_part("fits", tmp_path).figures["throughput_loss_when_it_fits"]
     assert loss == pytest.approx(1 - 21 / 20.2)
     assert played_part("wrong", tmp_path).figures == {"wrong_tokens": 0}

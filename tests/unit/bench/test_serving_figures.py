@@ -103,9 +103,17 @@ def test_latency_is_compared_where_the_baseline_no_longer_keeps_the_bound() -> N
     found = figures.latency_figures(CURVES, VLLM, ALL)
     assert figures.reference_rate(CURVES, VLLM, 2.0) == 0.4
     assert found["ttft_p95_reduction"] == pytest.approx(1 - 1.5 / 10)
-    over = figures.throughput_over(CURVES, VLLM, ALL)
-    assert over == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
+    over = figures.throughput_figures(CURVES, VLLM, ALL)
+    assert over["throughput_over_vllm"] == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
     assert found["ssd_hit_share"] == 0.25
+
+
+def test_memory_is_looked_at_under_the_highest_load() -> None:
+    with pytest.raises(TiermemError, match="no request waited"):
+        figures.memory_figures(CURVES, VLLM, ALL)
+    full = [replace(one, memory_share=0.9 + one.rate / 10) for one in CURVES]
+    found = figures.memory_figures(full, VLLM, ALL)
+    assert found == pytest.approx({"kv_memory_use": 0.94, "kv_memory_use_vllm": 0.94})
 
 
 def test_loss_is_a_median_over_rounds_in_which_both_meet_the_same_machine() -> None:
