@@ -34,10 +34,10 @@ from bench.serving_worker import Workers
 
 FULL = Amount(
     is_quick=False,
-    loads=(0.3, 0.6, 1.0, 1.6, 2.4, 3.6),
+    loads=(0.4, 0.8, 1.2, 2.0),
     names=NAMES,
     swept=NAMES,
-    other_load=1.0,
+    other_load=1.2,
     warm_s=6,
     window_s=32,
     rounds=15,
@@ -52,7 +52,7 @@ TIMES = {
 QUICK = replace(
     FULL,
     is_quick=True,
-    loads=(0.4, 1.0, 2.0),
+    loads=(0.4, 1.2, 2.0),
     names=(RECOMPUTE, VLLM, CXL_SSD, ALL),
     swept=(VLLM, ALL),
     warm_s=3,
