@@ -126,6 +126,8 @@ class Worker:
             stdin.flush()
         answer = stdout.readline()
         if not answer:
+            # It has said why when it has ended.
+            self._process.wait()
             said = self._log.read_text(errors="replace").splitlines()[-_SAID_LINES:]
             raise TiermemError("\n".join([f"an engine failed; {self._log} ends with:", *said]))
         return json.loads(answer)
@@ -162,7 +164,7 @@ def _serve(said: IO[str]) -> None:
                 running = None
                 open_engine.close()
                 running, made = open_engine.enter_context(started(spec)), spec
-                _warm_up(running)
+                _warm_up(running, spec.context_tokens // 4)
             answer: Any = {"is_ready": True}
             if "load" in asked:
                 assert running.reset_prefix_cache(reset_connector=spec.tiers is not None)
@@ -174,12 +176,12 @@ def _serve(said: IO[str]) -> None:
             said.flush()
 
 
-def _warm_up(engine: Any) -> None:
+def _warm_up(engine: Any, tokens: int) -> None:
     """What happens once only: kernels that are made, memory that is touched first."""
     from vllm import SamplingParams
 
     for number in range(4):
-        prompt = {"prompt_token_ids": [1000 + number] * 700}
+        prompt = {"prompt_token_ids": [1000 + number] * tokens}
         engine.add_request(f"warm{number}", prompt, SamplingParams(max_tokens=8, ignore_eos=True))
     while engine.has_unfinished_requests():
         engine.step()
