@@ -42,7 +42,7 @@ FULL = Amount(
     window_s=32,
     rounds=15,
     fitting_sessions=6,
-    wrong_sessions=8,
+    wrong_sessions=20,
 )
 TIMES = {
     "wall": "the clock on the wall",
@@ -59,7 +59,7 @@ QUICK = replace(
     window_s=14,
     rounds=5,
     fitting_sessions=4,
-    wrong_sessions=3,
+    wrong_sessions=8,
 )
 
 
