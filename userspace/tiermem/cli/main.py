@@ -40,6 +40,8 @@ What this host lacks:            tiermem doctor
 What M5 would move (a dry run):  tiermem m5 run --dry-run --once
 
 Without CXL memory, emulated:    tiermem testbed build, then tiermem testbed up
+
+KV tiers for vLLM:               tiermem serving options --memory 8GiB
 """
 COMPLETION_OPTIONS = ("install_completion", "show_completion")
 
@@ -67,7 +69,7 @@ def _naming_missing_modules(verb: str) -> Iterator[None]:
             raise
         raise MissingError(
             f"`tiermem {verb}` needs the Python module {error.name}; "
-            "install it, or tiermem with its extras: tiermem[testbed,bench]"
+            "install it, or tiermem with its extras: tiermem[testbed,bench,serving]"
         ) from error
 
 

@@ -6,13 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tiermem.errors import ConfigError
-from tiermem.service.lifecycle import run_until_signalled
-from tiermem.service.size import size_bytes
-from tiermem.serving.prefill_only.budget import CHUNK_TOKENS
 
 
 def prefill_only(
@@ -49,7 +44,7 @@ def prefill_only(
     ] = 256,
     chunk: Annotated[
         int, typer.Option(min=32, help="Tokens that norms, projections and MLP take at a time.")
-    ] = CHUNK_TOKENS,
+    ] = 512,
     attention: Annotated[
         str, typer.Option(help="auto, vllm (its kernel for CPUs, faster) or torch (anywhere).")
     ] = "auto",
@@ -75,6 +70,10 @@ def prefill_only(
     SIGTERM ends the server: the request under way gets its answer, those that wait get status
     503.
     """
+    from rich.console import Console
+    from rich.table import Table
+
+    from tiermem.service.lifecycle import run_until_signalled
     from tiermem.serving.prefill_only.attention import AttentionName
     from tiermem.serving.prefill_only.families import DTypeName
     from tiermem.serving.prefill_only.serve import ServeOptions, described, serve
@@ -105,6 +104,8 @@ def prefill_only(
 
 
 def _bytes(text: str) -> int:
+    from tiermem.service.size import size_bytes
+
     try:
         return size_bytes(text)
     except ValueError as error:

@@ -49,7 +49,7 @@ class PoolTier(BehindMemory):
             raise NoSpaceError(
                 f"{pool.path}: a KV block of this engine takes {memory.shape.bytes} bytes in a pool"
             )
-        self._pool, self._policy, self._blocks_max = pool, policy, blocks_max
+        self._pool, self._policy, self.blocks_max = pool, policy, blocks_max
         self._mine: set[bytes] = set()
         self._others: set[bytes] = set()
         self._look_at_s = 0.0
@@ -99,7 +99,7 @@ class PoolTier(BehindMemory):
             ):
                 self._mine.add(key)
                 self._policy.insert(key, 1.0)
-        while len(self._mine) > self._blocks_max:
+        while len(self._mine) > self.blocks_max:
             self._make_room()
 
     # --- reads ---
@@ -148,9 +148,9 @@ class PoolTier(BehindMemory):
 
     def _do_writes(self, blocks: list[Block]) -> None:
         for block in blocks:
-            while len(self._mine) >= self._blocks_max and self._make_room():
+            while len(self._mine) >= self.blocks_max and self._make_room():
                 pass
-            if len(self._mine) >= self._blocks_max or not self._publish(block):
+            if len(self._mine) >= self.blocks_max or not self._publish(block):
                 self._counters.add("pool", "refused")
 
     def _publish(self, block: Block) -> bool:
