@@ -55,7 +55,7 @@ def look_at_host() -> Facts:
     )
     if not has_vllm():
         return facts
-    with Console(stderr=True).status("asking vLLM which plugins it loads"):
+    with new_console(stderr=True).status("asking vLLM which plugins it loads"):
         return dataclasses.replace(facts, serving=read_serving_facts())
 
 
