@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from tiermem.cli.shown import new_console, new_table
 from tiermem.errors import ConfigError
 
 
@@ -70,9 +71,6 @@ def prefill_only(
     SIGTERM ends the server: the request under way gets its answer, those that wait get status
     503.
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from tiermem.service.lifecycle import run_until_signalled
     from tiermem.serving.prefill_only.attention import AttentionName
     from tiermem.serving.prefill_only.families import DTypeName
@@ -90,11 +88,11 @@ def prefill_only(
         tier=_tier(tier),
         is_checked=check,
     )
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     with console.status("starting") as status:
         texts = Texts(model)
         started = start(model, options, progress=status.update)
-    table = Table(show_header=False)
+    table = new_table(show_header=False)
     for name, value in described(started):
         table.add_row(name, value)
     console.print(table)
