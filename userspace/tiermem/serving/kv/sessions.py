@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tiermem.serving.kv.cost import Choice
 from tiermem.serving.kv.counters import TierName
-from tiermem.serving.kv.keys import KeyChain
+from tiermem.serving.kv.keys import KeyChain, renewed
 from tiermem.serving.kv.memory_tier import Block
 from tiermem.serving.kv.steps import Load, Plan
 from tiermem.serving.kv.store import KvStore, Staging
@@ -48,6 +48,7 @@ class Scheduled:
 
 @dataclass(slots=True)
 class _Session:
+    salt: str
     chain: KeyChain
     saved: int = 0
     begin: int = 0
@@ -71,7 +72,6 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}
         self._matched: set[str] = set()
         self._loads: list[Load] = []
-        self._loaded_ids: list[str] = []
         self._is_decoding = False
 
     def match(
@@ -83,8 +83,7 @@ class Sessions:
         """
         session = self._sessions.get(request_id)
         if session is None:
-            chain = KeyChain(self._identity, self._store.block_tokens, salt)
-            session = self._sessions[request_id] = _Session(chain)
+            session = self._sessions[request_id] = _Session(salt, self._chain(salt))
         self._unpin(session)
         size = self._store.block_tokens
         session.begin = computed // size
@@ -135,7 +134,6 @@ class Sessions:
             self._unpin(self._sessions[request_id])
         self._matched.clear()
         plan = Plan(loads=self._loads)
-        self._loaded_ids = [one.request_id for one in self._loads if not one.is_background]
         self._loads = []
         parts = list(scheduled)
         for part in parts:
@@ -145,16 +143,21 @@ class Sessions:
             plan.prefill = (parts[0].computed + parts[0].new, parts[0].new)
         return plan
 
-    def spoilt(self) -> list[tuple[str, int]]:
-        """Blocks that the last step restored were bad: who had them, and from which block on."""
-        found = [
-            (request_id, self._sessions[request_id].begin)
-            for request_id in self._loaded_ids
-            if request_id in self._sessions
-        ]
+    def spoilt(self) -> None:
+        """Blocks were restored that are bad: what was made of them is to be saved again."""
         for session in self._sessions.values():
             session.saved = 0
-        return found
+
+    def renew(self) -> None:
+        """KV is not what it was (other weights): from now on by keys that nobody has seen.
+
+        So nobody finds there what is made from now on by what the engine was, nor this engine
+        what others had made. Between steps only.
+        """
+        self._identity = renewed(self._identity)
+        for session in self._sessions.values():
+            self._end_staging(session)
+            session.chain, session.saved = self._chain(session.salt), 0
 
     def finish(self, request_id: str) -> None:
         """The request is over."""
@@ -163,6 +166,9 @@ class Sessions:
         if session is not None:
             self._unpin(session)
             self._end_staging(session)
+
+    def _chain(self, salt: str) -> KeyChain:
+        return KeyChain(self._identity, self._store.block_tokens, salt)
 
     def _choose(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice:
         memory, behind = self._store.look_up(keys)

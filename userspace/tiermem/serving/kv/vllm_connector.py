@@ -11,7 +11,7 @@ It only translates: `sessions` decides, `steps` copies. See docs/serving.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -181,9 +181,12 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             return
         manager = self._kv_cache_manager
         assert manager is not None
+        self._sessions.spoilt()
         spoilt = set(connector_output.invalid_block_ids)
-        for request_id, begin in self._sessions.spoilt():
-            spoilt.update(manager.get_block_ids(request_id)[0][begin:])
+        # Also of requests that found them in vLLM's own cache in that very step.
+        for request_id in self._requests:
+            ids = manager.get_block_ids(request_id)[0]
+            spoilt.update(after_first(ids, connector_output.invalid_block_ids))
         manager.evict_blocks(spoilt)
 
     def request_finished(
@@ -203,6 +206,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
     def reset_cache(self) -> bool:
         """Nothing of what was computed so far is right any more."""
         self._engine.steps.drain()
+        self._sessions.renew()
         self._engine.store.clear()
         return True
 
@@ -240,6 +244,11 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
                     request.all_token_ids,
                     partial(_block_ids, manager, request_id),
                 )
+
+
+def after_first(ids: Sequence[int], bad: Set[int]) -> Sequence[int]:
+    """From the first one on that is bad."""
+    return next((ids[place:] for place, one in enumerate(ids) if one in bad), ())
 
 
 def _block_ids(manager: KVCacheManager, request_id: str) -> Sequence[int]:
