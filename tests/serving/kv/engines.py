@@ -20,11 +20,23 @@ BLOCK_BYTES = 4096 + BLOCK_TOKENS * 46080
 ENGINE_BLOCKS = 12
 TURNS = 3
 SESSIONS = 3
+SMALL: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "max_model_len": 320,
+    "block_size": BLOCK_TOKENS,
+    "num_gpu_blocks_override": ENGINE_BLOCKS,
+    "max_num_seqs": 4,
+    "disable_log_stats": False,
+}
 
 
 @contextmanager
-def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
-    """vLLM with so small a cache of its own that it holds one session; None: without tiers."""
+def engine(extra: Mapping[str, Any] | None, **options: Any) -> Iterator[Any]:
+    """vLLM with so small a cache of its own that it holds one session; None: without tiers.
+
+    options: vLLM's, in the place of those here.
+    """
     from vllm import LLM
     from vllm.config import KVTransferConfig
     from vllm.distributed import cleanup_dist_env_and_memory
@@ -42,14 +54,8 @@ def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
     try:
         llm = LLM(
             str(model_folder("float32")),
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=320,
-            block_size=BLOCK_TOKENS,
-            num_gpu_blocks_override=ENGINE_BLOCKS,
-            max_num_seqs=4,
-            disable_log_stats=False,
             kv_transfer_config=transfer,
+            **{**SMALL, **options},
         )
     except BaseException:
         # One that does not start does not clean up either.

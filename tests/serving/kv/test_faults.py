@@ -21,6 +21,7 @@ from tests.serving.kv.engines import (
     store_of_engine,
     tiers,
 )
+from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
 
 CHATTER = """
 import sys
@@ -88,21 +89,58 @@ with engine(tiers(Path(sys.argv[1]) / "kv", memory_blocks=10)) as llm:
 """
 
 
-def test_a_full_disk_changes_no_token(plain: list[list[int]], tmp_path: Path) -> None:
+def said_by(mounts: str, program: str, folder: Path) -> list[str]:
+    """What the program, in a mount namespace of its own, says that its model said."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("mounting needs a mount namespace of one's own")
-    mount = f'mount -t tmpfs -o size={4 * BLOCK_BYTES // 1024}k none "$2"'
+    script = f'set -e; {mounts}; exec "$0" -c "$1" "$2"'
     done = subprocess.run(
-        [
-            *("unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"'),
-            *(sys.executable, FULL, str(tmp_path)),
-        ],
+        ["unshare", "-m", "sh", "-c", script, sys.executable, program, str(folder)],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    (said,) = (line for line in done.stdout.splitlines() if line.startswith("SAID "))
-    assert said.removeprefix("SAID ") == str([one[: 2 * 76] for one in plain])
+    lines = done.stdout.splitlines()
+    return [line.removeprefix("SAID ") for line in lines if line.startswith("SAID ")]
+
+
+def test_a_full_disk_changes_no_token(plain: list[list[int]], tmp_path: Path) -> None:
+    mount = f'mount -t tmpfs -o size={4 * BLOCK_BYTES // 1024}k none "$2"'
+    assert said_by(mount, FULL, tmp_path) == [str([one[: 2 * 76] for one in plain])]
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+from tests.serving.kv.engines import answer, converse, engine, store_of_engine, tiers
+from tests.unit.serving.kv.read_only import make_read_only
+
+folder = Path(sys.argv[1])
+with engine(tiers(folder / "kv", memory_blocks=10, restore="always")) as llm:
+    first = converse(llm, turns=1)
+    store = store_of_engine()
+    assert store.flush(30)
+    make_read_only(folder)
+    print("SAID", converse(llm, turns=2), flush=True)
+    assert store.flush(30)
+    counts = store.counters.snapshot()
+    assert counts["ssd"]["failed"] >= 1 and counts["ssd"]["hits"] >= 1, counts
+with engine(tiers(folder / "kv", memory_blocks=10, restore="always")) as llm:
+    print("SAID", converse(llm, turns=2), flush=True)
+    counts = store_of_engine().counters.snapshot()
+    assert counts["ssd"]["refused"] >= 1 and counts["ssd"]["hits"] >= 1, counts
+    assert "failed" not in counts["ssd"], counts
+"""
+
+
+def test_a_disk_that_becomes_read_only_changes_no_token(
+    plain: list[list[int]], tmp_path: Path
+) -> None:
+    """Under an engine, and before the next one starts: what is there is read."""
+    if not can_become_read_only():
+        pytest.skip("an ext4 on a loop device needs root")
+    expected = str([one[: 2 * 76] for one in plain])
+    assert said_by(mount_of_its_own(64), READ_ONLY, tmp_path) == [expected, expected]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ class PoolTier(BehindMemory):
             self._remove(key)
 
     def _take_over(self) -> None:
-        """What engines of this host that are gone have published counts as this one's."""
+        """What engines of this host that are gone have published counts as this one's; what
+        they had not finished is given back."""
+        self._pool.collect()
         for entry in self._pool.entries():
             key = _key_of(entry.name)
             if (

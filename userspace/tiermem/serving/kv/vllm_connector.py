@@ -135,8 +135,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         self, request: Request, num_computed_tokens: int
     ) -> tuple[int | None, bool]:
         """Tokens whose KV can be restored, and whether that happens in the background."""
-        # Their KV depends on more than tokens.
-        if request.lora_request or request.mm_features or request.prompt_embeds is not None:
+        if _is_passed_by(request):
             return 0, False
         self._requests[request.request_id] = request
         match = self._sessions.match(
@@ -149,6 +148,18 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if match.blocks is None:
             return None, False
         return match.blocks * self._engine.block_tokens, match.is_background
+
+    def bring_near(self, request: Request, num_computed_tokens: int) -> bool:
+        """For schedulers that plan ahead (`schedulers.vllm_nearness`): have it staged."""
+        if _is_passed_by(request):
+            return True
+        return self._sessions.bring_near(
+            request.request_id,
+            request.cache_salt or "",
+            request.all_token_ids,
+            num_computed_tokens,
+            len(self._requests),
+        )
 
     def update_state_after_alloc(
         self, request: Request, blocks: KVCacheBlocks, num_external_tokens: int
@@ -244,6 +255,11 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
                     request.all_token_ids,
                     partial(_block_ids, manager, request_id),
                 )
+
+
+def _is_passed_by(request: Request) -> bool:
+    """Its KV depends on more than tokens."""
+    return bool(request.lora_request or request.mm_features) or request.prompt_embeds is not None
 
 
 def after_first(ids: Sequence[int], bad: Set[int]) -> Sequence[int]:
