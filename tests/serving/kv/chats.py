@@ -36,17 +36,20 @@ class Chat:
     answers: list[list[int]] = field(default_factory=list)
 
 
-def chat(number: int, turns: int, *, leaving: float = 0.0) -> Chat:
+def chat(
+    number: int, turns: int, *, words_most: int = 120, answer_most: int = 24, leaving: float = 0.0
+) -> Chat:
     """The same for the same number: of three chats one is long, two are short.
 
-    leaving: how many of the turns are left by their user in the middle.
+    words_most, answer_most: tokens; leaving: the share of turns whose user leaves in the middle.
     """
     random = Random(number)
     found: deque[Turn] = deque()
     room = CONTEXT_TOKENS
     for _ in range(turns):
-        said = random.randint(60, 120) if number % 3 == 0 else random.randint(10, 50)
-        answer_tokens = random.randint(3, 24)
+        most = words_most if number % 3 == 0 else words_most // 2
+        said = random.randint(most // 4, most)
+        answer_tokens = random.randint(1, answer_most)
         if room < said + answer_tokens:
             break
         words = [1000 + random.randrange(40000) for _ in range(said)]
@@ -81,9 +84,11 @@ def hold(
         for output in core.step():
             if output.finished and output.request_id in live:
                 one = live.pop(output.request_id)
-                answer = list(output.outputs[0].token_ids)
-                one.chat.history = one.prompt + answer
-                one.chat.answers.append(answer)
+                # Who leaves does not hear it, even where it comes before that.
+                if not one.turn.leaves_after:
+                    answer = list(output.outputs[0].token_ids)
+                    one.chat.history = one.prompt + answer
+                    one.chat.answers.append(answer)
                 waiting.append(one.chat)
         for name, one in list(live.items()):
             one.steps += 1
