@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiermem.serving.kv.record import memory_at
 
 from tests.serving.kv.engines import (
     BLOCK_BYTES,
+    answer,
+    answers,
     check_nothing_is_held,
     converse,
     engine,
     keys_of,
     store_of_engine,
     tiers,
+    words,
 )
 from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
 
@@ -141,6 +145,29 @@ def test_a_disk_that_becomes_read_only_changes_no_token(
         pytest.skip("an ext4 on a loop device needs root")
     expected = str([one[: 2 * 76] for one in plain])
     assert said_by(mount_of_its_own(64), READ_ONLY, tmp_path) == [expected, expected]
+
+
+def test_who_shares_a_damaged_block_is_answered_right_as_well() -> None:
+    """Two at once with a common begin: one restores it, the other finds it in vLLM's cache."""
+    prompts = [words(40, 0) + words(40, 1)[:30] + words(41 + number, 0) for number in (0, 1)]
+    with engine(tiers(None, memory_blocks=40, restore="always")) as llm:
+        store = store_of_engine()
+        expected = [answer(llm, prompt) for prompt in prompts]
+        for number in (8, 9):
+            answer(llm, words(number, 0) * 4, 1)  # vLLM's own cache has nothing of it by then
+        block = store.memory.pin(keys_of(llm, prompts[0])[1])
+        assert block is not None
+        memory_at(block.address, store.shape.bytes)[store.shape.header_bytes + 7] ^= 1
+        store.memory.unpin([block])
+        assert answers(llm, prompts) == expected
+        assert store.counters.get("memory", "corrupted") == 1
+        # From what vLLM's cache has of them now, and from what the tiers have.
+        assert answers(llm, prompts) == expected
+        for number in (8, 9):
+            answer(llm, words(number, 0) * 4, 1)
+        assert answers(llm, prompts) == expected
+        assert store.counters.get("memory", "corrupted") == 1
+        check_nothing_is_held(store)
 
 
 @pytest.mark.parametrize(

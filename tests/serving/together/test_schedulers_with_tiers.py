@@ -138,3 +138,57 @@ def test_prefill_onlys_order_with_the_cache(plainly: list[Chat], tmp_path: Path)
         assert store.counters.get("memory", "restored") >= 1
         check_nothing_is_held(store)
         check_engine_is_empty(seen.scheduler)
+
+
+def test_nobody_is_preempted_for_one_whose_kv_is_on_its_way() -> None:
+    """It would be in vain: who waits for SSD cannot begin, and makes room when it can."""
+    with engine(tiers(None, memory_blocks=24), scheduler_cls=FLASHGEN, max_num_seqs=8) as llm:
+        scheduler = llm.llm_engine.engine_core.engine_core.scheduler
+        far = hold_back(scheduler.connector, "long")
+        add(llm, "first", 200, 4)
+        llm.llm_engine.step()
+        add(llm, "long", 300, 2)
+        add(llm, "short", 40, 60)
+        for _ in range(12):
+            llm.llm_engine.step()
+        # The first one is done; without the short one, the long one would fit.
+        assert running(scheduler) == ["short"]
+        assert scheduler.flashgen_counts.preempted == 0
+        far.clear()
+        llm.llm_engine.step()
+        assert running(scheduler) == ["long"]
+        assert scheduler.flashgen_counts.preempted == 1
+        while llm.llm_engine.has_unfinished_requests():
+            llm.llm_engine.step()
+
+
+def hold_back(connector: Any, name: str) -> set[str]:
+    """As long as the name is in the set that comes back, its KV is said to be on its way."""
+    far = {name}
+    bring_near, match = connector.bring_near, connector.get_num_new_matched_tokens
+
+    def held_near(request: Any, computed: int) -> bool:
+        return named(request) not in far and bring_near(request, computed)
+
+    def held_match(request: Any, computed: int) -> Any:
+        return (None, False) if named(request) in far else match(request, computed)
+
+    connector.bring_near, connector.get_num_new_matched_tokens = held_near, held_match
+    return far
+
+
+def add(llm: Any, name: str, prompt_tokens: int, output_tokens: int) -> None:
+    from vllm import SamplingParams
+
+    params = SamplingParams(temperature=0, max_tokens=output_tokens, ignore_eos=True)
+    seed = len(name) * 7919
+    prompt = [1000 + (seed + at * 31) % 40000 for at in range(prompt_tokens)]
+    llm.llm_engine.add_request(name, {"prompt_token_ids": prompt}, params)
+
+
+def running(scheduler: Any) -> list[str]:
+    return [named(request) for request in scheduler.running]
+
+
+def named(request: Any) -> str:
+    return str(request.request_id).split("-", 1)[0]
