@@ -70,5 +70,9 @@ class NoSpaceError(TiermemError):
     exit_code = 6
 
 
+class LeaseLostError(TiermemError):
+    """This host was silent for so long that others may have taken it for dead."""
+
+
 class NameTakenError(TiermemError):
     """A name that somebody else has already."""

@@ -65,6 +65,34 @@ def counter(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     process.wait()
 
 
+def test_a_host_that_was_taken_for_dead_ends_what_it_lost_and_goes_on(
+    start: Starter, counter: tuple[int, Path], pool: Path
+) -> None:
+    """While it stands still another host removes one of two images, and their memory."""
+    daemon, client = start(lease_s=1.0)
+    kept, lost = [], []
+    for name, clones in (("kept", kept), ("lost", lost)):
+        client.post("/v1/checkpoint", {"pid": counter[0], "name": name})
+        clones += [one["pid"] for one in client.post("/v1/restore", {"name": name})]
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        with open_pool(pool, 1, lease_s=1.0) as other:
+            other.remove(image_name("lost"))
+            until(lambda: other.collect() > 0)
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    assert daemon.wait(20) == 1
+    assert not any(map(is_gone, kept + lost))
+    _, client = start(lease_s=1.0)
+    assert [one["pid"] for one in client.get("/v1/clones")] == kept
+    assert all(map(is_gone, lost))
+    client.post("/v1/restore", {"name": "kept"})
+
+
+def is_gone(pid: int) -> bool:
+    return process_identity(pid) is None
+
+
 def test_a_process_is_taken_and_restored_and_goes_on_where_it_was(
     start: Starter, counter: tuple[int, Path]
 ) -> None:

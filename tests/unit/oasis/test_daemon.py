@@ -18,6 +18,7 @@ from pyroute2 import NetNS
 from tiermem.cli.oasis import app
 from tiermem.errors import ConfigError, MissingError, NameTakenError, NoSpaceError, TiermemError
 from tiermem.layer.pool import open_pool
+from tiermem.layer.pool.leases import LEASE_S as POOL_LEASE_S
 from tiermem.oasis.allocator.leadership import LEASE_S
 from tiermem.oasis.link_areas import LinkName
 from typer.testing import CliRunner
@@ -140,6 +141,27 @@ def test_a_host_that_stands_still_is_left_and_may_come_back(pod: Pod, web: str, 
     assert seen.gap_s < LEASE_S / 2
     assert sent.received == sent.wanted
     assert f"NIC {host}/0, from here: its host does not answer" in pod.log(pod.without_nic)
+    pod.until(lambda: len(pod.healthy()) == 2)
+
+
+def test_hosts_that_others_took_for_dead_end_and_are_started_anew(
+    pod: Pod, web: str, name: str
+) -> None:
+    """One has the instance, one the NIC that serves it: what they held may be others' now."""
+    silent = (host_of(pod, name), pod.without_nic)
+    for host in silent:
+        os.kill(pod.daemons[host].pid, signal.SIGSTOP)
+    time.sleep(POOL_LEASE_S + 0.5)
+    for host in silent:
+        os.kill(pod.daemons[host].pid, signal.SIGCONT)
+    for host in silent:
+        pod.until(pod.daemons[host].has_ended)
+        assert "this daemon ends, to be started again" in pod.log(host)
+        pod.start(host)
+    pod.until(lambda: all(answers(pod.daemons[host].client) for host in silent))
+    host_of(pod, name)
+    with echoes(web, pod.switch, OUTSIDE) as seen:
+        pod.until(lambda: len(seen.seen_s) > 50)
     pod.until(lambda: len(pod.healthy()) == 2)
 
 

@@ -24,7 +24,7 @@ from tiermem.cxlfork.host import ForkHost
 from tiermem.cxlfork.policies import Policy
 from tiermem.cxlfork.restoring.cgroups import NO_LIMITS, Limits
 from tiermem.cxlfork.settings import ForkSettings
-from tiermem.errors import TiermemError
+from tiermem.errors import LeaseLostError, TiermemError
 
 _LOOK_S = 0.02
 _log = logging.getLogger(__name__)
@@ -58,20 +58,36 @@ class ForkDaemon:
         )
         self._journal = CloneJournal(settings.state_file)
         self.clones = Clones(settings.clones_max, self.host.cgroups, self._journal.load())
+        self._end_bereaved()
         self.under_way: dict[str, Progress] = {}
         self.totals = Totals()
         self.trouble = ""
         self._tracer = ThreadPoolExecutor(1, "checkpoint")
         self._noting = threading.Lock()
 
+    def _end_bereaved(self) -> None:
+        bereaved = self.host.pool.bereaved()
+        for clone in self.clones.all():
+            if clone.identity in bereaved:
+                _log.error(
+                    "process %d: is ended, for image %s is not there any more: this host was "
+                    "taken for dead, and its memory may be another's",
+                    clone.pid,
+                    clone.image,
+                )
+                clone.end()
+
     async def run(self) -> None:
-        """Follow the pool for ever; what fails is told of and tried again."""
+        """Follow the pool for ever; what fails is told of and tried again. LeaseLostError: it
+        is for the next daemon to find out what is left."""
         if self.host.cgroups.note:
             _log.warning("%s", self.host.cgroups.note)
         while True:
             try:
                 await asyncio.to_thread(self._follow)
                 self.trouble = ""
+            except LeaseLostError:
+                raise
             except TiermemError as error:
                 if self.trouble != str(error):
                     _log.error("%s", error)

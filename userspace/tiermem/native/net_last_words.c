@@ -69,9 +69,14 @@ void net_last_words_remove(struct net_last_words *words, uint64_t offset)
 	}
 }
 
+void net_last_words_forget(struct net_last_words *words)
+{
+	__atomic_store_n(&words->count, 0, __ATOMIC_RELEASE);
+}
+
 void net_last_words_end(struct net_last_words *words)
 {
-	words->count = 0;
+	net_last_words_forget(words);
 	pthread_mutex_unlock(&words->alive);
 	munmap(words, sizeof(*words));
 }

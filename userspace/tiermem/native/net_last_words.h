@@ -24,7 +24,10 @@ struct net_last_words *net_last_words_create(void);
 int net_last_words_add(struct net_last_words *words, uint64_t offset);
 void net_last_words_remove(struct net_last_words *words, uint64_t offset);
 
-/* By the thread that created it: there is nothing to say. */
+/* There is nothing to say, whoever dies. */
+void net_last_words_forget(struct net_last_words *words);
+
+/* The same, for good; by the thread that created it. */
 void net_last_words_end(struct net_last_words *words);
 
 /* The other process: waits until its parent's thread is dead, and says so in the links of the

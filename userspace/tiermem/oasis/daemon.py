@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 import time
 from dataclasses import replace
+from typing import NoReturn
 
-from tiermem.errors import NoSpaceError, TiermemError
+from tiermem.errors import LeaseLostError, NoSpaceError, TiermemError
 from tiermem.layer.pool import open_pool
 from tiermem.oasis.allocator.encoding import INSTANCES_MAX, Report
 from tiermem.oasis.allocator.leadership import Table
@@ -54,6 +56,7 @@ class OasisDaemon:
         self.figures = NetFigures({}, {}, 0)
         self.storage_figures = StorageFigures({}, {})
         self._lives: dict[int, int] = {}
+        self._last_words = last_words
         self._tidying, self._is_open = threading.Lock(), True
         self._file = StateFile(settings.state_file, Saved)
         saved = self._file.load() or Saved()
@@ -106,6 +109,7 @@ class OasisDaemon:
 
     def _step(self, is_due: bool) -> None:
         try:
+            self.pool.check_lease()
             table = self.member.step(self._report()) if is_due else self.member.look()
             if is_due or table is not self.table or self.member.has_news:
                 self.table = table
@@ -119,9 +123,19 @@ class OasisDaemon:
             self._complain(error)
 
     def _complain(self, error: TiermemError) -> None:
+        if isinstance(error, LeaseLostError):
+            self._die(error)
         if self.trouble != str(error):
             _log.error("%s", error)
         self.trouble = str(error)
+
+    def _die(self, error: LeaseLostError) -> NoReturn:
+        """At once, as if killed: every link may be others' memory by now, and threads go on
+        writing to them. The next daemon takes over what instances see."""
+        _log.critical("%s; this daemon ends, to be started again", error)
+        logging.shutdown()
+        self._last_words.forget()
+        os._exit(error.exit_code)
 
     def _report(self) -> Report:
         engines = self._engines

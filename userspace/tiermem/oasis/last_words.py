@@ -51,6 +51,10 @@ class LastWords:
         """There is none any more; before its memory can be anybody else's."""
         lib.net_last_words_remove(self._native, offset)
 
+    def forget(self) -> None:
+        """There is nothing to say, for the links' memory may be others'. By any thread."""
+        lib.net_last_words_forget(self._native)
+
     def end(self) -> None:
         """There is nothing to say: the daemon has told everybody itself. By the thread that
         prepared it."""

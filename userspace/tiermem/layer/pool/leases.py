@@ -75,8 +75,7 @@ class HostWatch:
 class Heart:
     """Beats for this host in a thread of its own, until stopped.
 
-    `directory` is the thread's alone. `lost_s` tells of a silence so long that others
-    may have taken this host for dead: what it held may not be there any more.
+    `directory` is the thread's alone.
     """
 
     def __init__(self, directory: Directory, lease_s: float = LEASE_S) -> None:
@@ -84,23 +83,35 @@ class Heart:
         self._lease_s = lease_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.lost_s = 0.0
+        self._last_s = 0.0
+        self._lost_s = 0.0
 
     def start(self) -> None:
         """Begin, unless it beats already."""
         if self._thread is None:
             self._directory.beat(time.time_ns())
+            self._last_s = _running_s()
             self._thread = threading.Thread(target=self._run, name="pool-heart", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        last_s = time.monotonic()
         while not self._stop.wait(self._lease_s / BEATS_A_LEASE):
             self._directory.beat(time.time_ns())
-            now_s = time.monotonic()
-            if now_s - last_s >= self._lease_s:
-                self.lost_s = now_s - last_s
-            last_s = now_s
+            now_s = _running_s()
+            self._lost_s = max(self._lost_s, self._silent_s(now_s))
+            self._last_s = now_s
+
+    @property
+    def lost_s(self) -> float:
+        """A silence so long that others may have taken this host for dead, or 0: what it held
+        may not be there any more. It is seen before the thread has run again."""
+        if self._thread is None:
+            return self._lost_s
+        return max(self._lost_s, self._silent_s(_running_s()))
+
+    def _silent_s(self, now_s: float) -> float:
+        silent_s = now_s - self._last_s
+        return silent_s if silent_s >= self._lease_s else 0.0
 
     def stop(self) -> None:
         """End, and wait for it."""
@@ -108,3 +119,8 @@ class Heart:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+
+def _running_s() -> float:
+    """It goes on while the machine sleeps, as others' clocks do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -126,7 +126,11 @@ class LocalState:
 
     def held_by_living(self) -> Counter[ExtentId]:
         """How often this host's processes hold each extent; forgets those that are gone."""
-        total: Counter[ExtentId] = Counter()
+        return sum(self.held_by_process().values(), Counter())
+
+    def held_by_process(self) -> dict[int, Counter[ExtentId]]:
+        """The same for each of them, by its identity."""
+        found: dict[int, Counter[ExtentId]] = {}
         for file in self._folder.glob("held.*"):
             try:
                 identity = int(file.suffix[1:])
@@ -138,10 +142,11 @@ class LocalState:
                 file.with_name(f"open.{identity}").unlink(missing_ok=True)
                 self._held.pop(identity, None)
                 continue
+            held = found.setdefault(identity, Counter())
             for line in lines:
                 host, entry, generation, count = map(int, line.split())
-                total[ExtentId(host, entry, generation)] += count
-        return total
+                held[ExtentId(host, entry, generation)] += count
+        return found
 
     def _write(self, identity: int) -> None:
         target = self._folder / f"held.{identity}"

@@ -17,7 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from tiermem.errors import DamagedError, MissingError, ProcessGoneError, TiermemError
+from tiermem.errors import (
+    DamagedError,
+    LeaseLostError,
+    MissingError,
+    ProcessGoneError,
+    TiermemError,
+)
 from tiermem.layer.pool.area import Area
 from tiermem.layer.pool.directory import Directory, Entry, State
 from tiermem.layer.pool.extent import Draft, Extent
@@ -89,14 +95,20 @@ class Pool:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Alone on this host, and not taken for dead meanwhile."""
-        if self._heart is not None and self._heart.lost_s:
-            raise TiermemError(
-                f"{self.path}: this host was silent for {self._heart.lost_s:.1f} s, and others may "
-                "have taken it for dead: what it held may be gone; open the pool anew"
-            )
+        """Alone on this host, and not taken for dead meanwhile. LeaseLostError."""
+        self.check_lease()
         with self._own.lock():
             yield
+
+    def check_lease(self) -> None:
+        """LeaseLostError where others may have taken this host for dead since this was opened:
+        nothing that it held may be used, and no call but `close` is of use any more."""
+        lost_s = self._heart.lost_s if self._heart is not None else 0.0
+        if lost_s:
+            raise LeaseLostError(
+                f"{self.path}: this host was silent for {lost_s:.1f} s, and others may "
+                "have taken it for dead: what it held may be gone; open the pool anew"
+            )
 
     def heed_the_dead(self) -> None:
         """From now on, hosts that are dead do not count."""
@@ -203,6 +215,14 @@ class Pool:
             self._own.note_open(identity)
             self._own.note_held(extent, identity)
             self.directory.hold(extent)
+
+    def bereaved(self) -> set[int]:
+        """Processes of this host, by identity (pool/local.py), that hold extents which are not
+        there any more: the host was taken for dead, and their memory may be another's."""
+        with self.alone():
+            there = {entry.extent for entry in self.directory.entries(unfinished=True)}
+            held = self._own.held_by_process()
+        return {identity for identity, extents in held.items() if not extents.keys() <= there}
 
     def let_go(self, extent: ExtentId) -> None:
         """The end of an `open`."""
