@@ -14,6 +14,7 @@ import pytest
 
 from tests.serving.kv.chats import Chat, chat, hold
 from tests.serving.kv.engines import (
+    BLOCK_TOKENS,
     ENGINE_BLOCKS,
     check_nothing_is_held,
     engine,
@@ -140,6 +141,26 @@ def test_prefill_onlys_order_with_the_cache(plainly: list[Chat], tmp_path: Path)
         check_engine_is_empty(seen.scheduler)
 
 
+def test_a_prefill_that_is_restored_is_a_short_one() -> None:
+    """It has more tokens than the other, and fewer to compute."""
+    with engine(tiers(None, memory_blocks=24), scheduler_cls=PREFILL_ONLY) as llm:
+        for name, tokens in (("long", 290), ("flood", 300), ("flood too", 310)):
+            add(llm, name, tokens, 1)
+            assert list(done(llm)) == [name]
+        add(llm, "short", 100, 1)
+        add(llm, "long", 300, 1)
+        assert list(done(llm)) == ["long", "short"]
+        assert store_of_engine().counters.get("memory", "hits") == 290 // BLOCK_TOKENS
+
+
+def done(llm: Any) -> Iterator[str]:
+    """Who is done, as it comes."""
+    while llm.llm_engine.has_unfinished_requests():
+        for output in llm.llm_engine.step():
+            if output.finished:
+                yield output.request_id
+
+
 def test_nobody_is_preempted_for_one_whose_kv_is_on_its_way() -> None:
     """It would be in vain: who waits for SSD cannot begin, and makes room when it can."""
     with engine(tiers(None, memory_blocks=24), scheduler_cls=FLASHGEN, max_num_seqs=8) as llm:
@@ -167,8 +188,8 @@ def hold_back(connector: Any, name: str) -> set[str]:
     far = {name}
     bring_near, match = connector.bring_near, connector.get_num_new_matched_tokens
 
-    def held_near(request: Any, computed: int) -> bool:
-        return named(request) not in far and bring_near(request, computed)
+    def held_near(request: Any, computed: int) -> Any:
+        return None if named(request) in far else bring_near(request, computed)
 
     def held_match(request: Any, computed: int) -> Any:
         return (None, False) if named(request) in far else match(request, computed)
@@ -181,7 +202,7 @@ def add(llm: Any, name: str, prompt_tokens: int, output_tokens: int) -> None:
     from vllm import SamplingParams
 
     params = SamplingParams(temperature=0, max_tokens=output_tokens, ignore_eos=True)
-    seed = len(name) * 7919
+    seed = sum(name.encode()) * 7919
     prompt = [1000 + (seed + at * 31) % 40000 for at in range(prompt_tokens)]
     llm.llm_engine.add_request(name, {"prompt_token_ids": prompt}, params)
 

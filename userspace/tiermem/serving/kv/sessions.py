@@ -99,11 +99,12 @@ class Sessions:
 
     def bring_near(
         self, request_id: str, salt: str, tokens: Sequence[int], computed: int, live: int
-    ) -> bool:
-        """Stage what a `match` of the same would need; whether it would have an answer now."""
+    ) -> int | None:
+        """Stage what a `match` of the same would need; how many blocks it would find now."""
         session = self._session(request_id, salt)
         keys = self._keys(session, tokens, computed)
-        return self._bring_near(session, keys, live) is not None
+        choice = self._bring_near(session, keys, live)
+        return None if choice is None else choice.memory_blocks
 
     def admit(self, request_id: str, block_ids: Sequence[int], blocks: int) -> None:
         """The request has its blocks, `block_ids` from its first token on; `blocks` of those

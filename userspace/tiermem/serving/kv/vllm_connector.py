@@ -149,17 +149,18 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             return None, False
         return match.blocks * self._engine.block_tokens, match.is_background
 
-    def bring_near(self, request: Request, num_computed_tokens: int) -> bool:
+    def bring_near(self, request: Request, num_computed_tokens: int) -> int | None:
         """For schedulers that plan ahead (`schedulers.vllm_nearness`): have it staged."""
         if _is_passed_by(request):
-            return True
-        return self._sessions.bring_near(
+            return 0
+        blocks = self._sessions.bring_near(
             request.request_id,
             request.cache_salt or "",
             request.all_token_ids,
             num_computed_tokens,
             len(self._requests),
         )
+        return None if blocks is None else blocks * self._engine.block_tokens
 
     def update_state_after_alloc(
         self, request: Request, blocks: KVCacheBlocks, num_external_tokens: int

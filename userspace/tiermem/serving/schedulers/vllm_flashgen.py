@@ -19,7 +19,7 @@ from tiermem.errors import ConfigError
 from tiermem.serving.schedulers.flashgen import Limits, Order, Plan, Running, Waiting, plan
 from tiermem.serving.schedulers.options import FlashGenOptions, read_options
 from tiermem.serving.schedulers.vllm_interface import check_members
-from tiermem.serving.schedulers.vllm_nearness import is_near
+from tiermem.serving.schedulers.vllm_nearness import near_tokens
 from tiermem.serving.schedulers.vllm_parts import PauseState, Scheduler, SchedulingPolicy
 
 
@@ -163,7 +163,7 @@ class FlashGenScheduler(Scheduler):
             return Waiting(request.request_id, _order(request), need_blocks)
         manager = self.kv_cache_manager
         cached, cached_tokens, *_ = manager.get_computed_blocks(request)
-        if self.connector is not None and not is_near(self.connector, request, cached_tokens):
+        if near_tokens(self.connector, request, cached_tokens) is None:
             return None
         tokens = min(request.num_tokens, self.max_model_len)
         need = manager.coordinator.get_num_blocks_to_allocate(
