@@ -143,7 +143,8 @@ def test_prefill_onlys_order_with_the_cache(plainly: list[Chat], tmp_path: Path)
 
 def test_a_prefill_that_is_restored_is_a_short_one() -> None:
     """It has more tokens than the other, and fewer to compute."""
-    with engine(tiers(None, memory_blocks=24), scheduler_cls=PREFILL_ONLY) as llm:
+    extra = tiers(None, memory_blocks=32, restore="always")
+    with engine(extra, scheduler_cls=PREFILL_ONLY) as llm:
         for name, tokens in (("long", 290), ("flood", 300), ("flood too", 310)):
             add(llm, name, tokens, 1)
             assert list(done(llm)) == [name]
