@@ -73,6 +73,10 @@ $(VLLM)/.installed: pyproject.toml scripts/setup_vllm.py
 serving: setup $(VLLM)/.installed ## tests/serving: with vLLM for the CPU and a real model (3.6 GB)
 	VLLM_ENABLE_V1_MULTIPROCESSING=0 HF_HUB_OFFLINE=1 $(VLLM)/bin/pytest tests/serving
 
+.PHONY: example-chat
+example-chat: setup $(VLLM)/.installed ## a chat with vLLM whose history comes back from memory and SSD (2 minutes)
+	$(VLLM)/bin/python examples/chat
+
 .PHONY: vm
 vm: setup ## tests/vm: kernel-level, inside the testbed
 	$(BIN)/tiermem testbed build

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiermem.testbed import Guest, boot, load_topology
+from tiermem.testbed.guest_python import COMPILED
 
 from bench.guest.fork_spec import ForkResult, ForkSpec
 from bench.session import ask
@@ -32,7 +33,7 @@ COPY = "/run/tiermem-bench"
 ENVIRONMENT = {
     "PYTHONPATH": COPY,
     "TIERMEM_NATIVE_PATH": f"{COPY}/native",
-    "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
+    "PYTHONPYCACHEPREFIX": COMPILED,
 }
 _PREPARE = f"""
 set -e

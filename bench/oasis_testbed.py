@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.table import Table
 from tiermem.testbed import Guest, Pod, boot, load_topology
+from tiermem.testbed.guest_python import SOURCE, python_environment
 
 from bench.guest.round_trips import PERCENTILES, GuestTrips, Spec, from_json
 from bench.net_load import Outside
@@ -28,12 +29,7 @@ ROUNDS, COUNT, WARM_UP = 3, 100, 10
 OUTSIDES = {"two": "10.79.0.2", "three": "10.79.0.3"}
 NOTE = "Emulated (TCG), by the guests' wall clock: not comparable with hardware."
 _PATIENCE_S = 600.0
-_SOURCE = "/opt/tiermem/src"
-_ENVIRONMENT = {
-    "PYTHONPATH": f"{_SOURCE}:{_SOURCE}/userspace",
-    "TIERMEM_NATIVE_PATH": "/opt/tiermem/artifacts/native",
-    "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
-}
+_ENVIRONMENT = python_environment(SOURCE)
 # Emulated hosts on a busy machine stand still for longer than real ones that live.
 _CONFIG = """\
 hosts = 2

@@ -6,17 +6,13 @@ import json
 from typing import Any
 
 from tiermem.testbed import Guest
+from tiermem.testbed.guest_python import SOURCE, python_environment
 
-SOURCE = "/opt/tiermem/src"
-ENVIRONMENT = {
-    "PYTHONPATH": f"{SOURCE}/userspace",
-    "TIERMEM_NATIVE_PATH": "/opt/tiermem/artifacts/native",
-    "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
-}
-
-_PYTEST = (
-    *("python3", "-m", "pytest", "-q", "--tb=short", "-c", "/dev/null", "-p", "no:cacheprovider"),
-    "--import-mode=importlib",
+ENVIRONMENT = python_environment()
+# A test that hangs shows where each of its threads is, long before the run is out of time.
+PYTEST = (
+    *("python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"),
+    *("-o", "faulthandler_timeout=300"),
 )
 
 
@@ -24,10 +20,10 @@ def run_cases(guest: Guest, folder: str, *files: str, timeout_s: float = 800) ->
     """Run files of a folder of the checkout under the guest's pytest; its report is the
     failure."""
     cases = f"{SOURCE}/{folder}"
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{cases}"}
-    command = [*_PYTEST, f"--rootdir={cases}", f"--confcutdir={cases}"]
+    command = [*PYTEST, "-c", "/dev/null", "--import-mode=importlib"]
+    command += [f"--rootdir={cases}", f"--confcutdir={cases}"]
     command += [f"{cases}/{file}" for file in files]
-    done = guest.exec(command, env=environment, timeout_s=timeout_s)
+    done = guest.exec(command, env=python_environment(cases), timeout_s=timeout_s)
     assert done.status == 0, f"guest {guest.name}:\n{done.stdout}\n{done.stderr}"
 
 

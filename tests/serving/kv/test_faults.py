@@ -120,7 +120,7 @@ from tests.serving.kv.engines import answer, converse, engine, store_of_engine, 
 from tests.unit.serving.kv.read_only import make_read_only
 
 folder = Path(sys.argv[1])
-with engine(tiers(folder / "kv", memory_blocks=10, restore="always")) as llm:
+with engine(tiers(folder / "kv", memory_blocks=4, restore="always")) as llm:
     first = converse(llm, turns=1)
     store = store_of_engine()
     assert store.flush(30)
@@ -129,7 +129,7 @@ with engine(tiers(folder / "kv", memory_blocks=10, restore="always")) as llm:
     assert store.flush(30)
     counts = store.counters.snapshot()
     assert counts["ssd"]["failed"] >= 1 and counts["ssd"]["hits"] >= 1, counts
-with engine(tiers(folder / "kv", memory_blocks=10, restore="always")) as llm:
+with engine(tiers(folder / "kv", memory_blocks=4, restore="always")) as llm:
     print("SAID", converse(llm, turns=2), flush=True)
     counts = store_of_engine().counters.snapshot()
     assert counts["ssd"]["refused"] >= 1 and counts["ssd"]["hits"] >= 1, counts

@@ -11,6 +11,7 @@ from tiermem.layer.pool import create_pool
 from tiermem.serving.kv.steps import Plan
 
 from tests.serving.kv.engines import (
+    BLOCK_BYTES,
     BLOCK_TOKENS,
     SESSIONS,
     TURNS,
@@ -78,6 +79,11 @@ def test_requests_that_are_preempted_go_on_from_the_tiers(
         }
         for (tier, event), value in told.items():
             assert 0 < value <= store.counters.get(tier, event)
+        used, capacity = (
+            counter(f"vllm:tiermem_kv_{what}_bytes", tier="memory") for what in ("used", "capacity")
+        )
+        assert used == store.memory.used_blocks * BLOCK_BYTES
+        assert capacity == store.memory.blocks_max * BLOCK_BYTES
 
 
 def counter(name: str, **labels: str) -> float:

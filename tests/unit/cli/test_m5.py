@@ -12,7 +12,8 @@ from tiermem.cli import m5
 from tiermem.cli.main import build_app, load_verb
 from tiermem.errors import ConfigError
 from tiermem.m5 import serve, try_once
-from tiermem.m5.settings import SETTABLE, M5Settings
+from tiermem.m5.settable import SETTABLE
+from tiermem.m5.settings import M5Settings
 from typer.testing import CliRunner
 
 

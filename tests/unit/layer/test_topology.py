@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tiermem.layer.switches import DamonState
 from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import Tier, Topology, free_bytes, read_topology
 
+from tests.unit.layer.ordinary_user import as_ordinary_user
 from tests.unit.layer.trees import BLOCK_BYTES, machine, node, plant, recorded
 
 CXL_ACCESS = {
@@ -211,6 +214,37 @@ def test_the_kernels_switches(cxl_machine: dict[str, Any], tmp_path: Path) -> No
     assert (switches.damon_reclaim, switches.damon_lru_sort) == (True, None)
     assert switches.swap_total_bytes == 2024 * 1024
     assert switches.hugetlb_pages == 4
+
+
+def test_ordinary_users_see_all_but_what_is_roots(cxl_machine: dict[str, Any]) -> None:
+    """DAMON's files are for root alone; tiers, which every client needs, are for all."""
+    damon = "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"
+    sort = "/sys/module/damon_lru_sort/parameters/enabled"
+    cxl_machine |= {damon: "0\n", sort: "Y\n", "/sys/kernel/mm/lru_gen/enabled": "0x0007\n"}
+    # Others may not enter the folders that pytest makes.
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        trees = plant(cxl_machine, root)
+        for name in (damon, sort):
+            (root / name.lstrip("/")).chmod(0o600 if os.geteuid() == 0 else 0)
+
+        def look() -> str:
+            topology = read_topology(*trees)
+            switches = topology.switches
+            assert topology.tiers == (Tier(4, (1,)), Tier(22, (0,)))
+            assert (switches.lru_gen, switches.damon, switches.damon_lru_sort) == (7, None, None)
+            return ",".join(sorted(switches.hidden))
+
+        assert as_ordinary_user(look) == "damon,damon_lru_sort"
+        (root / "sys/kernel/mm/lru_gen/enabled").chmod(0)
+        with pytest.raises(AssertionError, match=r"KernelError.*lru_gen/enabled"):
+            as_ordinary_user(look)
+
+
+def test_ordinary_users_can_look_at_this_machine() -> None:
+    tiers = read_topology().tiers
+    assert as_ordinary_user(lambda: repr(read_topology().tiers)) == repr(tiers)
 
 
 def test_this_machine_makes_sense() -> None:

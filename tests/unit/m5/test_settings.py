@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from tiermem.errors import ConfigError
 from tiermem.layer.tracker_device import ENTRIES_MAX
 from tiermem.m5 import trackers
-from tiermem.m5.settings import LIST_ENTRIES_MAX, SETTABLE, M5Settings, is_settable
+from tiermem.m5.settable import SETTABLE, is_settable
+from tiermem.m5.settings import LIST_ENTRIES_MAX, M5Settings
 from tiermem.service.config import load, validate, with_change
 
 SAMPLE = Path(__file__).parents[3] / "userspace/etc/m5.toml"

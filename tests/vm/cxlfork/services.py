@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiermem.testbed import Guest
+from tiermem.testbed.guest_python import SOURCE
 
-from tests.vm.guest_python import ENVIRONMENT, SOURCE
+from tests.vm.guest_python import ENVIRONMENT
 
 DEVICE = "/dev/dax0.0"
 FUNCTIONS = f"{SOURCE}/bench/functions"

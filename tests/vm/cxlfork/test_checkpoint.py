@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 from tiermem.testbed import Guest
+from tiermem.testbed.guest_python import SOURCE, python_environment
 
-from tests.vm.guest_python import ENVIRONMENT, SOURCE
+from tests.vm.guest_python import PYTEST
 from tests.vm.kmod.guest_modules import load, unload
 
 MODULE = "tiermem_image"
-PYTEST = (
-    *("python3", "-m", "pytest", "-q", "--tb=short", "-c", "/dev/null", "-p", "no:cacheprovider"),
-    f"--rootdir={SOURCE}",
-)
 
 
 @pytest.fixture(scope="module", params=["dax_guest", "dax_guest_lts"], ids=["newest", "lts"])
@@ -24,8 +21,8 @@ def fork_guest(request: pytest.FixtureRequest) -> Guest:
 
 def run(guest: Guest, *words: str) -> None:
     """Their tests in the guest; the report is the failure."""
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{SOURCE}/userspace:{SOURCE}"}
-    done = guest.exec([*PYTEST, *words], env=environment, timeout_s=1500)
+    command = [*PYTEST, "-c", "/dev/null", f"--rootdir={SOURCE}", *words]
+    done = guest.exec(command, env=python_environment(SOURCE), timeout_s=1500)
     assert done.status == 0, f"guest {guest.name}:\n{done.stdout}\n{done.stderr}"
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 from tiermem.testbed import Guest
+from tiermem.testbed.guest_python import SOURCE, python_environment
 
-from tests.vm.guest_python import ENVIRONMENT, SOURCE
+from tests.vm.guest_python import PYTEST
 from tests.vm.kmod.guest_modules import load, unload
 
 MODULE = "tiermem_image"
 TESTS_S = 600
-PYTEST = ("python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider")
 RESTORING = f"{SOURCE}/tests/unit/cxlfork/restoring"
 IN_GUEST = f"{SOURCE}/tests/vm/cxlfork/in_guest"
 
@@ -33,8 +33,7 @@ def fork_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
 def run(guest: Guest, *words: str, **environment: str) -> None:
     """Those tests in the guest, all of them; the report is the failure."""
     environment = {
-        **ENVIRONMENT,
-        "PYTHONPATH": f"{SOURCE}/userspace:{SOURCE}",
+        **python_environment(SOURCE),
         "TIERMEM_TEST_POOL": "/dev/dax0.0",
         **environment,
     }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tiermem.testbed import Guest
 
 from tests.vm.guest_python import ENVIRONMENT, run_json
-from tests.vm.m5.conftest import NUMA_BALANCING_OFF, NUMA_BALANCING_ON
 from tests.vm.m5.loaded_modules import load_missing, unload_present
 
 SCENARIO = "tests/vm/m5/in_guest/hot_and_cold.py"
@@ -84,55 +84,58 @@ def test_a_probe_beside_it_counts_the_same_moves(default_run: Any) -> None:
     assert default_run["probed_pages"] == default_run["status"]["totals"]["moved_pages"]
 
 
-def test_a_dry_run_decides_and_moves_nothing(tracked: Guest) -> None:
-    # Else the kernel itself moves what is read to the node that reads it.
-    tracked.check(["sh", "-c", NUMA_BALANCING_OFF])
+def test_a_dry_run_decides_and_moves_nothing(default_run: Any) -> None:
+    totals = default_run["dry_status"]["totals"]
+    assert totals["verdicts"]["promote"] > 0
+    assert totals["moved_pages"] == 0
+    assert default_run["dry_nodes"] == default_run["before"]
+    assert not default_run["dry_changed_switches"]
+
+
+@pytest.fixture(scope="module")
+def killed_run(tracked: Guest) -> Iterator[Any]:
+    """The daemon is killed, the promoter's module goes away, and the daemon is started again."""
+    how = ("--kill", "--without", "tiermem_promote", "--until", "0.6")
     try:
-        seen = run(tracked, "6", *PATIENT, "dry_run=true")
-    finally:
-        tracked.check(["sh", "-c", NUMA_BALANCING_ON])
-    assert seen["status"]["totals"]["verdicts"]["promote"] > 0
-    assert seen["after"] == seen["before"]
-    assert seen["switches_while"] == seen["switches_before"]
-
-
-def test_killed_and_started_again_it_gives_back_what_it_first_found(tracked: Guest) -> None:
-    seen = run(tracked, MOST_S, *PATIENT, "--kill", "--until", "0.6")
-    assert seen["switches_killed"] != seen["switches_before"]
-    assert seen["switches_after"] == seen["switches_before"]
-    assert seen["device_after"] == seen["device_before"]
-    assert promoted(seen) >= 0.5 * HOT
-
-
-def test_killed_with_damon_it_takes_its_own_kdamond_away_and_tracks_again(tracked: Guest) -> None:
-    seen = run(tracked, "2", *PATIENT, "--kill", "tracker.kind=damon")
-    assert seen["status"]["tracker"] == {"name": "damon", "trouble": ""}
-    assert seen["switches_after"] == seen["switches_before"]
-    left = tracked.check(["cat", "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"])
-    assert left.stdout.strip() == "0"
-
-
-def test_without_the_promoter_module_pages_move_by_address(tracked: Guest) -> None:
-    unload_present(tracked, "tiermem_promote")
-    try:
-        seen = run(tracked, MOST_S, *PATIENT, "--until", "0.6")
+        yield run(tracked, MOST_S, *PATIENT, *how)
     finally:
         load_missing(tracked)
-    assert seen["status"]["promoter"]["name"] == "move-pages"
-    assert promoted(seen) >= 0.5 * HOT, seen["status"]
 
 
-def test_without_a_device_damon_finds_the_hot_pages(tracked: Guest) -> None:
+def test_killed_and_started_again_it_gives_back_what_it_first_found(killed_run: Any) -> None:
+    assert killed_run["switches_killed"] != killed_run["switches_before"]
+    assert killed_run["switches_after"] == killed_run["switches_before"]
+    assert killed_run["device_after"] == killed_run["device_before"]
+
+
+def test_without_the_promoter_module_pages_move_by_address(killed_run: Any) -> None:
+    status = killed_run["status"]
+    assert status["promoter"]["name"] == "move-pages"
+    assert promoted(killed_run) >= 0.5 * HOT, status
+
+
+@pytest.fixture(scope="module")
+def damon_run(tracked: Guest) -> Iterator[Any]:
+    """DAMON on a host without the device; the daemon is killed and started again."""
     unload_present(tracked)
+    # DAMON sees regions: hot pages strewn among cold ones are beyond it.
+    how = ("--together", "--kill", "--until", "0.3", "tracker.kind=damon")
     try:
-        # DAMON sees regions: hot pages strewn among cold ones are beyond it.
-        how = ("--together", "--until", "0.3", "tracker.kind=damon")
-        seen = run(tracked, "110", *PATIENT, *how)
+        yield run(tracked, "110", *PATIENT, *how)
     finally:
         load_missing(tracked)
-    assert seen["status"]["tracker"]["name"] == "damon"
-    assert seen["status"]["unavailable"] == []
-    assert promoted(seen) > 0.2 * HOT, json.dumps(seen["status"])
+
+
+def test_without_a_device_damon_finds_the_hot_pages(damon_run: Any) -> None:
+    assert damon_run["status"]["unavailable"] == []
+    assert promoted(damon_run) > 0.2 * HOT, json.dumps(damon_run["status"])
+
+
+def test_killed_with_damon_it_takes_its_own_kdamond_away_and_tracks_again(
+    damon_run: Any, tracked: Guest
+) -> None:
+    assert damon_run["status"]["tracker"] == {"name": "damon", "trouble": ""}
+    assert damon_run["switches_after"] == damon_run["switches_before"]
     left = tracked.check(["cat", "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"])
     assert left.stdout.strip() == "0"
 

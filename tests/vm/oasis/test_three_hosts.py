@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from tiermem.testbed import Pod
+from tiermem.testbed.guest_python import SOURCE
 
 from tests.vm.cxlfork.services import PATIENCE_S, start
-from tests.vm.guest_python import SOURCE
 from tests.vm.oasis.three_hosts import (
     CLIENT_KEY,
     NIC_OF_B,

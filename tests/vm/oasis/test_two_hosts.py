@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tiermem.testbed import Pod
+from tiermem.testbed.guest_python import SOURCE
 
 from tests.vm.cxlfork.services import DEVICE, start
-from tests.vm.guest_python import SOURCE, run_json
+from tests.vm.guest_python import run_json
 
 SCRIPT = "tests/vm/oasis/in_guest/drive_of_the_other_host.py"
 

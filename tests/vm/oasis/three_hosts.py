@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tiermem.testbed import Guest, Pod
+from tiermem.testbed.guest_python import SOURCE
 
 from tests.vm.cxlfork.services import DEVICE, PATIENCE_S, start, wait_until
-from tests.vm.guest_python import SOURCE
 from tests.vm.oasis.unit import install
 from tests.vm.testbed.qemu_processes import qemus_of
 

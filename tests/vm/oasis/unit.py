@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from tiermem.testbed import Guest
 
-from tests.vm.guest_python import ENVIRONMENT, SOURCE
+from tests.vm.guest_python import ENVIRONMENT
+from tests.vm.unit_files import install_script, unit_file
 
-UNIT = "/run/systemd/system/tiermem-oasis.service"
+UNIT = unit_file("tiermem-oasis")
 _INSTALL = f"""
-mkdir -p /run/sysusers.d /run/tmpfiles.d /etc/tiermem {UNIT}.d
-cp {SOURCE}/userspace/systemd/sysusers.conf /run/sysusers.d/tiermem.conf
-cp {SOURCE}/userspace/systemd/tmpfiles.conf /run/tmpfiles.d/tiermem.conf
-systemd-sysusers
-systemd-tmpfiles --create tiermem.conf
-sed 's|/opt/tiermem/bin/tiermem|/usr/local/bin/tiermem|' \
-    {SOURCE}/userspace/systemd/tiermem-oasis.service > {UNIT}
+{install_script("tiermem-oasis")}mkdir -p /etc/tiermem
 cat > {UNIT}.d/try.conf <<END
 [Service]
 Environment={" ".join(f"{key}={value}" for key, value in ENVIRONMENT.items())}

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from tiermem.testbed.guest_python import SOURCE, python_environment
 
-FOLDER = "/opt/tiermem/src/tests/vm/probes"
+FOLDER = f"{SOURCE}/tests/vm/probes"
 QUESTIONS = ("migration", "fault_latency", "hint_faults", "kernel_cpu")
 Reports = dict[str, dict[str, Any]]
 
@@ -18,11 +19,7 @@ def reports(request: pytest.FixtureRequest) -> Reports:
     done = guest.check(
         ["python3", f"{FOLDER}/scenarios.py", *QUESTIONS],
         timeout_s=800,
-        env={
-            "PYTHONPATH": f"/opt/tiermem/src/userspace:{FOLDER}",
-            "TIERMEM_NATIVE_PATH": "/opt/tiermem/artifacts/native",
-            "PYTHONPYCACHEPREFIX": "/var/cache/tiermem-pycache",
-        },
+        env=python_environment(FOLDER),
     )
     reports: Reports = {}
     for line in done.stdout.splitlines():

@@ -12,20 +12,14 @@ from typing import Any
 
 import pytest
 from tiermem.testbed import Guest
+from tiermem.testbed.guest_python import SOURCE
 
-from tests.vm.guest_python import ENVIRONMENT, SOURCE
+from tests.vm.guest_python import ENVIRONMENT
+from tests.vm.unit_files import install_script, unit_file
 
-UNIT = "/run/systemd/system/tiermem-m5.service"
+UNIT = unit_file("tiermem-m5")
 DAEMON = f"{SOURCE}/tests/vm/service/in_guest/sandboxed_daemon.py"
-INSTALL = f"""
-mkdir -p /run/sysusers.d /run/tmpfiles.d {UNIT}.d
-cp {SOURCE}/userspace/systemd/sysusers.conf /run/sysusers.d/tiermem.conf
-cp {SOURCE}/userspace/systemd/tmpfiles.conf /run/tmpfiles.d/tiermem.conf
-systemd-sysusers
-systemd-tmpfiles --create tiermem.conf
-sed 's|/opt/tiermem/bin/tiermem|/usr/local/bin/tiermem|' \
-    {SOURCE}/userspace/systemd/tiermem-m5.service > {UNIT}
-"""
+INSTALL = install_script("tiermem-m5")
 START = f"""
 setpriv --reuid 1000 --regid 1000 --clear-groups sleep 10000 </dev/null >/dev/null 2>&1 &
 echo $! > /run/sandbox-victim

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from tiermem.cli.shown import new_table, show
 from tiermem.layer.arena.huge import huge_bytes
 from tiermem.layer.arena.registry import Listed, list_arenas
 from tiermem.layer.sysfs import read_text
@@ -47,12 +46,14 @@ def list_all(
     if not rows:
         print("no arenas")
         return
-    table = Table("pid", "program", "name", "memory", *("MiB", "used", "peak", "huge", "buffers"))
+    table = new_table(
+        "pid", "program", "name", "memory", *("MiB", "used", "peak", "huge", "buffers")
+    )
     for row in rows:
         sizes = (row[key] for key in ("bytes", "used_bytes", "peak_bytes", "huge_bytes"))
         words = (str(row["pid"]), row["program"], row["name"], row["where"])
         table.add_row(*words, *map(_mebibytes, sizes), str(row["buffers"]))
-    Console().print(table)
+    show(table)
 
 
 def _row(listed: Listed) -> dict[str, Any]:

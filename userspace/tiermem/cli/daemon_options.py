@@ -6,14 +6,16 @@ from __future__ import annotations
 import logging
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from tiermem.errors import ConfigError
-from tiermem.service.config import Settings, load, with_change
 
-SettingsT = TypeVar("SettingsT", bound=Settings)
+if TYPE_CHECKING:
+    from tiermem.service.config import Settings
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
 
 ConfigOption = Annotated[
     Path | None,
@@ -55,6 +57,9 @@ def log_to_stderr(level: str) -> None:
 
 def settings_of(path: Path | None, changes: list[str], model: type[SettingsT]) -> SettingsT:
     """The settings of the file, or the defaults, changed by each KEY=VALUE. ConfigError."""
+    # Only who runs a daemon waits for pydantic.
+    from tiermem.service.config import load, with_change
+
     settings = load(path, model) if path else model()
     for change in changes:
         key, equals, value = change.partition("=")

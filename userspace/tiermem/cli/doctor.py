@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from tiermem.cli.shown import new_console, new_table
 from tiermem.service.doctor import Facts, Finding, Status, examine, read_facts
 
 FORK_CONFIG = Path("/etc/tiermem/fork.toml")
@@ -29,7 +28,7 @@ COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Explain what this host lacks for tiering, fork and pooled NICs, and what to do.
+    """Explain what this host lacks for tiering, fork, pooled NICs and serving, and what to do.
 
     Exit status: 0 all is well, 1 warnings only, 2 something keeps tiering from working.
     """
@@ -49,15 +48,20 @@ def look_at_host() -> Facts:
     # The pool is read by native code.
     from tiermem.cxlfork.readiness import read_fork_facts
     from tiermem.oasis.readiness import read_oasis_facts
+    from tiermem.serving.readiness import has_vllm, read_serving_facts
 
-    return dataclasses.replace(
+    facts = dataclasses.replace(
         facts, fork=read_fork_facts(FORK_CONFIG), oasis=read_oasis_facts(OASIS_CONFIG)
     )
+    if not has_vllm():
+        return facts
+    with new_console(stderr=True).status("asking vLLM which plugins it loads"):
+        return dataclasses.replace(facts, serving=read_serving_facts())
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console()
-    table = Table(box=None, pad_edge=False)
+    console = new_console()
+    table = new_table(box=None, pad_edge=False)
     for heading in ("check", "status", "seen"):
         table.add_column(heading, overflow="fold")
     for finding in findings:

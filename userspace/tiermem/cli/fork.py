@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
 from tiermem.cli.daemon_options import (
     ConfigOption,
@@ -28,6 +25,7 @@ from tiermem.cli.daemon_options import (
     settings_of,
     socket_option,
 )
+from tiermem.cli.shown import bytes_bar, new_table, show
 from tiermem.errors import ConfigError, TiermemError
 from tiermem.service.client import LocalClient
 
@@ -186,7 +184,9 @@ def list_images(*, socket: SocketOption = None, as_json: JsonOption = False) -> 
     if as_json:
         typer.echo(json.dumps(images, indent=1))
         return
-    table = Table("image", "of host", "command", "MiB", "pages MiB", "threads", "state", "taken")
+    table = new_table(
+        "image", "of host", "command", "MiB", "pages MiB", "threads", "state", "taken"
+    )
     for one in images:
         taken = datetime.fromtimestamp(one["created_ns"] / 1e9, UTC)
         stored = "" if one["data_bytes"] is None else f"{one['data_bytes'] / 2**20:.1f}"
@@ -195,7 +195,7 @@ def list_images(*, socket: SocketOption = None, as_json: JsonOption = False) -> 
         table.add_row(
             *words, *sizes, str(one["threads"] or ""), one["state"], f"{taken:%Y-%m-%d %H:%M:%S}"
         )
-    Console().print(table if images else "no images")
+    show(table if images else "no images")
 
 
 @app.command("ps")
@@ -205,7 +205,7 @@ def list_clones(*, socket: SocketOption = None, as_json: JsonOption = False) -> 
     if as_json:
         typer.echo(json.dumps(clones, indent=1))
         return
-    table = Table("pid", "image", "policy", "restored at", "in ms", "memory MiB")
+    table = new_table("pid", "image", "policy", "restored at", "in ms", "memory MiB")
     for one in clones:
         started = datetime.fromtimestamp(one["started_ns"] / 1e9, UTC)
         took = one["phases_ns"]
@@ -214,7 +214,7 @@ def list_clones(*, socket: SocketOption = None, as_json: JsonOption = False) -> 
         memory_mib = "" if memory is None else f"{memory / 2**20:.1f}"
         words = (str(one["pid"]), one["image"], one["policy"])
         table.add_row(*words, f"{started:%Y-%m-%d %H:%M:%S}", took_ms, memory_mib)
-    Console().print(table if clones else "no restored processes")
+    show(table if clones else "no restored processes")
 
 
 @app.command()
@@ -228,7 +228,7 @@ def inspect(
         return
     from tiermem.cxlfork.inspect_view import render
 
-    Console().print(render(answer))
+    show(render(answer))
 
 
 @app.command("rm")
@@ -254,19 +254,18 @@ def status(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
-    table = Table(show_header=False)
+    table = new_table(show_header=False)
     totals = answer.pop("totals")
     for key, value in {**answer, **totals}.items():
         table.add_row(key.replace("_", " "), str(value))
-    Console().print(table)
+    show(table)
 
 
 @contextmanager
 def _showing_progress(client: LocalClient, name: str) -> Iterator[None]:
     """A bar while a checkpoint copies; nothing where it is done before one could be read."""
     done = threading.Event()
-    columns = (TextColumn("copying"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = bytes_bar("copying", transient=True)
     task = bar.add_task("copying", total=None)
 
     def follow() -> None:

@@ -7,11 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from tiermem.cli.daemon_options import (
     ConfigOption,
@@ -23,12 +21,17 @@ from tiermem.cli.daemon_options import (
     settings_of,
     socket_option,
 )
+from tiermem.cli.shown import new_console, show
 from tiermem.errors import ConfigError
-from tiermem.m5.settings import SETTABLE, M5Settings
+from tiermem.m5.settable import SETTABLE
 from tiermem.service.client import LocalClient
+from tiermem.service.socket_file import socket_path
+
+if TYPE_CHECKING:
+    from tiermem.m5.settings import M5Settings
 
 CONFIG = Path("/etc/tiermem/m5.toml")
-SOCKET: Path = M5Settings.model_fields["socket"].default
+SOCKET = socket_path("m5")
 
 app = typer.Typer(help="Page tiering: run the daemon, look at it, steer it.", no_args_is_help=True)
 
@@ -65,6 +68,9 @@ def run(
     Needs root. `tiermem doctor` says what this host lacks; m5.toml in etc/
     explains every key.
     """
+    # Loaded here: numpy and the service's server take a second on a slow machine.
+    from tiermem.m5.settings import M5Settings
+
     path = find_config(config, CONFIG)
 
     def read_settings() -> M5Settings:
@@ -73,7 +79,6 @@ def run(
 
     settings = read_settings()
     log_to_stderr(settings.log_level)
-    # Loaded here: numpy and the service's server take a second on a slow machine.
     with _naming_the_source(path, changes or []):
         if once:
             from tiermem.m5.try_once import try_once
@@ -108,11 +113,13 @@ def top(
 
     Once, for a log:                 tiermem m5 top --count 1
     """
+    from rich.live import Live
+
     from tiermem.m5.top_view import render
 
     client = LocalClient(_socket(socket))
     shown = 0
-    with Live(console=Console(), auto_refresh=False) as live:
+    with Live(console=new_console(), auto_refresh=False) as live:
         try:
             while True:
                 live.update(render(client.get("/v1/status"), client.get("/v1/hot")), refresh=True)
@@ -147,7 +154,7 @@ def explain(
         return
     from tiermem.m5.top_view import render_explanation
 
-    Console().print(render_explanation(answer))
+    show(render_explanation(answer))
 
 
 @app.command("set")
@@ -193,4 +200,4 @@ def _socket(given: Path | None) -> Path:
 def _show_status(answer: dict[str, Any], hot: list[dict[str, Any]]) -> None:
     from tiermem.m5.top_view import render
 
-    Console().print(render(answer, hot))
+    show(render(answer, hot))

@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "oasis": "NICs and SSDs of the pod's hosts, for instances on any of them.",
     "pool": "Memory shared by hosts: make a pool, look at it, keep it in order.",
     "arena": "Memory of a chosen tier that processes hold: list it.",
+    "serving": "Language models on the memory layer: serve them, look at them.",
     "replay": "Run an address trace through trackers, memory model and M5's policy.",
     "doctor": "Explain what this host lacks for tiering and what to do about it.",
 }
@@ -39,6 +40,8 @@ What this host lacks:            tiermem doctor
 What M5 would move (a dry run):  tiermem m5 run --dry-run --once
 
 Without CXL memory, emulated:    tiermem testbed build, then tiermem testbed up
+
+KV tiers for vLLM:               tiermem serving options --memory 8GiB
 """
 COMPLETION_OPTIONS = ("install_completion", "show_completion")
 
@@ -66,7 +69,7 @@ def _naming_missing_modules(verb: str) -> Iterator[None]:
             raise
         raise MissingError(
             f"`tiermem {verb}` needs the Python module {error.name}; "
-            "install it, or tiermem with its extras: tiermem[testbed,bench]"
+            "install it, or tiermem with its extras: tiermem[testbed,bench,serving]"
         ) from error
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tiermem.cli.daemon_options import (
     ConfigOption,
@@ -21,6 +19,7 @@ from tiermem.cli.daemon_options import (
 )
 from tiermem.cli.oasis_options import CONFIG, SocketOption, client_of
 from tiermem.cli.oasis_ssd import forget_slice, format_ssd, slices
+from tiermem.cli.shown import new_console, new_table, show
 from tiermem.errors import ConfigError, TimeoutExpiredError
 from tiermem.service.client import LocalClient
 
@@ -202,7 +201,7 @@ def list_all(*, socket: SocketOption = None, as_json: JsonOption = False) -> Non
         return
     from tiermem.oasis.listing_view import devices_table, instances_table, outdated_text
 
-    console = Console()
+    console = new_console()
     if outdated := outdated_text(answer):
         console.print(outdated, style="bold", highlight=False)
     console.print(devices_table(answer) if answer["devices"] else "no devices")
@@ -217,7 +216,7 @@ def status(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
         typer.echo(json.dumps(answer, indent=1))
         return
     nics, ssds = answer.pop("nics"), answer.pop("ssds")
-    table = Table(show_header=False)
+    table = new_table(show_header=False)
     for key, value in answer.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         table.add_row(key, "nobody" if value is None else str(shown))
@@ -225,7 +224,7 @@ def status(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
         table.add_row(f"NIC {interface}", trouble or "well")
     for path, trouble in ssds.items():
         table.add_row(f"SSD {path}", trouble or "well")
-    Console().print(table)
+    show(table)
 
 
 def _wait(client: LocalClient, instance: Any, wait_s: float, is_done: Callable[[Any], bool]) -> Any:

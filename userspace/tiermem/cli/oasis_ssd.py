@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tiermem.cli.daemon_options import JsonOption
 from tiermem.cli.oasis_options import SocketOption, client_of
+from tiermem.cli.shown import show
 
 
 def slices(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
@@ -21,7 +21,7 @@ def slices(*, socket: SocketOption = None, as_json: JsonOption = False) -> None:
         return
     from tiermem.oasis.listing_view import slices_table
 
-    Console().print(slices_table(answer) if answer else "no slices")
+    show(slices_table(answer) if answer else "no slices")
 
 
 def forget_slice(

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
+from tiermem.cli.shown import bytes_bar, new_console, new_table, show
 from tiermem.errors import ConfigError, DamagedError
 from tiermem.layer.pool import Entry, Pool, create_pool, open_pool
 from tiermem.layer.pool.create import DEFAULT_ENTRIES, DEFAULT_HOSTS
@@ -77,7 +75,7 @@ def list_extents(
         if as_json:
             print(json.dumps([_entry_json(one) for one in entries], indent=2))
             return
-        table = Table("name", "host", "state", "bytes", "offset", "checksum", "created")
+        table = new_table("name", "host", "state", "bytes", "offset", "checksum", "created")
         for one in entries:
             state = "damaged" if one.is_damaged else one.state.name.lower()
             created = datetime.fromtimestamp(one.created_ns / 1e9, UTC)
@@ -85,7 +83,7 @@ def list_extents(
             checksum = "area" if one.is_area else f"{one.checksum:08x}"
             numbers = (str(one.bytes), f"{one.offset:#x}", checksum)
             table.add_row(one.name, host, state, *numbers, f"{created:%Y-%m-%d %H:%M:%S}")
-        Console().print(table if entries else "no extents")
+        show(table if entries else "no extents")
 
 
 def _entry_json(one: Entry) -> dict[str, Any]:
@@ -131,12 +129,12 @@ def stat(pool: PoolPath, as_json: AsJson = False) -> None:
             print(json.dumps({"uuid": str(shape.uuid), "bytes": shape.bytes, "hosts": rows}))
             return
         columns = ("host", "name", "state", "used MiB", "of that areas", "share MiB")
-        table = Table(*columns, title=f"pool {shape.uuid}")
+        table = new_table(*columns, title=f"pool {shape.uuid}")
         for row, one_used, one_areas in zip(rows, used, in_areas, strict=True):
             sizes = (one_used / 2**20, one_areas / 2**20, shape.share_bytes / 2**20)
             words = (str(row["host"]), str(row["name"]), str(row["state"]))
             table.add_row(*words, *(f"{size:.1f}" for size in sizes))
-        Console().print(table)
+        show(table)
 
 
 @app.command()
@@ -147,15 +145,8 @@ def verify(pool: PoolPath, host: HostNumber = 0) -> None:
     """
     with open_pool(pool, host) as opened:
         entries = opened.entries()
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=Console(stderr=True),
-        )
         damaged = 0
-        with bar:
+        with bytes_bar("{task.description}") as bar:
             task = bar.add_task("verifying", total=sum(one.bytes for one in entries))
             for one in entries:
                 bar.update(task, description=one.name)
@@ -195,7 +186,7 @@ def gc(
     """
     with open_pool(pool, host, lease_s=lease) as opened:
         opened.watch.look()
-        with Console(stderr=True).status(f"watching the other hosts for {lease:g} s"):
+        with new_console(stderr=True).status(f"watching the other hosts for {lease:g} s"):
             time.sleep(lease)
         dead = sorted(opened.watch.dead())
         freed = opened.collect()

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tiermem.cli.daemon_options import (
     ConfigOption,
@@ -20,6 +18,7 @@ from tiermem.cli.daemon_options import (
     log_to_stderr,
     settings_of,
 )
+from tiermem.cli.shown import new_table, show
 from tiermem.errors import ConfigError, MissingError, TiermemError
 
 CONFIG = Path("/etc/tiermem/porter.toml")
@@ -113,12 +112,14 @@ def ls(
     if as_json:
         typer.echo(json.dumps(functions, indent=1))
         return
-    table = Table("function", "policy", "instances", "idle", "waiting", "calls", "p50 ms", "p99 ms")
+    table = new_table(
+        "function", "policy", "instances", "idle", "waiting", "calls", "p50 ms", "p99 ms"
+    )
     for name, one in functions.items():
         counts = (str(one[key]) for key in ("instances", "idle", "waiting", "calls"))
         times = ("" if one[key] is None else f"{one[key]:.1f}" for key in ("p50_ms", "p99_ms"))
         table.add_row(name, one["policy"], *counts, *times)
-    Console().print(table if functions else "no functions")
+    show(table if functions else "no functions")
 
 
 def _named_file(text: str) -> tuple[str, dict[str, str]]:

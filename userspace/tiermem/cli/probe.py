@@ -10,9 +10,8 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table as RichTable
 
+from tiermem.cli.shown import new_table, show
 from tiermem.errors import ConfigError
 from tiermem.probes import QUESTIONS, Probe
 from tiermem.probes.table import Table
@@ -93,9 +92,9 @@ def _questions() -> tuple[tuple[str, str], ...]:
 
 
 def _print_table(table: Table) -> None:
-    shown = RichTable(title=table.title, title_justify="left")
+    shown = new_table(title=table.title, title_justify="left")
     for column in table.columns:
         shown.add_column(column)
     for row in table.rows:
         shown.add_row(*row)
-    Console().print(shown)
+    show(shown)

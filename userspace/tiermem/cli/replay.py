@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from tiermem.cli.shown import new_console
 from tiermem.errors import ConfigError
 from tiermem.m5.settings import M5Settings
 from tiermem.native.models import memsys_defaults
@@ -158,7 +157,7 @@ def replay(  # noqa: PLR0917 (a command line)
     source = _open(trace, synthetic, settings)
     if save is not None:
         written = write_recording(save, source)
-        Console(stderr=True).print(f"{save}: {written:,} records", highlight=False)
+        new_console(stderr=True).print(f"{save}: {written:,} records", highlight=False)
         return
     machine = MachineSettings(
         memsys=_parameters(memsys or []),
@@ -179,13 +178,15 @@ def replay(  # noqa: PLR0917 (a command line)
         json.dump(to_json(outcomes, source, machine), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        console = Console()
+        console = new_console()
         console.width = max(console.width, _TABLE_WIDTH)
         console.print(to_table(outcomes, source, machine))
 
 
 def _run(source: Trace, machine: MachineSettings, plans: list[Job], workers: int) -> list[Outcome]:
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    from rich.progress import Progress
+
+    with Progress(console=new_console(stderr=True), transient=True) as bar:
         tasks: list[Any] = [
             bar.add_task(" ".join([job.contender.name, *map("=".join, job.changes)]), total=None)
             for job in plans

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from tiermem.cli.shown import new_table, show
 from tiermem.errors import ConfigError
 from tiermem.testbed import console, detached
 from tiermem.testbed.build import build as build_testbed
@@ -87,14 +86,14 @@ def up(
 @app.command()
 def status() -> None:
     """List the pods that are up."""
-    table = Table("pod", "topology", "kernel", "time", "host", "serial log", box=None)
+    table = new_table("pod", "topology", "kernel", "time", "host", "serial log", box=None)
     for state in detached.pods_up():
         order = state.order
         for name, files in state.guests.items():
             log = str(files.serial_log)
             table.add_row(order.pod, order.topology, order.kernel, order.time, name, log)
     if table.row_count:
-        Console().print(table)
+        show(table)
     else:
         print("no pod is up")
 

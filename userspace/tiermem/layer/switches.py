@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from tiermem.errors import KernelError
 from tiermem.layer.sysfs import Tree, numbered, read_choice, read_flag, read_int, read_text
 
 NUMA_BALANCING_NORMAL = 1
 NUMA_BALANCING_TIERING = 2
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,10 @@ class DamonState:
 
 @dataclass(frozen=True)
 class Switches:
-    """None everywhere means: this kernel has no such switch."""
+    """None everywhere means: this kernel has no such switch, or this user may not see it.
+
+    hidden: the fields of which the latter is so; DAMON's files are for root alone.
+    """
 
     kernel_release: str
     numa_balancing: int | None
@@ -37,6 +46,7 @@ class Switches:
     damon_reclaim: bool | None
     swap_total_bytes: int
     hugetlb_pages: int
+    hidden: frozenset[str] = frozenset()
 
 
 def read_switches(tree: Tree) -> Switches:
@@ -44,6 +54,20 @@ def read_switches(tree: Tree) -> Switches:
     mm = tree.sysfs / "kernel/mm"
     kernel, vm = tree.proc / "sys/kernel", tree.proc / "sys/vm"
     modules = tree.sysfs / "module"
+    hidden: set[str] = set()
+
+    def seen(field: str, read: Callable[[], Value]) -> Value | None:
+        try:
+            return read()
+        except KernelError as error:
+            if error.code not in (errno.EACCES, errno.EPERM):
+                raise
+            hidden.add(field)
+            return None
+
+    def helper(name: str) -> bool | None:
+        return seen(name, lambda: read_flag(modules / name / "parameters/enabled"))
+
     return Switches(
         kernel_release=read_text(kernel / "osrelease") or "",
         numa_balancing=read_int(kernel / "numa_balancing"),
@@ -53,11 +77,12 @@ def read_switches(tree: Tree) -> Switches:
         thp_defrag=read_choice(mm / "transparent_hugepage/defrag"),
         zone_reclaim_mode=read_int(vm / "zone_reclaim_mode"),
         auto_online_blocks=read_text(tree.sysfs / "devices/system/memory/auto_online_blocks"),
-        damon=_read_damon(tree),
-        damon_lru_sort=read_flag(modules / "damon_lru_sort/parameters/enabled"),
-        damon_reclaim=read_flag(modules / "damon_reclaim/parameters/enabled"),
+        damon=seen("damon", lambda: _read_damon(tree)),
+        damon_lru_sort=helper("damon_lru_sort"),
+        damon_reclaim=helper("damon_reclaim"),
         swap_total_bytes=_swap_total_bytes(tree),
         hugetlb_pages=_hugetlb_pages(tree),
+        hidden=frozenset(hidden),
     )
 
 

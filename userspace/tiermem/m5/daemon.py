@@ -28,7 +28,8 @@ from tiermem.m5.probe_feed import ProbeFeed
 from tiermem.m5.recorder import Recorder
 from tiermem.m5.rounds import Round, Rounds
 from tiermem.m5.scope import make_scope
-from tiermem.m5.settings import SETTABLE, M5Settings, is_settable
+from tiermem.m5.settable import SETTABLE, is_settable
+from tiermem.m5.settings import M5Settings
 from tiermem.m5.state import Memory, SavedState
 from tiermem.m5.switches import DAMON_STAT, Switches
 from tiermem.m5.trackers.found import Found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from tiermem.m5.settings import M5Settings, is_settable
+from tiermem.m5.settable import is_settable
+from tiermem.m5.settings import M5Settings
 from tiermem.service.config import Settings
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -1,8 +1,8 @@
 """The daemon's config file as a model: m5.toml, every key with its range and default.
 
 userspace/etc/m5.toml shows each key with what it does. `tiermem m5 set KEY
-VALUE` goes through the same model; keys under SETTABLE may change while the
-daemon runs, the others need a restart.
+VALUE` goes through the same model; keys under `settable.SETTABLE` may change
+while the daemon runs, the others need a restart.
 """
 
 from __future__ import annotations
@@ -203,24 +203,3 @@ class M5Settings(Settings):
         return PolicySettings(
             nominator=self.nominator, elector=self.elector, options=self.policy.options
         )
-
-
-SETTABLE = (
-    "dry_run",
-    "log_level",
-    "monitor",
-    "nominator",
-    "elector",
-    "policy.options",
-    "promoter.rate_limit_MBps",
-    "promoter.burst_s",
-    "demotion.swappiness",
-    "scope",
-    "kernel.keep_at_exit",
-)
-"""Keys (and whole tables) that `tiermem m5 set` may change."""
-
-
-def is_settable(key: str) -> bool:
-    """Whether the dotted `key` is, or lies under, one of SETTABLE."""
-    return any(key == allowed or key.startswith(allowed + ".") for allowed in SETTABLE)

@@ -28,8 +28,7 @@ from tiermem.oasis.storage.served import Volume
 from tiermem.oasis.storage.slice_table import ALIGN, Owner
 from tiermem.oasis.storage.ssd import Ssd
 from tiermem.oasis.storage.surroundings import new_slice_id
-from tiermem.service.config import Settings
-from tiermem.service.size import Size
+from tiermem.service.config import Settings, Size
 
 _MADE_UP = 0x02 << 40  # locally administered, of one host
 

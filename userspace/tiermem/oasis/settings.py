@@ -21,8 +21,7 @@ from tiermem.oasis.net.pace import Pace
 from tiermem.oasis.net.tap import NAME_BYTES_MAX
 from tiermem.oasis.storage.link import LinkSize as StorageLinkSize
 from tiermem.oasis.storage.slice_table import SLICES_MAX
-from tiermem.service.config import Settings
-from tiermem.service.size import Size
+from tiermem.service.config import Settings, Size
 from tiermem.service.state import STATE_DIR
 
 SSD_NUMBERS_AT = 100

@@ -7,7 +7,6 @@ each command line would wait for a larger one to be imported.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from collections.abc import Mapping
@@ -61,6 +60,8 @@ class LocalClient:
         body: Mapping[str, Any] | None = None,
     ) -> Any:
         """One request, of who has other things to do meanwhile."""
+        import asyncio  # who has a loop has it loaded; each command line would wait for it
+
         return await asyncio.to_thread(self._request, method, route, query, body)
 
     def _request(

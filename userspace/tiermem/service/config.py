@@ -15,12 +15,13 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from tiermem.errors import ConfigError
+from tiermem.service.size import size_bytes
 
 _VALUE_CHARS_MAX = 60
 
@@ -32,6 +33,9 @@ class Settings(BaseModel):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+
+Size = Annotated[int, BeforeValidator(size_bytes)]
+"""A setting: `512M` in the file, bytes in the model."""
 
 
 def load(path: Path, model: type[SettingsT]) -> SettingsT:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BeforeValidator
-
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -25,7 +21,3 @@ def size_text(size: int) -> str:
         if size >= _UNITS[unit]:
             return f"{size / _UNITS[unit]:.1f} {unit}iB"
     return f"{size} B"
-
-
-Size = Annotated[int, BeforeValidator(size_bytes)]
-"""A setting: text in a config, bytes in the model."""

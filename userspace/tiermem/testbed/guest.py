@@ -28,7 +28,7 @@ _ENVIRONMENT = {
     "HOME": "/root",
     "LANG": "C.UTF-8",
 }
-_POLL_MIN_S, _POLL_MAX_S = 0.005, 0.25
+_POLL_MIN_S, _POLL_MAX_S = 0.005, 0.05
 _KILL_WAIT_S = 60.0
 _SHOWN_CHARS = 4000
 # A session may hold several process groups (`timeout` makes one). The main one is killed

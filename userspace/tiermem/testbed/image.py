@@ -109,9 +109,11 @@ mkdir -p "$units/multi-user.target.wants"
 for unit in $masked; do rm -f "$units/$unit"; ln -s /dev/null "$units/$unit"; done
 for unit in $enabled; do ln -sf "../$unit" "$units/multi-user.target.wants/$unit"; done
 rm -f "$work/etc/modprobe.d/nvdimm-security.conf"
+# Debian's packages came compiled.
+chroot "$work" sh -c 'python3 -m compileall -q /usr/local/lib/python3*/dist-packages'
 # Where tiermem keeps compiled Python (its sources are read-only) Python looks for all of it.
 mkdir -p "$work/var/cache/tiermem-pycache"
-(cd "$work" && find usr/lib/python3* -name '*.pyc' -print0 |
+(cd "$work" && find usr/lib/python3* usr/local/lib/python3* -name '*.pyc' -print0 |
     tar --create --null --files-from=- --transform='s,__pycache__/,,' |
     tar --extract --directory=var/cache/tiermem-pycache)
 mkdir -p "$work/var/cache/tiermem-pycache/opt/tiermem/src/userspace"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
-from tiermem.errors import KernelError
+from tiermem.errors import KernelError, NoRightError
 from tiermem.layer.arena import create_arena, list_arenas
-from tiermem.layer.arena.registry import sweep
+from tiermem.layer.arena.registry import default_run_dir, sweep
 from tiermem.layer.pool.local import process_identity
 
 from tests.unit.layer.arena.conftest import MIB, Maker
+from tests.unit.layer.ordinary_user import as_ordinary_user
 
 CHILD = """
 import sys
@@ -81,3 +84,29 @@ def test_a_folder_that_cannot_be_made_takes_no_memory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(KernelError, match=r"note arena test in .*file/run: Not a directory"):
         create_arena("test", MIB, nodes=[0], run_dir=tmp_path / "file/run")
+
+
+def test_a_user_who_never_logged_in_has_arenas_too() -> None:
+    """As in services and containers: nobody made a folder for them below /run."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+
+        def make_and_list() -> str:
+            os.environ.update(XDG_RUNTIME_DIR="/run/user/none", TMPDIR=folder)
+            tempfile.tempdir = None
+            with create_arena("theirs", MIB, nodes=[0]):
+                assert default_run_dir().parent.stat().st_mode & 0o777 == 0o700
+                return str([one.description.name for one in list_arenas()])
+
+        def find_a_strangers_folder() -> str:
+            os.environ.update(XDG_RUNTIME_DIR="/run/user/none", TMPDIR=folder)
+            tempfile.tempdir = None
+            with pytest.raises(NoRightError, match="is not this user's folder"):
+                default_run_dir()
+            return "refused"
+
+        assert as_ordinary_user(make_and_list) == "['theirs']"
+        (own,) = Path(folder).iterdir()
+        shutil.rmtree(own)
+        own.symlink_to(folder)
+        assert as_ordinary_user(find_a_strangers_folder) == "refused"

@@ -16,7 +16,7 @@ from tiermem.oasis.allocator.leadership import Standing
 from tiermem.oasis.allocator.member import Member
 from tiermem.oasis.allocator.state import PodState
 
-from tests.unit.oasis.allocator.pods import nic, wants
+from tests.unit.oasis.allocator.hand_made import nic, wants
 
 LEASE_S, PERIOD_S = 0.6, 0.05
 

@@ -1,4 +1,4 @@
-"""Pods for tests: made by hand, and drawn by hypothesis."""
+"""Pods for tests, drawn by hypothesis."""
 
 from __future__ import annotations
 
@@ -6,28 +6,14 @@ from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from tiermem.oasis.allocator.pod import (
-    Device,
-    DeviceId,
-    Health,
-    Instance,
-    InstanceId,
-    Kind,
-    Pod,
-)
+from tiermem.oasis.allocator.pod import Device, DeviceId, Health, Kind, Pod
+
+from tests.unit.oasis.allocator.hand_made import wants
 
 HOSTS = 4
 
 unhurried = settings(deadline=None, max_examples=60)
 """For tests with a pod: drawing one takes most of the time."""
-
-
-def nic(host: int, number: int = 0, capacity: int = 100) -> Device:
-    return Device(DeviceId(host, number), Kind.NIC, capacity)
-
-
-def wants(host: int, number: int, expected: int, kind: Kind = Kind.NIC) -> Instance:
-    return Instance(InstanceId(host, number), kind, expected)
 
 
 @st.composite

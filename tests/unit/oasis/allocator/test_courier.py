@@ -20,7 +20,7 @@ from tiermem.oasis.allocator.encoding import Report
 from tiermem.oasis.allocator.leadership import LEASE_S, Leadership, Look, Standing, Table, next_term
 from tiermem.oasis.allocator.member import Member
 
-from tests.unit.oasis.allocator.pods import nic, wants
+from tests.unit.oasis.allocator.hand_made import nic, wants
 from tests.unit.oasis.allocator.test_leadership import HOSTS, PERIOD_S, SharedRows
 
 

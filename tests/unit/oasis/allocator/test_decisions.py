@@ -25,7 +25,8 @@ from tiermem.oasis.allocator.pod import (
 from tiermem.oasis.allocator.rebalance import Hysteresis, rebalance
 from tiermem.oasis.allocator.requests import drain, move
 
-from tests.unit.oasis.allocator.pods import nic, pods, unhurried, wants, with_health
+from tests.unit.oasis.allocator.hand_made import nic, wants
+from tests.unit.oasis.allocator.pods import pods, unhurried, with_health
 
 FIRST, SECOND, THIRD = DeviceId(0, 0), DeviceId(1, 0), DeviceId(2, 0)
 

@@ -21,7 +21,8 @@ from tiermem.oasis.allocator.encoding import (
 from tiermem.oasis.allocator.leadership import Table, next_term
 from tiermem.oasis.allocator.pod import DeviceId, Kind, Loan, Pod
 
-from tests.unit.oasis.allocator.pods import nic, pods, unhurried, wants
+from tests.unit.oasis.allocator.hand_made import nic, wants
+from tests.unit.oasis.allocator.pods import pods, unhurried
 
 HOST, HOSTS = 1, 4
 

@@ -22,7 +22,7 @@ from tiermem.service.config import validate
 
 from tests.unit.oasis.allocator.certificates import Authority
 from tests.unit.oasis.allocator.etcd_process import Etcd, is_installed
-from tests.unit.oasis.allocator.pods import nic
+from tests.unit.oasis.allocator.hand_made import nic
 
 PASSWORD = "of the pod"
 ROLE = [

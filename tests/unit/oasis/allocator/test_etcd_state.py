@@ -21,7 +21,7 @@ from tiermem.oasis.allocator.member import Member
 from tiermem.oasis.allocator.pod import DeviceId, InstanceId
 
 from tests.unit.oasis.allocator.etcd_process import Etcd, is_installed
-from tests.unit.oasis.allocator.pods import nic, wants
+from tests.unit.oasis.allocator.hand_made import nic, wants
 
 HOSTS = 2
 STEP_S = LEASE_S / 2

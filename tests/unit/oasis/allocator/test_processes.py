@@ -77,21 +77,14 @@ class Pod:
             process.wait()
 
 
-@pytest.fixture
-def pod(tmp_path: Path) -> Iterator[Pod]:
-    made = Pod(tmp_path)
+@pytest.fixture(scope="module")
+def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """All tests' own: the last of them kills a host."""
+    made = Pod(tmp_path_factory.mktemp("pod"))
     try:
         yield made
     finally:
         made.end()
-
-
-def test_another_leads_when_the_leader_is_killed(pod: Pod) -> None:
-    everybody = set(range(HOSTS))
-    pod.wait(lambda: pod.agree(everybody, everybody))
-    dead = pod.leader()
-    pod.signal(dead, signal.SIGKILL)
-    pod.wait(lambda: pod.agree(everybody - {dead}, everybody - {dead}))
 
 
 def test_a_leader_that_was_stopped_follows_who_took_over(pod: Pod) -> None:
@@ -104,3 +97,11 @@ def test_a_leader_that_was_stopped_follows_who_took_over(pod: Pod) -> None:
     pod.signal(stopped, signal.SIGCONT)
     pod.wait(lambda: pod.agree(everybody, everybody))
     assert pod.last(stopped)["term"] > term
+
+
+def test_another_leads_when_the_leader_is_killed(pod: Pod) -> None:
+    everybody = set(range(HOSTS))
+    pod.wait(lambda: pod.agree(everybody, everybody))
+    dead = pod.leader()
+    pod.signal(dead, signal.SIGKILL)
+    pod.wait(lambda: pod.agree(everybody - {dead}, everybody - {dead}))

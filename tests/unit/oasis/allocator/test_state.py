@@ -24,7 +24,7 @@ from tiermem.oasis.allocator.pod import DeviceId, Health, InstanceId, Loan
 from tiermem.oasis.allocator.state import REPORT_S, PodState, format_state, state_bytes
 from tiermem.oasis.row import Row, RowMemory, copy_bytes_for
 
-from tests.unit.oasis.allocator.pods import nic, wants
+from tests.unit.oasis.allocator.hand_made import nic, wants
 
 HOSTS = 3
 

@@ -17,6 +17,7 @@ from tiermem.service.doctor import (
     ForkFacts,
     Status,
     check_oasis,
+    check_serving,
     examine,
     read_facts,
 )
@@ -287,6 +288,12 @@ CASES: list[tuple[str, Status, str, Any]] = [
     (
         "damon",
         Status.WARN,
+        "sudo tiermem doctor",
+        lambda f: _with_switches(f, damon=None, hidden=frozenset({"damon"})),
+    ),
+    (
+        "damon",
+        Status.WARN,
         "echo off > /sys/kernel/mm/damon/admin/kdamonds/1/state",
         lambda f: _with_switches(f, damon=DamonState(kdamonds=2, running=(1,))),
     ),
@@ -324,8 +331,9 @@ def test_what_is_missing_is_named_with_a_reason_and_a_command(
 
 def test_every_check_can_complain() -> None:
     """A check that never says anything else than ok explains nothing; `speed` only informs.
-    Those of Oasis are in a file of their own."""
-    others = {name for name, look in CHECKS.items() if look.__module__ != check_oasis.__name__}
+    Those of Oasis and of serving are in files of their own."""
+    elsewhere = {check_oasis.__name__, check_serving.__name__}
+    others = {name for name, look in CHECKS.items() if look.__module__ not in elsewhere}
     assert {name for name, *_ in CASES} == others - {"speed"}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiermem.errors import ConfigError, MissingError, NoSpaceError
 from tiermem.serving.kv.record import Header, pack_header, read_header
-from tiermem.serving.kv.store import KvStore
+from tiermem.serving.kv.store import Fill, KvStore
 from tiermem.serving.kv.transfers import Transfers
 
 from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
@@ -78,6 +78,10 @@ def test_capacities_hold_to_the_byte(tmp_path: Path) -> None:
     assert store.memory.used_blocks == 4
     assert store.disk is not None
     assert store.disk.used_blocks == 5
+    assert store.fills() == {
+        "memory": Fill(4 * SHAPE.bytes, 4 * SHAPE.bytes),
+        "ssd": Fill(5 * SHAPE.bytes, 5 * SHAPE.bytes),
+    }
     assert (tmp_path / "kv").stat().st_size <= 4096 + 5 * SHAPE.bytes
     store.close()
     with pytest.raises(NoSpaceError, match=f"takes {SHAPE.bytes}"):

@@ -1,15 +1,16 @@
 """A process whose memory begins on the slow node: a few pages hot, most cold, and the daemon.
 
-    python3 hot_and_cold.py SECONDS [--until SHARE] [--kill] [--probes] [--together] [--explain]
-                            [KEY=VALUE…]
+    python3 hot_and_cold.py SECONDS [--until SHARE] [--kill] [--without MODULE] [--probes]
+                            [--together] [--explain] [KEY=VALUE…]
 
 Starts `tiermem m5 run` with the given keys, reads the hot pages until that share of them
 (MOST) is on the fast node, SECONDS at most, then for STEADY_S more; ends the daemon with
 SIGTERM, and prints what it saw as JSON: nodes of hot and cold pages before and
 after, kernel switches before, while and after, the daemon's own status, its share of a
 CPU in the steady part, what the device was told before and in the end. With --kill
-the daemon is killed and started again at first; with --probes it has a probe
-beside it that counts migrations; with --together the hot pages are neighbours.
+the daemon is killed and started again at first, with --without on a kernel that has lost that
+module meanwhile; with --probes it has a probe beside it that counts migrations, and only looks
+on for a while first (dry_run); with --together the hot pages are neighbours.
 
 With --explain it also explains this process, and again when it only looks on, some hot
 pages have gone back to slow memory beside others that nobody reads, in frames that hot
@@ -52,6 +53,7 @@ LINES = 64
 ANSWER_S = 120.0
 START_S = 300.0
 STEADY_S = 3.0
+DRY_S = 6.0
 AGAIN_S = 1.0
 UNSEEN_S = 1.5  # longer than the longest pause between rounds
 MOST = 0.95
@@ -87,8 +89,12 @@ class Memory:
     def fill_what_was_left(self) -> None:
         """Put pages that stay cold, and some hot ones, where hot pages were before they moved."""
         self.newcomers = self.make(HOT)
+        self.put_back(self.hot[:BACK])
+
+    def put_back(self, pages: np.ndarray) -> None:
+        """Have these on the slow node again."""
         base = self.words.ctypes.data
-        move_pages(0, (base + self.hot[:BACK] * PAGE).astype(np.uint64), self.slow_node)
+        move_pages(0, (base + pages * PAGE).astype(np.uint64), self.slow_node)
 
     def read_hot(self) -> None:
         """Some ten thousand reads of random lines of hot pages."""
@@ -194,6 +200,23 @@ def read_for(memory: Memory, seconds: float, *, until_fast: float | None = None)
             return
 
 
+def look_on(daemon: Daemon, memory: Memory) -> dict[str, Any]:
+    """What the daemon decides while it may not move anything."""
+    # Else the kernel itself moves what is read to the node that reads it.
+    balancing = Path(NUMA_BALANCING)
+    found = balancing.read_text()
+    balancing.write_text("0")
+    before = switches()
+    read_for(memory, DRY_S)
+    seen = {
+        "dry_status": daemon.status(),
+        "dry_nodes": {"hot": memory.nodes(memory.hot), "cold": memory.nodes(memory.cold)},
+        "dry_changed_switches": switches() != before,
+    }
+    balancing.write_text(found)
+    return seen
+
+
 def explain(client: LocalClient) -> dict[str, Any]:
     """What the daemon says of this process now."""
     answer: dict[str, Any] = client.get("/v1/explain", {"pid": str(os.getpid()), "wait_s": "0"})
@@ -234,12 +257,17 @@ def main() -> None:
         daemon = Daemon(Path(folder), keys)
         if "--probes" in sys.argv:
             daemon.wait_for_probes()
+            seen |= look_on(daemon, memory)
             daemon.set("dry_run", "false")
         seen["switches_while"] = switches()
         if "--kill" in sys.argv:
             read_for(memory, STEADY_S)
             daemon.end(signal.SIGKILL)
             seen["switches_killed"] = switches()
+            memory.put_back(memory.hot)  # so that what moves from here on is the next one's doing
+            if "--without" in sys.argv:
+                module = sys.argv[sys.argv.index("--without") + 1]
+                subprocess.run(["rmmod", module], check=True)
             daemon.start()
         read_for(memory, seconds, until_fast=float(until))
         began_s, cpu_s = time.monotonic(), daemon.cpu_s()

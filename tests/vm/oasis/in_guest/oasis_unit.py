@@ -6,42 +6,21 @@ the pod is said to be in an etcd that is not there, to see how far the unit gets
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tiermem.errors import TiermemError
-from tiermem.service.client import LocalClient
+from asked_daemon import CLIENT, run, until
 
 UNIT = "tiermem-oasis"
-CLIENT = LocalClient(Path("/run/tiermem/oasis.sock"), timeout_s=60)
 CONFIG = Path("/etc/tiermem/oasis.toml")
 ETCD = 'state = "etcd"\netcd = ["http://127.0.0.1:2379"]\netcd_timeout_s = 2\n'
 LETS_IT_SPEAK = Path(__file__).parents[4] / "userspace/systemd/tiermem-oasis-etcd.conf"
-PATIENCE_S = 240
 DISK, PATTERN = Path("/dev/tiermem/disk"), b"tiermem!" * 512
 OUTSIDE, WEB = "10.7.2.1", "10.7.2.2"
-
-
-def run(line: str) -> str:
-    return subprocess.run(line.split(), check=True, capture_output=True, text=True).stdout
-
-
-def until(is_so: Callable[[], Any]) -> Any:
-    """The first true answer; None where there is none for long."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        with contextlib.suppress(TiermemError):
-            if answer := is_so():
-                return answer
-        time.sleep(0.1)
-    return None
 
 
 def is_ready() -> bool:
@@ -94,22 +73,22 @@ def main() -> None:
         run(line)
     seen: dict[str, Any] = {}
     CLIENT.post("/v1/attach", {"namespace": "web"})
-    seen["served"] = until(is_ready)
+    seen["served"] = until(is_ready, "the NIC is served")
     run(f"ip -n web addr add {WEB}/24 dev eth0")
     seen["ping"] = ping()
     CLIENT.post("/v1/attach", {"kind": "ssd", "size": "8M", "name": DISK.name})
-    seen["disk"] = until(has_disk)
+    seen["disk"] = until(has_disk, "the disk is served")
     with DISK.open("r+b") as disk:
         disk.write(PATTERN)
         disk.flush()
         os.fsync(disk.fileno())
     first = pid()
     run(f"systemctl kill -s KILL {UNIT}")
-    seen["restarted"] = until(lambda: pid() not in ("0", first))
-    seen["served again"] = until(is_ready)
+    seen["restarted"] = until(lambda: pid() not in ("0", first), "restart")
+    seen["served again"] = until(is_ready, "the NIC is served again")
     seen["ping again"] = ping()
     seen["interfaces"] = interfaces()
-    seen["disk again"] = until(has_disk)
+    seen["disk again"] = until(has_disk, "the disk is served again")
     run(f"blockdev --flushbufs {DISK}")
     seen["data"] = DISK.read_bytes()[: len(PATTERN)] == PATTERN
     CLIENT.post("/v1/detach", {"instance": DISK.name})

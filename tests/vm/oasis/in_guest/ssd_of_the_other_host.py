@@ -12,47 +12,22 @@ import errno
 import json
 import os
 import random
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from asked_daemon import CLIENT, run, until
 from tiermem.errors import TiermemError
-from tiermem.service.client import LocalClient
 
-CLIENT = LocalClient(Path("/run/tiermem/oasis.sock"), timeout_s=60)
 UNIT = "oasis-ssd"
 MOUNT = Path("/mnt/ssd")
 DATA, BRIEF = Path("/dev/tiermem/data"), Path("/dev/tiermem/brief")
 COUNT = Path("/run/commits")
 STOP = Path("/run/commits-stop")
-PATIENCE_S = 240
 FILE = random.Random(1).randbytes(3 << 20)
 MIB = 1 << 20
 SLICE_MIB = 24
-
-
-def run(line: str) -> str:
-    return subprocess.run(line.split(), check=True, capture_output=True, text=True).stdout
-
-
-def until(is_so: Callable[[], Any], what: str) -> Any:
-    """The first true answer."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        with contextlib.suppress(TiermemError):
-            if answer := is_so():
-                return answer
-        time.sleep(0.1)
-    raise SystemExit(f"{what}: not after {PATIENCE_S} s; {said()}")
-
-
-def said() -> str:
-    with contextlib.suppress(TiermemError):
-        return json.dumps([CLIENT.get("/v1/ls"), CLIENT.get("/v1/status")])
-    return "the daemon does not answer"
 
 
 def instance(name: str) -> Any:

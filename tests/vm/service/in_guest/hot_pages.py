@@ -2,7 +2,7 @@
 
     python3 hot_pages.py SECONDS
 
-Prints kernel switches and the hot pages by node as JSON; SECONDS at most.
+Prints as JSON where the hot pages were and are, by node; SECONDS at most.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "m5/in_guest"))
 
-from hot_and_cold import MOST, Memory, read_for, switches
+from hot_and_cold import MOST, Memory, read_for
 
 
 def main() -> None:
     """See the module."""
     memory = Memory(slow_node=1, together=False)
+    before = memory.nodes(memory.hot)
     read_for(memory, float(sys.argv[1]), until_fast=MOST)
-    print(json.dumps({"hot": memory.nodes(memory.hot), "switches": switches()}))
+    print(json.dumps({"before": before, "after": memory.nodes(memory.hot)}))
 
 
 if __name__ == "__main__":

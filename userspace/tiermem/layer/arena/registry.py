@@ -12,6 +12,7 @@ import itertools
 import mmap
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -163,6 +164,7 @@ def list_arenas(run_dir: Path | None = None) -> list[Listed]:
     folders = [own]
     if run_dir is None and os.geteuid() == 0:
         folders += sorted(Path("/run/user").glob("*/tiermem/arena"))
+        folders += sorted(Path(tempfile.gettempdir()).glob("tiermem-*/arena"))
     found = [listed for folder in folders for listed in _read_folder(folder)]
     return sorted(found, key=lambda one: (one.pid, one.description.address))
 

@@ -10,22 +10,39 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import tempfile
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from tiermem.errors import KernelError
+from tiermem.errors import KernelError, NoRightError
 
 
 def default_run_dir() -> Path:
-    """Root's folder for root, an ordinary user's own for others."""
+    """Root's folder for root, an ordinary user's own for others: below $XDG_RUNTIME_DIR or
+    /run/user, or, for users who never logged in (services, containers), below the folder of
+    temporary files. NoRightError where somebody else has made that one."""
     if os.geteuid() == 0:
         return Path("/run/tiermem/pool")
-    return Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")) / "tiermem/pool"
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}"))
+    if runtime.is_dir():
+        return runtime / "tiermem/pool"
+    return _own_temporary_folder() / "pool"
+
+
+def _own_temporary_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"tiermem-{os.geteuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+        raise NoRightError(f"{folder}: is not this user's folder; set XDG_RUNTIME_DIR to one")
+    return folder
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -9,12 +9,20 @@ from tiermem.service.doctor import (
     check_host,
     check_memory,
     check_oasis,
+    check_serving,
     check_switches,
 )
-from tiermem.service.doctor.facts import DaxDevice, Facts, ForkFacts, OasisFacts, read_facts
+from tiermem.service.doctor.facts import (
+    DaxDevice,
+    Facts,
+    ForkFacts,
+    OasisFacts,
+    ServingFacts,
+    read_facts,
+)
 from tiermem.service.doctor.registry import CHECKS, Check, Finding, Status, examine
 
-CHECK_MODULES = (check_host, check_memory, check_switches, check_fork, check_oasis)
+CHECK_MODULES = (check_host, check_memory, check_switches, check_fork, check_oasis, check_serving)
 """Importing them registers their checks."""
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "Finding",
     "ForkFacts",
     "OasisFacts",
+    "ServingFacts",
     "Status",
     "examine",
     "read_facts",

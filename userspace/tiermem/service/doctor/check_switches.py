@@ -51,6 +51,14 @@ def _numa_balancing(facts: Facts) -> Finding:
 @check("damon")
 def _damon(facts: Facts) -> Finding:
     switches = facts.topology.switches
+    if "damon" in switches.hidden:
+        return Finding(
+            "damon",
+            Status.WARN,
+            "DAMON's sysfs interface can be read by root only",
+            "whether it competes with m5, or can serve it as a tracker, was not looked at",
+            "sudo tiermem doctor",
+        )
     if switches.damon is None:
         return Finding(
             "damon",

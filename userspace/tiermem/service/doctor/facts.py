@@ -68,6 +68,28 @@ class OasisFacts:
 
 
 @dataclass(frozen=True)
+class ServingFacts:
+    """vLLM beside tiermem, and what its plugins use.
+
+    distribution, version: as pip lists it. is_for_cpu: its build. plugin_troubles: by plugin,
+    one line; empty where vLLM loads it. tier_rooms: bytes that an arena can take of each memory
+    tier now, the fastest first. has_ring: whether io_uring can be used. disk: a usual place for
+    the SSD tier's file.
+    """
+
+    distribution: str
+    version: str
+    written_for: str
+    is_supported: bool
+    is_for_cpu: bool
+    plugin_troubles: Mapping[str, str]
+    tier_rooms: tuple[int, ...]
+    has_ring: bool
+    disk: Path
+    disk_free_bytes: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """A snapshot of one host."""
 
@@ -86,6 +108,8 @@ class Facts:
     """None where CXLfork is not used."""
     oasis: OasisFacts | None = None
     """None where Oasis is not used."""
+    serving: ServingFacts | None = None
+    """None where no vLLM is installed beside tiermem."""
 
 
 def read_facts(sysfs: Path = Path("/sys"), proc: Path = Path("/proc")) -> Facts:

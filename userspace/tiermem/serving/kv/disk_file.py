@@ -112,7 +112,7 @@ class DiskFile:
         if found == page:
             self._cut()
             return
-        if found and not found.startswith(_MAGIC) and found.strip(b"\0"):
+        if is_foreign(found):
             raise ConfigError(f"{self.path}: is a file of something else: name another path")
         if not self.is_writable:
             self.places = 0
@@ -129,6 +129,11 @@ class DiskFile:
         limit = self.offset(self.places)
         if self.is_writable and os.fstat(self.fd).st_size > limit:
             os.ftruncate(self.fd, limit)
+
+
+def is_foreign(begin: bytes) -> bool:
+    """Whether a file that begins so is of something else, and must be left as it is."""
+    return not begin.startswith(_MAGIC) and bool(begin.strip(b"\0"))
 
 
 class _plain:  # noqa: N801

@@ -56,6 +56,11 @@ class DiskTier(BehindMemory):
         self._fresh = list(range(file.places - 1, file.written_places - 1, -1))
 
     @property
+    def blocks_max(self) -> int:
+        """How many fit; 0 where nothing can be kept."""
+        return self._file.places
+
+    @property
     def used_blocks(self) -> int:
         """Blocks that would be looked for."""
         with self._wake:

@@ -67,6 +67,11 @@ class PoolTier(BehindMemory):
             return len(self._mine)
 
     @property
+    def blocks_max(self) -> int:
+        """How many of this engine's would fit."""
+        return self._capacity_bytes // self._memory.shape.bytes
+
+    @property
     def used_bytes(self) -> int:
         """What they take in the pool, with what was removed and is being read yet."""
         with self._wake:

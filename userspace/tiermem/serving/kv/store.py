@@ -27,6 +27,14 @@ from tiermem.serving.kv.record import RecordShape
 from tiermem.serving.kv.transfers import Transfers
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full a tier is, in records of whole blocks."""
+
+    capacity_bytes: int
+    used_bytes: int
+
+
 @dataclass(slots=True)
 class Staging:
     """Blocks on their way to memory, from the tiers that `sources` says. `release` it once,
@@ -104,6 +112,18 @@ class KvStore:
                 break
             behind[tier] = behind.get(tier, 0) + 1
         return memory, behind
+
+    def fills(self) -> dict[TierName, Fill]:
+        """By tier; of a pool what is this engine's."""
+        tiers: list[tuple[TierName, MemoryTier | PoolTier | DiskTier | None]] = [
+            ("memory", self.memory),
+            ("pool", self.pool),
+            ("ssd", self.disk),
+        ]
+        size = self.shape.bytes
+        return {
+            name: Fill(one.blocks_max * size, one.used_blocks * size) for name, one in tiers if one
+        }
 
     @property
     def staging_max(self) -> int:

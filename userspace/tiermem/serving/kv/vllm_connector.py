@@ -1,7 +1,6 @@
 """The plugin: KV tiers as vLLM's KV connector (interface v1).
 
     --kv-transfer-config '{"kv_connector": "TieredKV", "kv_role": "kv_both",
-      "kv_connector_module_path": "tiermem.serving.kv.vllm_connector",
       "kv_load_failure_policy": "recompute", "kv_connector_extra_config": {
         "memory": {"capacity": "8GiB"}, "ssd": {"path": "/var/kv", "capacity": "64GiB"}}}'
 
@@ -27,7 +26,7 @@ from vllm.v1.metrics.cache_hit_source import CacheHitSource
 from tiermem.serving.kv.sessions import Scheduled, Sessions
 from tiermem.serving.kv.steps import Plan
 from tiermem.serving.kv.vllm_engine import close_engine, engine_of
-from tiermem.serving.kv.vllm_metrics import TierProm, TierStats, since
+from tiermem.serving.kv.vllm_metrics import Fills, TierProm, TierStats, since
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -59,6 +58,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         self._made: Sessions | None = None
         self._bad_ids: set[int] = set()
         self._told: dict[str, dict[str, int]] = {}
+        self._told_fills: Fills = {}
 
     @property
     def requires_kv_delivery(self) -> bool:
@@ -226,14 +226,15 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         """What happened since the last time; told by the scheduler's half."""
         if self.role != KVConnectorRole.SCHEDULER or not self._engine.is_open:
             return None
-        now = self._engine.store.counters.snapshot()
-        stats, self._told = since(now, self._told), now
+        now, fills = self._engine.store.counters.snapshot(), self._engine.fills()
+        stats = TierStats(since(now, self._told), fills if fills != self._told_fills else {})
+        self._told, self._told_fills = now, fills
         return stats
 
     @classmethod
     def build_kv_connector_stats(cls, data: dict[str, Any] | None = None) -> TierStats:
         """From what came out of another process."""
-        return TierStats(data=data or {})
+        return TierStats(**(data or {}))
 
     @classmethod
     def build_prom_metrics(cls, *arguments: Any) -> TierProm:

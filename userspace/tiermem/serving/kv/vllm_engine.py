@@ -6,6 +6,7 @@ over several are refused.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tiermem.errors import ConfigError, MissingError
 from tiermem.layer.arena import Arena, create_arena
 from tiermem.layer.pool import Pool, open_pool
+from tiermem.serving.kv.counters import TierName
 from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.keys import identity_of
 from tiermem.serving.kv.record import RecordShape
@@ -25,6 +27,8 @@ from tiermem.serving.kv.vllm_identity import engine_facts
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
     from vllm.v1.kv_cache_interface import KVCacheConfig
+
+    from tiermem.serving.kv.vllm_metrics import Fills
 
 # At the end of an engine, so long for SSD to have what memory has.
 _FLUSH_S = 30.0
@@ -106,6 +110,19 @@ class Engine:
             raise
         self._steps = Steps(self._store, EngineMemory(layers, shape))
 
+    def fills(self) -> Fills:
+        """How full the tiers are, and where each is."""
+        assert self._arena is not None
+        places: dict[TierName, str] = {"memory": self._arena.description.where}
+        if self.settings.pool is not None:
+            places["pool"] = str(self.settings.pool.path)
+        if self.settings.ssd is not None:
+            places["ssd"] = str(self.settings.ssd.path)
+        return {
+            tier: {**dataclasses.asdict(fill), "where": places[tier]}
+            for tier, fill in self.store.fills().items()
+        }
+
     def close(self) -> None:
         """SSD gets some time for what memory has. As often as one likes."""
         if self._store is None:
@@ -166,7 +183,9 @@ def _check(config: VllmConfig, kv_cache_config: KVCacheConfig) -> None:
         raise ConfigError(
             f"engine of {parallel.world_size} workers "
             f"({parallel.distributed_executor_backend}): the KV tiers need one, in the "
-            "scheduler's process"
+            "scheduler's process. On CPUs vLLM has one there where it loads tiermem's plugin "
+            "(is tiermem installed beside it, and VLLM_PLUGINS unset?), or with "
+            "VLLM_ENABLE_V1_MULTIPROCESSING=0 in the environment"
         )
     if transfer.kv_role != "kv_both":
         raise ConfigError(f"kv_role = {transfer.kv_role!r}: must be 'kv_both'")
