@@ -2,6 +2,7 @@
 
 - `kv`: KV blocks that outlive the engine's own cache, in memory of a tier and on SSD;
 - `schedulers`: which requests run next;
+- `prefill_only`: a server for requests of one output token, in little memory;
 - `vattention`: a KV cache that is contiguous in addresses, and gets memory as tokens arrive;
 - `top`: what a server with these plugins does, from its metrics.
 

@@ -1,0 +1,160 @@
+"""PrefillOnly's benchmark: `python -m bench.prefill_only` (QUICK=1) with .venv-vllm's Python.
+
+Logits against a plain prefill; the longest input under a limit of memory, against vLLM's and
+transformers' plain prefills; and requests a second at no worse latency than vLLM's, on the
+paper's two workloads made smaller. All in one run, on one thread, each part in a process of
+its own. Prints tables, writes bench/out/prefill_only.json; exit status 1 where it could not be
+measured. docs/serving.md says more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.console import Console
+from tiermem.errors import MissingError, TiermemError
+
+from bench.prefill_only_contenders import ALL, OURS, WITHOUT_KV
+from bench.prefill_only_tables import tables
+from bench.result_file import OUT, write_json
+
+if TYPE_CHECKING:
+    from bench.prefill_only_likeness import Likeness
+    from bench.prefill_only_search import Longest
+    from bench.prefill_only_workloads import Compared
+
+# One thread, in which everything runs that is timed.
+SETTINGS = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # looked at, though the number of blocks is given
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+# Memory that is free goes back to the kernel, so that peaks are of what is in use.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+FoundT = TypeVar("FoundT")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All runs."""
+
+    likenesses: Sequence[Likeness]
+    inputs: Sequence[Longest]
+    loads: Sequence[Compared]
+
+
+def measure_all(quick: bool) -> Measured:
+    """Everything; MissingError without vLLM and the model."""
+    missing = [name for name in ("torch", "transformers", "vllm") if find_spec(name) is None]
+    if missing:
+        raise MissingError(
+            f"{missing[0]} is not installed: make .venv-vllm has it, and its Python runs this"
+        )
+    from bench.prefill_only_load import compare_all
+    from bench.prefill_only_logits import likenesses
+    from bench.prefill_only_memory import longest_input
+
+    _say("logits")
+    alike = _alone(likenesses, quick)
+    inputs = []
+    for engine in ALL:
+        _say(f"longest input: {engine}")
+        inputs.append(_alone(longest_input, engine, quick, environment=MALLOC))
+    return Measured(alike, inputs, _alone(compare_all, quick, _say))
+
+
+def _alone(
+    part: Callable[..., FoundT], *arguments: Any, environment: dict[str, str] | None = None
+) -> FoundT:
+    """In a process of its own."""
+    before = dict(os.environ)
+    os.environ.update(SETTINGS | (environment or {}))
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(part, *arguments).result()
+    except BrokenProcessPool:
+        raise TiermemError(f"{part.__name__}: its process was killed") from None
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _say(what: str) -> None:
+    print(f"bench.prefill_only: {what}", file=sys.stderr, flush=True)
+
+
+def figures(found: Measured) -> dict[str, float]:
+    """input_ratio: ours over the longest of vLLM's and of transformers' plain prefill.
+    qps_ratio: at the first load (0.9 of vLLM's capacity), of the workload where it is lower;
+    saturated: at the second. throughput: of requests that are all there at once. difference:
+    with torch's kernel, as plain has it."""
+    longest = {one.engine: one.tokens for one in found.inputs}
+    plain = max(n for name, n in longest.items() if name not in (OURS, WITHOUT_KV))
+    by_load = {one.workload.name: list(one.ratios.values()) for one in found.loads}
+    return {
+        "prefillonly_input_ratio": longest[OURS] / plain,
+        "prefillonly_input_ratio_without_kv": longest[OURS] / longest[WITHOUT_KV],
+        "prefillonly_qps_ratio": min(first for first, _ in by_load.values()),
+        **{f"prefillonly_qps_ratio_{name}": first for name, (first, _) in by_load.items()},
+        **{f"prefillonly_qps_ratio_{name}_saturated": last for name, (_, last) in by_load.items()},
+        **{
+            f"prefillonly_throughput_ratio_{one.workload.name}": one.throughput_ratio
+            for one in found.loads
+        },
+        "prefillonly_logit_difference": max(
+            one.difference for one in found.likenesses if one.attention == "torch"
+        ),
+    }
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Figures and runs, as a part of a larger result."""
+    return as_json(measure_all(quick))
+
+
+def as_json(found: Measured) -> dict[str, Any]:
+    """The same."""
+    return {
+        "benchmark": "prefill_only",
+        "time": "of the processor, on one thread, and between requests as they come",
+        "environment": {"kernel": platform.release(), "load": os.getloadavg()},
+        "figures": figures(found),
+        "runs": asdict(found),
+    }
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="bench.prefill_only", description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT / "prefill_only.json")
+    options = parser.parse_args()
+    begin = time.monotonic()
+    try:
+        found = measure_all(quick=os.environ.get("QUICK", "0") not in ("", "0"))
+    except TiermemError as error:
+        sys.exit(f"bench.prefill_only: {error}")
+    for table in tables(found):
+        Console().print(table)
+    for name, value in figures(found).items():
+        print(f"{name:>40}: {value:.4g}")
+    write_json(options.out, as_json(found) | {"wall_s": round(time.monotonic() - begin)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Who is compared in PrefillOnly's benchmark, and with which settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+DTYPE: Literal["bfloat16"] = "bfloat16"
+CONTEXT_TOKENS = 8192
+# How vLLM takes prompts: in pieces beside others (its default), or whole and one at a time.
+VLLM_SETTINGS: dict[str, dict[str, Any]] = {
+    "vLLM, chunked prefill": {"max_num_batched_tokens": 2048, "enable_chunked_prefill": True},
+    "vLLM, whole prompts": {
+        "max_num_batched_tokens": CONTEXT_TOKENS,
+        "enable_chunked_prefill": False,
+        "max_num_seqs": 1,
+    },
+}
+OURS = "PrefillOnly"
+# Plain prefills by transformers' model code, as it is called by default, and without KV.
+WITH_KV, WITHOUT_KV = "transformers", "transformers, use_cache=False"
+ALL = (OURS, *VLLM_SETTINGS, WITH_KV, WITHOUT_KV)

@@ -1,0 +1,69 @@
+"""What PrefillOnly's benchmark prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bench.prefill_only import Measured
+    from bench.prefill_only_workloads import Compared
+
+
+def tables(found: Measured) -> list[Table]:
+    """One a part, and one a workload."""
+    alike = _table(
+        "Logits against a plain prefill, fp32",
+        ("attention", "tokens", "cached", "difference", "same bits", "same order of 20"),
+    )
+    for like in found.likenesses:
+        alike.add_row(
+            like.attention,
+            str(like.tokens),
+            str(like.cached_tokens),
+            f"{like.difference:.2g}",
+            _yes(like.same_bits),
+            _yes(like.same_order),
+        )
+    limit = found.inputs[0].limit_bytes >> 20
+    longest = _table(f"Longest input in {limit} MiB above the weights", ("engine", "tokens"))
+    for one in found.inputs:
+        longest.add_row(one.engine, str(one.tokens))
+    return [alike, longest, *map(_load_table, found.loads)]
+
+
+def _load_table(compared: Compared) -> Table:
+    of = compared.workload
+    ratios = ", ".join(
+        f"{ratio:g} times its rate at {load:g} of its capacity"
+        for load, ratio in compared.ratios.items()
+    )
+    table = _table(
+        f"{of.name}: {of.users} users, {of.requests_each} requests each, lengths divided by "
+        f"{of.divided_by}, prefix cache of {compared.cache_tokens} tokens; "
+        f"at no worse latency than {compared.best_vllm}: {ratios}",
+        ("engine", "requests/s", "served/s", "mean s", "P99 s", "cached"),
+    )
+    for run in compared.runs:
+        table.add_row(
+            run.engine,
+            "at once" if run.per_s is None else f"{run.per_s:.2f}",
+            f"{run.throughput_per_s:.2f}",
+            f"{run.mean_s:.2f}",
+            f"{run.p99_s:.2f}",
+            f"{run.cached_share:.0%}",
+        )
+    return table
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,1 @@
+"""PrefillOnly's executor with real models."""

@@ -1,0 +1,60 @@
+"""Models for the tests: the real one, and small ones of every family with made-up weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from random import Random
+from typing import Any
+
+import torch
+from tiermem.serving.prefill_only.attention import AttentionName
+from tiermem.serving.prefill_only.budget import block_bytes, divide
+from tiermem.serving.prefill_only.executor import Executor
+from tiermem.serving.prefill_only.families import dimensions_of, load_model
+
+from bench.smollm2 import DTypeName, model_folder
+
+
+@cache
+def smollm2(dtype: DTypeName = "float32") -> Any:
+    """The real model; threads as the tests' settings say."""
+    torch.set_num_threads(1)
+    return load_model(str(model_folder(dtype)))
+
+
+def executor(
+    model: Any,
+    max_input_tokens: int = 1024,
+    cache_blocks: int = 64,
+    attention: AttentionName = "torch",
+    **options: Any,
+) -> Executor:
+    """With room for so many blocks."""
+    dimensions = dimensions_of(model.config, model.dtype.itemsize)
+    needed = divide(dimensions, 1 << 40, max_input_tokens).input_bytes
+    memory = needed + cache_blocks * block_bytes(dimensions)
+    budget = divide(dimensions, memory, max_input_tokens)
+    return Executor(model, dimensions, budget, attention=attention, **options)
+
+
+def plain(model: Any, tokens: Sequence[int]) -> torch.Tensor:
+    """Logits of what follows, as transformers prefills."""
+    return _plain(model, tuple(tokens))
+
+
+@cache
+def _plain(model: Any, tokens: tuple[int, ...]) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(torch.tensor([tokens]), logits_to_keep=1).logits[0, -1].float()
+
+
+def tokens_of(seed: int, count: int, vocab: int = 40000) -> list[int]:
+    random = Random(seed)
+    return [random.randrange(vocab) for _ in range(count)]
+
+
+def difference(executor: Executor, model: Any, tokens: Sequence[int]) -> float:
+    """The largest, of all logits."""
+    found = executor.prefill(tokens, executor.keys(tokens))
+    return float((torch.from_numpy(found.logits) - plain(model, tokens)).abs().max())

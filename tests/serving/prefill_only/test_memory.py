@@ -1,0 +1,77 @@
+"""The limit of memory: what is computed, what is measured, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from tiermem.errors import ConfigError
+from tiermem.layer.arena import list_arenas
+from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
+from tiermem.serving.prefill_only.start import StartOptions, measure_longest, start
+
+from bench.smollm2 import model_folder
+from tests.serving.prefill_only.models import executor, smollm2, tokens_of
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("attention", ["torch", "vllm"])
+def test_an_input_takes_no_more_than_is_computed(dtype: Any, attention: Any) -> None:
+    """Far less than KV of all layers would, and a mask of length squared."""
+    model, tokens = smollm2(dtype), 2048
+    ours = executor(model, max_input_tokens=tokens, cache_blocks=0)
+    options = StartOptions(1 << 30, attention=attention)
+    measured = measure_longest(model, ours.dimensions, tokens, options)
+    assert measured is not None
+    assert ours.budget.workspace_bytes * 0.9 < measured <= ours.budget.input_bytes
+    assert measured < tokens * ours.dimensions.kv_token_bytes
+    assert measured < tokens * tokens * ours.dimensions.heads * model.dtype.itemsize
+
+
+def test_many_requests_stay_within_the_limit() -> None:
+    """With a cache that fills up and is evicted from, cached prefixes included."""
+    model = smollm2("bfloat16")
+
+    def serve() -> None:
+        ours = executor(model, max_input_tokens=1024, cache_blocks=40, attention="torch")
+        limits.append(ours.budget.memory_bytes)
+        for seed in range(6):
+            tokens = tokens_of(seed % 2, 400) + tokens_of(10 + seed, 600)
+            found = ours.prefill(tokens, ours.keys(tokens))
+            hits.append(found.cached_tokens)
+        assert ours.cache.used_blocks == 40
+
+    limits: list[int] = []
+    hits: list[int] = []
+    serve()  # kernels keep code for every shape that they have seen: no input's
+    assert peak_growth_bytes(serve) <= limits[0]
+    assert any(hits)
+
+
+def test_the_limit_is_divided_at_the_start() -> None:
+    folder = str(model_folder("bfloat16"))
+    options = StartOptions(256 * MIB, max_input_tokens=1024, tier="fastest")
+    started = start(folder, options)
+    budget = started.executor.budget
+    assert started.measured_bytes is not None
+    assert started.measured_bytes <= budget.input_bytes
+    assert 0 <= 256 * MIB - budget.input_bytes - budget.cache_bytes < budget.block_bytes
+    assert started.arena is not None
+    assert started.arena.usage.used_bytes == budget.cache_bytes == started.arena.bytes
+    assert "prefill-only" in [one.description.name for one in list_arenas()]
+    tokens = tokens_of(1, 500)
+    for cached in (0, 448):
+        found = started.executor.prefill(tokens, started.executor.keys(tokens))
+        assert found.cached_tokens == cached
+
+
+def test_too_little_memory_is_refused_with_what_is_needed() -> None:
+    folder = str(model_folder("bfloat16"))
+    options = StartOptions(8 * MIB, max_input_tokens=8192, is_checked=False)
+    with pytest.raises(ConfigError, match="8192 tokens needs") as caught:
+        start(folder, options)
+    needed = int(str(caught.value).split(" needs ")[1].split()[0])
+    start(folder, dataclasses.replace(options, memory_bytes=needed))

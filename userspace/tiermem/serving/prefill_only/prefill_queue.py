@@ -1,0 +1,164 @@
+"""Who waits, and who is next: PrefillOnly's order, one request at a time.
+
+The order is `schedulers.prefill_only`'s, judged anew before every request by what of each is
+cached now; how long prefills take is learnt from those that ran. A thread of its own works
+(`begin`), or whoever calls `step`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from tiermem.errors import TiermemError
+from tiermem.serving.schedulers.options import PrefillOnlyOptions
+from tiermem.serving.schedulers.prefill_only import Candidate, choose
+from tiermem.serving.schedulers.prefill_time import PrefillTime
+
+
+class QueueFullError(TiermemError):
+    """As many requests wait as may."""
+
+
+class QueueClosedError(TiermemError):
+    """No request is taken any more; those that waited are dropped."""
+
+
+class Tokens(Protocol):
+    """What a prefill says of itself."""
+
+    @property
+    def new_tokens(self) -> int:
+        """Computed."""
+
+    @property
+    def cached_tokens(self) -> int:
+        """Not computed, since they were cached."""
+
+
+FoundT = TypeVar("FoundT", bound=Tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[FoundT]):
+    """Tokens that wait, the keys of their blocks, and who waits for the answer."""
+
+    number: int
+    tokens: Sequence[int]
+    keys: Sequence[bytes]
+    arrival_s: float
+    answer: Future[FoundT]
+
+
+class PrefillQueue(Generic[FoundT]):
+    """Over anything that prefills. `clock`: seconds."""
+
+    def __init__(
+        self,
+        prefill: Callable[[Sequence[int], Sequence[bytes]], FoundT],
+        cached_tokens: Callable[[Sequence[bytes], int], int],
+        limit: int,
+        options: PrefillOnlyOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """cached_tokens: of an input with these keys and so many tokens, now. limit: how many
+        may wait."""
+        options = options or PrefillOnlyOptions()
+        self.limit = limit
+        self.prefill_time = PrefillTime.assumed(options.assumed_tokens_per_s)
+        self._prefill, self._cached_tokens = prefill, cached_tokens
+        self._fairness, self._clock = options.fairness, clock
+        self._waiting: dict[int, Request[FoundT]] = {}
+        self._changed = threading.Condition()
+        self._count, self._is_open = 0, True
+        self._thread: threading.Thread | None = None
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def submit(
+        self, tokens: Sequence[int], keys: Sequence[bytes], arrival_s: float | None = None
+    ) -> Future[FoundT]:
+        """The answer to come; cancelling it takes the request out of the queue.
+
+        QueueFullError, QueueClosedError.
+        """
+        with self._changed:
+            if not self._is_open:
+                raise QueueClosedError("the server is ending")
+            if len(self._waiting) >= self.limit:
+                raise QueueFullError(f"{self.limit} requests wait, as many as may; try again later")
+            arrival_s = self._clock() if arrival_s is None else arrival_s
+            request = Request(self._count, tokens, keys, arrival_s, Future[FoundT]())
+            self._waiting[request.number] = request
+            self._count += 1
+            self._changed.notify_all()
+        request.answer.add_done_callback(lambda _: self._withdraw(request.number))
+        return request.answer
+
+    def step(self) -> bool:
+        """Run the next request to its end; False where none waits."""
+        request = self._take()
+        if request is None:
+            return False
+        if request.answer.set_running_or_notify_cancel():
+            began_s = self._clock()
+            try:
+                found = self._prefill(request.tokens, request.keys)
+            except Exception as error:
+                request.answer.set_exception(error)
+                return True
+            took_s = max(0.0, self._clock() - began_s)
+            self.prefill_time = self.prefill_time.measured(
+                found.new_tokens, found.cached_tokens, took_s
+            )
+            request.answer.set_result(found)
+        return True
+
+    def begin(self) -> None:
+        """Work in a thread, until `close`."""
+        self._thread = threading.Thread(target=self._work, name="prefill", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more requests, drop those that wait, and let the one under way end."""
+        with self._changed:
+            self._is_open = False
+            dropped, self._waiting = list(self._waiting.values()), {}
+            self._changed.notify_all()
+        for request in dropped:
+            if request.answer.set_running_or_notify_cancel():
+                request.answer.set_exception(QueueClosedError("the server is ending"))
+        if self._thread is not None:
+            self._thread.join()
+
+    def _take(self) -> Request[FoundT] | None:
+        with self._changed:
+            candidates = [
+                Candidate(
+                    str(one.number),
+                    one.arrival_s,
+                    len(one.tokens),
+                    self._cached_tokens(one.keys, len(one.tokens)),
+                )
+                for one in self._waiting.values()
+            ]
+            chosen = choose(candidates, self._clock(), self.prefill_time, self._fairness)
+            return None if chosen is None else self._waiting.pop(int(chosen.key))
+
+    def _withdraw(self, number: int) -> None:
+        with self._changed:
+            self._waiting.pop(number, None)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or not self._is_open)
+                if not self._is_open:
+                    return
+            self.step()
