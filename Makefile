@@ -116,6 +116,10 @@ bench-pod: setup ## what pooling NICs and SSDs saves, by simulation (QUICK=1)
 bench-oasis: setup ## pooled NICs and SSDs against direct ones, as root (QUICK=1: at most 10 minutes)
 	$(BIN)/python -m bench.oasis
 
+.PHONY: bench-serving
+bench-serving: setup $(VLLM)/.installed ## KV tiers and schedulers against plain vLLM, on the CPU (QUICK=1: at most 10 minutes)
+	$(VLLM)/bin/python -m bench.serving
+
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)
 	$(MAKE) -C kmod KDIR=$(KDIR) O=$(abspath $(BUILD))/kmod

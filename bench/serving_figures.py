@@ -1,0 +1,201 @@
+"""What `bench.serving` makes of what was played; no I/O, so that tests can judge it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tiermem.errors import TiermemError
+
+from bench.serving_engine import BLOCK_TOKENS
+from bench.serving_play import Answered, Played
+
+# Latency counts as kept up to so many times the baseline's own P95 at its lowest rate.
+BOUND_OVER_UNLOADED = 2.0
+PERCENTILES = (50, 95, 99)
+OWN, MEMORY, SSD, RECOMPUTED = "own cache", "memory", "SSD", "recomputed"
+PLACES = (OWN, MEMORY, SSD, RECOMPUTED)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration at a rate. Times by percentile. unanswered: requests that were given up
+    before their first token; ttft_s has them with the time that they had waited by then."""
+
+    engine: str
+    rate: float
+    requests: int
+    unanswered: int
+    requests_per_s: float
+    tokens_per_s: float
+    ttft_s: Mapping[int, float]
+    tpot_s: Mapping[int, float | None]
+    places: Mapping[str, float]
+    recomputed_tokens: int
+    memory_share: float | None
+    preemptions: int
+
+
+@dataclass(frozen=True)
+class AtBound:
+    """The most requests a second at which P95 TTFT keeps the bound. is_least: it did so at the
+    highest rate that was tried."""
+
+    requests_per_s: float
+    is_least: bool
+
+
+def point_of(played: Played) -> Point:
+    """Throughput is of answers that ended within the window; latencies are of all requests that
+    came in it, those included that were answered later."""
+    if not played.requests:
+        raise TiermemError(f"{played.engine}: no request came within {played.window_s:.0f} s")
+    end_s = played.begin_s + played.window_s
+    ended = [one for one in played.requests if one.end_s is not None and one.end_s <= end_s]
+    paces = [one for one in map(_tpot_s, played.requests) if one is not None]
+    places = hit_places(played)
+    return Point(
+        played.engine,
+        played.rate,
+        len(played.requests),
+        sum(one.first_s is None for one in played.requests),
+        len(ended) / played.window_s,
+        sum(one.answer_tokens for one in ended) / played.window_s,
+        _percentiles([_ttft_s(one, played.wall_s) for one in played.requests]),
+        _percentiles(paces) if paces else dict.fromkeys(PERCENTILES),
+        places,
+        sum(
+            max(0, one.known_tokens - one.cached_tokens)
+            for one in played.requests
+            if one.first_s is not None
+        ),
+        played.memory.full_share,
+        played.preemptions,
+    )
+
+
+def hit_places(played: Played) -> dict[str, float]:
+    """Where the tokens of histories came from, as shares of 1, of requests that were served. Blocks
+    that come from a tier are counted by the plugin; all else that was cached is the engine's."""
+    served = [one for one in played.requests if one.first_s is not None]
+    known = sum(one.known_tokens for one in served)
+    cached = sum(min(one.known_tokens, one.cached_tokens) for one in served)
+    if not known:
+        return dict.fromkeys(PLACES, 0.0)
+    memory = played.tiers.get("memory hits", 0) * BLOCK_TOKENS
+    ssd = played.tiers.get("ssd hits", 0) * BLOCK_TOKENS
+    # Requests that are admitted again after they were preempted are restored again.
+    fits = min(1.0, cached / (memory + ssd)) if memory + ssd else 0.0
+    memory, ssd = memory * fits, ssd * fits
+    return {
+        OWN: (cached - memory - ssd) / known,
+        MEMORY: memory / known,
+        SSD: ssd / known,
+        RECOMPUTED: (known - cached) / known,
+    }
+
+
+def bound_s(points: Sequence[Point], baseline: str) -> float:
+    """For P95 TTFT: from the baseline's own curve."""
+    lowest = min(_curve(points, baseline), key=lambda one: one.rate)
+    return BOUND_OVER_UNLOADED * lowest.ttft_s[95]
+
+
+def at_bound(points: Sequence[Point], engine: str, most_s: float) -> AtBound:
+    """Between the last rate that keeps the bound and the first that does not, on the line of
+    throughput over P95 TTFT. TiermemError where none keeps it."""
+    curve = _curve(points, engine)
+    kept: Point | None = None
+    for one in curve:
+        if one.ttft_s[95] <= most_s:
+            kept = one
+            continue
+        if kept is None:
+            break
+        share = (most_s - kept.ttft_s[95]) / (one.ttft_s[95] - kept.ttft_s[95])
+        grown = max(0.0, one.requests_per_s - kept.requests_per_s)
+        return AtBound(kept.requests_per_s + share * grown, is_least=False)
+    if kept is None:
+        raise TiermemError(
+            f"{engine}: P95 TTFT is above {most_s:.2f} s at the lowest rate ({curve[0].rate:.3g}/s)"
+        )
+    return AtBound(max(one.requests_per_s for one in curve), is_least=True)
+
+
+def reference_rate(points: Sequence[Point], baseline: str, most_s: float) -> float:
+    """The lowest rate at which the baseline does not keep the bound, else the highest."""
+    curve = _curve(points, baseline)
+    return next((one.rate for one in curve if one.ttft_s[95] > most_s), curve[-1].rate)
+
+
+def at_rate(points: Sequence[Point], engine: str, rate: float) -> Point:
+    """TiermemError where it was not measured."""
+    for one in points:
+        if (one.engine, one.rate) == (engine, rate):
+            return one
+    raise TiermemError(f"{engine}: was not measured at {rate:.3g} sessions/s")
+
+
+def throughput_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
+    """Ours over theirs, at equal P95 TTFT. TiermemError where one of them never keeps it."""
+    most_s = bound_s(points, baseline)
+    mine, theirs = (at_bound(points, name, most_s) for name in (ours, baseline))
+    return {"throughput_over_vllm": mine.requests_per_s / theirs.requests_per_s}
+
+
+def memory_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
+    """At the highest rate. TiermemError where no request of ours waited for memory there."""
+    mine, theirs = (_curve(points, name)[-1].memory_share for name in (ours, baseline))
+    if mine is None:
+        raise TiermemError(f"{ours}: no request waited for memory at the highest rate")
+    found = {"kv_memory_use": mine}
+    return found if theirs is None else found | {"kv_memory_use_vllm": theirs}
+
+
+def latency_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
+    """At the same rate. TiermemError where it was not measured."""
+    most_s = bound_s(points, baseline)
+    rate = reference_rate(points, baseline, most_s)
+    theirs, mine = at_rate(points, baseline, rate), at_rate(points, ours, rate)
+    return {
+        "ttft_p95_reduction": 1 - mine.ttft_s[95] / theirs.ttft_s[95],
+        "ttft_p95_bound_s": most_s,
+        "ssd_hit_share": mine.places[SSD],
+    }
+
+
+def loss_when_it_fits(pairs: Sequence[tuple[Played, Played]]) -> float:
+    """Of throughput, at the same work: (theirs, ours) of each round; the median over rounds."""
+    return 1 - statistics.median(theirs.wall_s / mine.wall_s for theirs, mine in pairs)
+
+
+def wrong_tokens(right: Mapping[str, Sequence[int]], said: Mapping[str, Sequence[int]]) -> int:
+    """Tokens of answers that are not what they should be, or are missing."""
+    return sum(
+        sum(one != other for one, other in zip(answer, said.get(name, ()), strict=False))
+        + abs(len(answer) - len(said.get(name, ())))
+        for name, answer in right.items()
+    )
+
+
+def _curve(points: Sequence[Point], engine: str) -> list[Point]:
+    found = sorted((one for one in points if one.engine == engine), key=lambda one: one.rate)
+    if not found:
+        raise TiermemError(f"{engine}: was not measured")
+    return found
+
+
+def _ttft_s(one: Answered, given_up_s: float) -> float:
+    return (given_up_s if one.first_s is None else one.first_s) - one.due_s
+
+
+def _tpot_s(one: Answered) -> float | None:
+    if one.first_s is None or one.end_s is None or one.answer_tokens < 2:
+        return None
+    return (one.end_s - one.first_s) / (one.answer_tokens - 1)
+
+
+def _percentiles(values: Sequence[float]) -> dict[int, float]:
+    return {one: float(np.percentile(values, one)) for one in PERCENTILES}

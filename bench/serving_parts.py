@@ -1,0 +1,210 @@
+"""The parts of `bench.serving`: what each measures, and what it makes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from tiermem.errors import TiermemError
+
+from bench import prefill_only as prefill_part
+from bench import prefill_only_tables as prefill_tables
+from bench import serving_figures, serving_tables
+from bench import vattention as vattention_part
+from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERED, VLLM, Size, engines
+from bench.serving_play import Played
+from bench.serving_sessions import Population, Scale
+from bench.serving_traces import Source
+from bench.serving_worker import Playing, Workers
+
+Advance = Callable[[str], None]
+"""Told what is measured next."""
+
+# Users think for as long in the mean as so many turns take that are computed again.
+THINK_TURNS = 20
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is measured.
+
+    loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
+    then `window_s`. names: the configurations; swept: those that are measured at all loads, the
+    others at `other_load`. rounds: where all fits, of `fitting_sessions`. wrong_sessions: whose
+    tokens are compared.
+    """
+
+    is_quick: bool
+    loads: tuple[float, ...]
+    names: tuple[str, ...]
+    swept: tuple[str, ...]
+    other_load: float
+    warm_s: float
+    window_s: float
+    rounds: int
+    fitting_sessions: int
+    wrong_sessions: int
+    seed: int = 1
+    threads: int = max(1, (os.cpu_count() or 2) - 1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the numbers of sessions come from, what engines are in, and where SSD tiers lie."""
+
+    source: Source
+    workers: Workers
+    ssd: Path
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one part. runs: dataclasses; about: what a reader needs to judge them; failures: figures
+    that its runs do not give."""
+
+    figures: dict[str, float]
+    runs: Sequence[Any]
+    tables: list[Table]
+    about: dict[str, Any] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
+OVERFLOWING = Size(
+    "bfloat16", 4096, kv_tokens=8192, dram_tokens=8192, cxl_tokens=16384, ssd_tokens=1 << 18
+)
+FITTING = Size(
+    "bfloat16", 4096, kv_tokens=24576, dram_tokens=24576, cxl_tokens=24576, ssd_tokens=1 << 18
+)
+# In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
+COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=768, ssd_tokens=1 << 17)
+COMPARED_SCALE = Scale(512, tokens=0.1, turn_tokens_max=120, answer_tokens_max=16)
+
+
+def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """The sweep over rates, at which each configuration has its turn."""
+    mean_turns = Population(setting.source, SCALE, amount.seed).mean_turns
+    running = _running(setting, OVERFLOWING, amount.names, advance)
+    advance("sessions: how fast is this machine")
+    answers_per_s = _answers_per_s(running[RECOMPUTE], amount, setting)
+    end_s = amount.warm_s + amount.window_s
+    played = []
+    for share in amount.loads:
+        rate = share * answers_per_s / mean_turns
+        population = Population(setting.source, SCALE, amount.seed)
+        load = population.steady(rate, THINK_TURNS / answers_per_s, amount.warm_s, end_s)
+        for name, one in running.items():
+            if name in amount.swept or share == amount.other_load:
+                advance(f"sessions: {rate:.2f}/s on {name}")
+                played.append(one.play(load))
+    points = [serving_figures.point_of(one) for one in played]
+    figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
+    for more in (serving_figures.throughput_figures, serving_figures.memory_figures):
+        try:
+            figures |= more(points, VLLM, ALL)
+        except TiermemError as error:
+            failures.append(str(error))
+    return Found(
+        figures,
+        points,
+        [serving_tables.curves(points), serving_tables.bounds(points, VLLM, amount.swept)],
+        {
+            "recomputed_answers_per_s": answers_per_s,
+            "mean_turns": mean_turns,
+            "think_s": THINK_TURNS / answers_per_s,
+            "size": asdict(OVERFLOWING),
+            "scale": asdict(SCALE),
+            "emulated_cxl": CXL,
+        },
+        failures,
+    )
+
+
+def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
+    """Of an engine that is never idle."""
+    load = Population(setting.source, SCALE, amount.seed).at_once(amount.fitting_sessions)
+    played = playing.play(load)
+    return len(played.requests) / played.wall_s
+
+
+def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """The same work where vLLM's own cache holds all of it, in turns."""
+    pairs = []
+    running = _running(setting, FITTING, (VLLM, ALL), advance)
+    for number in range(amount.rounds):
+        advance(f"fits: round {number + 1} of {amount.rounds}")
+        population = Population(setting.source, SCALE, amount.seed + number)
+        load = population.at_once(amount.fitting_sessions)
+        # Each is the first as often as the second.
+        order = (VLLM, ALL) if number % 2 else (ALL, VLLM)
+        played = {name: running[name].play(load) for name in order}
+        pairs.append((played[VLLM], played[ALL]))
+    loss = serving_figures.loss_when_it_fits(pairs)
+    runs = [serving_figures.point_of(one) for pair in pairs for one in pair]
+    return Found(
+        {"throughput_loss_when_it_fits": loss},
+        runs,
+        [serving_tables.rounds(pairs, loss)],
+        {"size": asdict(FITTING)},
+    )
+
+
+def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """Every configuration's tokens against plain vLLM's, in fp32, over the same sessions."""
+    population = Population(setting.source, COMPARED_SCALE, amount.seed)
+    load = population.at_once(amount.wrong_sessions)
+    made = engines(COMPARED, setting.ssd)
+    played: dict[str, Played] = {}
+    for name in NAMES:
+        advance(f"wrong: {name}")
+        # One after the other in one process: in fp32 they take much memory.
+        running = setting.workers.running([made[name]])
+        played[name] = running[name].play(load, is_free=True)
+    right = played[VLLM].tokens
+    unused = [n for n in TIERED if not played[n].tiers.get("memory restored")]
+    if unused:
+        raise TiermemError(f"{', '.join(unused)}: no block was restored: more sessions are needed")
+    counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
+    return Found(
+        {"wrong_tokens": sum(counts.values())},
+        [replace(one, tokens={}) for one in played.values()],
+        [serving_tables.wrong(list(played.values()), counts)],
+        {"wrong_tokens_by_configuration": counts, "size": asdict(COMPARED)},
+    )
+
+
+def vattention(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """What bench.vattention measures."""
+    setting.workers.close()
+    advance("vattention: memory, steps and attention")
+    found = vattention_part.measure(quick=amount.is_quick)
+    return Found(vattention_part.figures(found), [found], vattention_part.tables(found))
+
+
+def prefill_only(amount: Amount, setting: Setting, advance: Advance) -> Found:
+    """What bench.prefill_only measures."""
+    setting.workers.close()
+    advance("prefillonly: logits, inputs and requests")
+    found = prefill_part.measure_all(quick=amount.is_quick)
+    return Found(prefill_part.figures(found), [found], prefill_tables.tables(found))
+
+
+def _running(
+    setting: Setting, size: Size, names: Sequence[str], advance: Advance
+) -> dict[str, Playing]:
+    made = engines(size, setting.ssd)
+    advance(f"{len(names)} engines start")
+    return setting.workers.running([made[name] for name in names])
+
+
+PARTS: dict[str, Callable[[Amount, Setting, Advance], Found]] = {
+    "sessions": sessions,
+    "fits": fits,
+    "wrong": wrong,
+    "vattention": vattention,
+    "prefillonly": prefill_only,
+}

@@ -1,0 +1,106 @@
+"""The tables of `bench.serving`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+from tiermem.errors import TiermemError
+
+from bench.serving_figures import PLACES, Point, at_bound, bound_s
+from bench.serving_play import Played
+
+
+def curves(points: Sequence[Point]) -> Table:
+    """Each configuration at each rate."""
+    table = _table(
+        "Sessions: what comes of each rate of arrivals",
+        (
+            *("sessions/s", "configuration", "answers/s", "tokens/s"),
+            *("TTFT p50 s", "p95", "p99", "TPOT p50 ms", "p95", "p99"),
+            *(*PLACES, "recomputed tokens", "KV memory"),
+        ),
+        "Shares are of the tokens of histories, by where their KV came from. ≥: some requests were "
+        "given up without an answer, and count with the time that they had waited. KV memory: in "
+        "use while requests waited for it.",
+    )
+    rates = sorted({one.rate for one in points})
+    for rate in rates:
+        row = [one for one in points if one.rate == rate]
+        for number, one in enumerate(row):
+            table.add_row(
+                f"{rate:.2f}" if not number else "",
+                one.engine,
+                f"{one.requests_per_s:.2f}",
+                f"{one.tokens_per_s:.0f}",
+                *(f"{'≥ ' if one.unanswered else ''}{value:.2f}" for value in one.ttft_s.values()),
+                *("-" if value is None else f"{value * 1e3:.0f}" for value in one.tpot_s.values()),
+                *(f"{one.places[place]:.0%}" for place in PLACES),
+                str(one.recomputed_tokens),
+                "-" if one.memory_share is None else f"{one.memory_share:.1%}",
+                end_section=number == len(row) - 1,
+            )
+    return table
+
+
+def bounds(points: Sequence[Point], baseline: str, names: Sequence[str]) -> Table:
+    """The most throughput of each at the same P95 TTFT."""
+    most_s = bound_s(points, baseline)
+    # The bound is a multiple of its own latency, so it keeps it.
+    theirs = at_bound(points, baseline, most_s).requests_per_s
+    table = _table(
+        f"Throughput at P95 TTFT of at most {most_s:.2f} s",
+        ("configuration", "answers/s", "over vLLM"),
+        "The bound: twice vLLM's own at its lowest rate. ≥: kept at the highest rate too.",
+    )
+    for name in names:
+        try:
+            found = at_bound(points, name, most_s)
+        except TiermemError:
+            table.add_row(name, "never kept", "")
+            continue
+        least = "≥ " if found.is_least else ""
+        table.add_row(
+            name,
+            f"{least}{found.requests_per_s:.2f}",
+            f"{least}{found.requests_per_s / theirs:.2f}",
+        )
+    return table
+
+
+def rounds(pairs: Sequence[tuple[Played, Played]], loss: float) -> Table:
+    """The same work where all of it fits."""
+    table = _table(
+        f"Where vLLM's own cache holds everything: {loss:.1%} of throughput lost",
+        ("round", "vLLM s", "ours s", "loss"),
+        "The same sessions on both in each round; the median over rounds.",
+    )
+    for number, (theirs, mine) in enumerate(pairs, 1):
+        lost = 1 - theirs.wall_s / mine.wall_s
+        table.add_row(str(number), f"{theirs.wall_s:.2f}", f"{mine.wall_s:.2f}", f"{lost:+.1%}")
+    return table
+
+
+def wrong(played: Sequence[Played], counts: Mapping[str, int]) -> Table:
+    """Tokens against plain vLLM's."""
+    table = _table(
+        "Tokens that differ from plain vLLM's, in fp32",
+        ("configuration", "answers", "tokens", "wrong", "blocks restored", "preempted"),
+    )
+    for one in played:
+        table.add_row(
+            one.engine,
+            str(len(one.tokens)),
+            str(sum(map(len, one.tokens.values()))),
+            str(counts[one.engine]),
+            f"{one.tiers.get('memory restored', 0):.0f}",
+            str(one.preemptions),
+        )
+    return table
+
+
+def _table(title: str, columns: Sequence[str], caption: str | None = None) -> Table:
+    table = Table(title=title, caption=caption)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "configuration" else "right")
+    return table
