@@ -36,10 +36,14 @@ def tables(found: Measured) -> list[Table]:
 
 def _load_table(compared: Compared) -> Table:
     of = compared.workload
+    ratios = ", ".join(
+        f"{ratio:g} times its rate at {load:g} of its capacity"
+        for load, ratio in compared.ratios.items()
+    )
     table = _table(
         f"{of.name}: {of.users} users, {of.requests_each} requests each, lengths divided by "
         f"{of.divided_by}, prefix cache of {compared.cache_tokens} tokens; "
-        f"{compared.ratio:g} times {compared.best_vllm}'s rate at no worse latency",
+        f"at no worse latency than {compared.best_vllm}: {ratios}",
         ("engine", "requests/s", "served/s", "mean s", "P99 s", "cached"),
     )
     for run in compared.runs:

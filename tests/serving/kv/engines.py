@@ -20,11 +20,23 @@ BLOCK_BYTES = 4096 + BLOCK_TOKENS * 46080
 ENGINE_BLOCKS = 12
 TURNS = 3
 SESSIONS = 3
+SMALL: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "max_model_len": 320,
+    "block_size": BLOCK_TOKENS,
+    "num_gpu_blocks_override": ENGINE_BLOCKS,
+    "max_num_seqs": 4,
+    "disable_log_stats": False,
+}
 
 
 @contextmanager
-def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
-    """vLLM with so small a cache of its own that it holds one session; None: without tiers."""
+def engine(extra: Mapping[str, Any] | None, **options: Any) -> Iterator[Any]:
+    """vLLM with so small a cache of its own that it holds one session; None: without tiers.
+
+    options: vLLM's, in the place of those here.
+    """
     from vllm import LLM
     from vllm.config import KVTransferConfig
     from vllm.distributed import cleanup_dist_env_and_memory
@@ -42,14 +54,8 @@ def engine(extra: Mapping[str, Any] | None) -> Iterator[Any]:
     try:
         llm = LLM(
             str(model_folder("float32")),
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=320,
-            block_size=BLOCK_TOKENS,
-            num_gpu_blocks_override=ENGINE_BLOCKS,
-            max_num_seqs=4,
-            disable_log_stats=False,
             kv_transfer_config=transfer,
+            **{**SMALL, **options},
         )
     except BaseException:
         # One that does not start does not clean up either.
@@ -85,14 +91,20 @@ def words(session: int, turn: int) -> list[int]:
 
 def answer(llm: Any, tokens: list[int], count: int = 6) -> list[int]:
     """What the model says to it, greedily."""
+    (found,) = answers(llm, [tokens], count)
+    return found
+
+
+def answers(llm: Any, prompts: list[list[int]], count: int = 6) -> list[list[int]]:
+    """The same of several who ask at once."""
     from vllm import SamplingParams
 
-    (output,) = llm.generate(
-        [{"prompt_token_ids": tokens}],
+    outputs = llm.generate(
+        [{"prompt_token_ids": tokens} for tokens in prompts],
         SamplingParams(temperature=0, max_tokens=count, ignore_eos=True),
         use_tqdm=False,
     )
-    return list(output.outputs[0].token_ids)
+    return [list(output.outputs[0].token_ids) for output in outputs]
 
 
 def converse(llm: Any, sessions: int = SESSIONS, turns: int = TURNS) -> list[list[int]]:
@@ -107,15 +119,8 @@ def converse(llm: Any, sessions: int = SESSIONS, turns: int = TURNS) -> list[lis
 
 def crowd(llm: Any) -> list[list[int]]:
     """More requests at once than fit, some with a common begin, so that vLLM preempts."""
-    from vllm import SamplingParams
-
     prompts = [words(20 + number // 2, 0) + words(30 + number, 0)[:25] for number in range(6)]
-    outputs = llm.generate(
-        [{"prompt_token_ids": prompt} for prompt in prompts],
-        SamplingParams(temperature=0, max_tokens=50, ignore_eos=True),
-        use_tqdm=False,
-    )
-    return [list(output.outputs[0].token_ids) for output in outputs]
+    return answers(llm, prompts, 50)
 
 
 def keys_of(llm: Any, tokens: list[int]) -> list[bytes]:

@@ -19,6 +19,7 @@ from bench.prefill_only_workloads import (
     Compared,
     Served,
     Workload,
+    highest,
     poisson,
     workloads,
 )
@@ -28,12 +29,12 @@ RECOMMENDATION, CREDIT = workloads(quick=True)
 
 def test_requests_of_a_user_share_the_profile() -> None:
     prompts = RECOMMENDATION.prompts()
-    shared = Counter(tuple(one[:300]) for one in prompts)
+    shared = Counter(tuple(one[:270]) for one in prompts)
     assert set(shared.values()) == {RECOMMENDATION.requests_each}
     assert len(shared) == RECOMMENDATION.users
     assert prompts == RECOMMENDATION.prompts()
     own = 150 // RECOMMENDATION.divided_by
-    assert all(11_000 / 32 + own - 1 <= len(one) <= 17_000 / 32 + own for one in prompts)
+    assert all(11_000 // 40 + own <= len(one) <= 17_000 // 40 + own for one in prompts)
 
 
 def test_nothing_is_shared_where_users_ask_once() -> None:
@@ -78,13 +79,30 @@ def test_the_search_finds_the_longest(fixed: int, per_token: int, bend: float) -
     assert not found.tokens or found.peaks[found.tokens] <= limit
 
 
+@pytest.mark.parametrize(
+    ("fine_to", "found"), [(0.4, 0.0), (0.7, 0.5), (1.0, 1.0), (1.9, 1.4), (9.0, 2.0)]
+)
+def test_the_highest_multiple_that_is_no_worse(fine_to: float, found: float) -> None:
+    asked: list[float] = []
+
+    def is_fine(multiple: float) -> bool:
+        asked.append(multiple)
+        return multiple <= fine_to
+
+    assert highest((0.5, 0.8, 1.0, 1.4, 2.0), is_fine) == found
+    assert len(asked) == len(set(asked))
+
+
 def measured() -> Measured:
     lengths = dict(zip(ALL, (4000, 400, 500, 450, 1000), strict=True))
     inputs = [Longest(engine, tokens, 16 << 20) for engine, tokens in lengths.items()]
-    run = Served("credit", OURS, 2.0, 10, 5.0, 1.0, 2.0, 0.5)
+    runs = [
+        Served("credit", engine, None, 10, wall_s, 1.0, 2.0, 0.5)
+        for engine, wall_s in ((OURS, 5.0), ("vLLM", 15.0), ("vLLM, slower", 20.0))
+    ]
     loads = [
-        Compared(RECOMMENDATION, 3000, [run], "vLLM", 2.0),
-        Compared(CREDIT, 3000, [run], "vLLM", 1.2),
+        Compared(RECOMMENDATION, 3000, runs, "vLLM", {0.9: 2.0, 1.2: 4.0}),
+        Compared(CREDIT, 3000, runs, "vLLM", {0.9: 1.2, 1.2: 1.4}),
     ]
     return Measured([], inputs, loads)
 
@@ -96,6 +114,8 @@ def test_ratios_are_to_the_best_of_the_plain_ones_and_the_worst_workload() -> No
     assert found["prefillonly_input_ratio_without_kv"] == 4.0
     assert found["prefillonly_qps_ratio"] == 1.2
     assert found["prefillonly_qps_ratio_recommendation"] == 2.0
+    assert found["prefillonly_qps_ratio_recommendation_saturated"] == 4.0
+    assert found["prefillonly_throughput_ratio_credit"] == 3.0
     assert found["prefillonly_logit_difference"] == 1e-6
     assert WITHOUT_KV in ALL
 

@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from tiermem.cli.shown import new_console, new_table
 from tiermem.errors import ConfigError
-from tiermem.service.lifecycle import run_until_signalled
-from tiermem.service.size import size_bytes
-from tiermem.serving.prefill_only.budget import CHUNK_TOKENS
 
 
 def prefill_only(
@@ -49,7 +45,7 @@ def prefill_only(
     ] = 256,
     chunk: Annotated[
         int, typer.Option(min=32, help="Tokens that norms, projections and MLP take at a time.")
-    ] = CHUNK_TOKENS,
+    ] = 512,
     attention: Annotated[
         str, typer.Option(help="auto, vllm (its kernel for CPUs, faster) or torch (anywhere).")
     ] = "auto",
@@ -75,6 +71,7 @@ def prefill_only(
     SIGTERM ends the server: the request under way gets its answer, those that wait get status
     503.
     """
+    from tiermem.service.lifecycle import run_until_signalled
     from tiermem.serving.prefill_only.attention import AttentionName
     from tiermem.serving.prefill_only.families import DTypeName
     from tiermem.serving.prefill_only.serve import ServeOptions, described, serve
@@ -91,11 +88,11 @@ def prefill_only(
         tier=_tier(tier),
         is_checked=check,
     )
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     with console.status("starting") as status:
         texts = Texts(model)
         started = start(model, options, progress=status.update)
-    table = Table(show_header=False)
+    table = new_table(show_header=False)
     for name, value in described(started):
         table.add_row(name, value)
     console.print(table)
@@ -105,6 +102,8 @@ def prefill_only(
 
 
 def _bytes(text: str) -> int:
+    from tiermem.service.size import size_bytes
+
     try:
         return size_bytes(text)
     except ValueError as error:

@@ -16,12 +16,12 @@ app = typer.Typer(
 
     What the tiers do, live:         tiermem serving top
 
-    Requests of one output token:    tiermem serving prefill-only --help
+    One-token requests, served:      tiermem serving prefill-only MODEL --memory 2G
 
     vLLM itself is not part of it: install the build for this host's devices first, then
     tiermem with its extra "serving" beside it; `tiermem doctor` says what is missing.""",
 )
 
 app.command()(options)
-app.command()(top)
 app.command("prefill-only")(prefill_only)
+app.command()(top)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from errno import EIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiermem.errors import NoSpaceError
+from tiermem.errors import KernelError, NoSpaceError
 from tiermem.layer.pool import Pool, create_pool, open_pool
+from tiermem.serving.kv import pool_tier
 from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.store import KvStore
 
@@ -117,3 +122,67 @@ def test_a_full_pool_has_the_last_ones(opened: Opener) -> None:
 def test_a_capacity_below_a_block_is_refused(opened: Opener) -> None:
     with pytest.raises(NoSpaceError, match="takes"):
         opened(0, blocks=0)
+
+
+def test_what_another_model_left_counts_by_its_bytes(opened: Opener) -> None:
+    """Records twice as large, of an engine of this host that is gone."""
+    _, pool = opened(1)
+    program = PUBLISHER.format(path=pool.path, run=pool.path.parent / "run0", size=2 * SHAPE.bytes)
+    subprocess.run([sys.executable, "-c", program], check=True)
+    one, _ = opened(0, blocks=5)
+    put(one, [1, 2])
+    assert one.flush(5)
+    mine = [entry for entry in pool.entries() if entry.extent.host == 0]
+    assert sum(entry.bytes for entry in mine) <= 5 * SHAPE.bytes
+    assert one.pool is not None
+    assert one.pool.used_bytes == sum(entry.bytes for entry in mine)
+    assert one.counters.get("pool", "stored") == 2
+
+
+PUBLISHER = """
+from pathlib import Path
+from tiermem.layer.pool import open_pool
+with open_pool(Path("{path}"), 0, run_dir=Path("{run}")) as pool:
+    for number in (1, 2):
+        pool.publish("kv-" + bytes([number] * 32).hex(), bytes({size}))
+"""
+
+
+def test_a_block_that_another_host_still_reads_takes_room_until_then(opened: Opener) -> None:
+    (one, pool), (_, other) = opened(0, blocks=2), opened(1)
+    put(one, [1, 2])
+    assert one.flush(5)
+    held = other.open("kv-" + key(1).hex())
+    for number in range(3, 9):
+        put(one, [number])
+        assert one.flush(5)
+        taken = [entry for entry in pool.entries(unfinished=True) if entry.extent.host == 0]
+        assert sum(entry.bytes for entry in taken) <= 2 * SHAPE.bytes
+    held.release()
+    put(one, [9])
+    put(one, [10])
+    assert one.flush(5)
+    assert one.look_up([key(9), key(10)])[0] == 2
+    assert one.pool is not None
+    assert one.pool.used_bytes == 2 * SHAPE.bytes
+
+
+def test_a_publication_that_fails_is_no_end_of_the_tier(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, pool = opened(0)
+    publish, errors = pool.publish, [KernelError("lock", EIO)]
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return publish(*args, **kwargs)
+
+    monkeypatch.setattr(pool, "publish", failing)
+    monkeypatch.setattr(pool_tier, "PAUSE_S", 0.0)
+    put(one, [1])
+    assert one.flush(5)
+    put(one, [2])
+    assert one.flush(5)
+    assert one.counters.get("pool", "failed") == 1
+    assert one.counters.get("pool", "stored") == 1

@@ -10,7 +10,7 @@ import pytest
 from tiermem.layer.arena import Emulation, create_arena
 from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.region import ArenaRegion
-from tiermem.serving.kv.sessions import Match
+from tiermem.serving.kv.sessions import Match, Sessions
 
 from tests.unit.serving.kv.tiers import IDENTITY
 from tests.unit.serving.kv.toy_engine import SHAPE, TOKENS, ToyEngine, said
@@ -138,6 +138,25 @@ def test_a_cleared_store_has_nothing_nor_has_its_file(engine: ToyEngine, tmp_pat
     assert (tmp_path / "kv").stat().st_size == 4096
     engine.run("c", said(1), [0, 1, 2, 3])
     assert engine.run("d", said(1), [4, 5, 6, 7]) == (3, set())
+
+
+def test_what_is_made_with_other_weights_is_found_by_nobody_else(
+    engine: ToyEngine, tmp_path: Path
+) -> None:
+    """Neither by an engine that comes later, with the weights that this one began with."""
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.match("running", said(2)).blocks == 0
+    engine.sessions.renew()
+    engine.store.clear()
+    engine.step("running", said(2), 0, [4, 5, 6, 7])
+    engine.run("b", said(1), [0, 1, 2, 3])
+    assert engine.run("c", said(1), [4, 5, 6, 7]) == (3, set())
+    engine.sessions.finish("running")
+    assert engine.store.flush(5)
+    engine.store.memory.clear()
+    sessions = Sessions(engine.store, IDENTITY, always_restore=True)
+    assert sessions.match("later", "", said(1), 0, 1).blocks == 0
+    assert sessions.match("later too", "", said(2), 0, 1).blocks == 0
 
 
 def _keys(tokens: list[int]) -> list[bytes]:

@@ -16,6 +16,7 @@ from tiermem.serving.kv.record import Header, pack_header, read_header
 from tiermem.serving.kv.store import Fill, KvStore
 from tiermem.serving.kv.transfers import Transfers
 
+from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
 from tests.unit.serving.kv.tiers import (
     IDENTITY,
     SHAPE,
@@ -257,6 +258,49 @@ def test_a_full_disk_keeps_what_fits(tmp_path: Path) -> None:
 def test_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [1])
     run_mounted('mount --bind "$2" "$2"; mount -o remount,bind,ro "$2"', READ_ONLY, tmp_path)
+
+
+READ_ONLY_LATER = """
+import sys
+from pathlib import Path
+from tests.unit.serving.kv.read_only import make_read_only
+from tests.unit.serving.kv.tiers import content, key, open_store, put, read_block
+
+def stage(store, number):
+    staging = store.stage([key(number)])
+    assert staging.wait(10)
+    store.release(staging)
+
+def check(store):
+    stage(store, 1)
+    assert read_block(store, 1) == content(1).tobytes()
+    put(store, [5])
+    assert store.flush(10)
+
+folder = Path(sys.argv[1])
+store = open_store(folder / "kv", 4, 16)
+put(store, [1])
+assert store.flush(10)
+store.memory.clear()
+make_read_only(folder)
+check(store)
+assert store.counters.get("ssd", "failed") == 1, store.counters.snapshot()
+put(store, [6])
+assert store.flush(10)
+assert store.counters.get("ssd", "refused") == 1, store.counters.snapshot()
+store.close()
+store = open_store(folder / "kv", 4, 16)
+check(store)
+assert store.counters.get("ssd", "refused") == 1, store.counters.snapshot()
+store.close()
+"""
+
+
+def test_a_disk_that_becomes_read_only_is_read_on(tmp_path: Path) -> None:
+    """As ext4 does it by itself, after an error."""
+    if not can_become_read_only():
+        pytest.skip("an ext4 on a loop device needs root")
+    run_mounted(mount_of_its_own(32), READ_ONLY_LATER, tmp_path)
 
 
 def test_the_file_of_another_engine_starts_anew(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from tiermem.serving.kv.pieces import is_whole
 from tiermem.serving.kv.record import RecordShape, memory_at, read_header
 
 AT_ONCE = 4
+# After a write that failed, so long before the next one.
+PAUSE_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,13 @@ class Read:
 
     block: Block
     done: Done
+    is_over: bool = False
+
+    def end(self, *, is_good: bool) -> None:
+        """It was filled, or could not be. What was said first counts."""
+        if not self.is_over:
+            self.is_over = True
+            self.done(self.block, is_good)
 
 
 class BehindMemory(ABC):
@@ -119,7 +128,7 @@ class BehindMemory(ABC):
 
     @abstractmethod
     def _do_reads(self, reads: list[Read]) -> None:
-        """Call `done` of each."""
+        """`end` each that can be; the others are refused then."""
 
     @abstractmethod
     def _do_writes(self, blocks: list[Block]) -> None:
@@ -144,7 +153,7 @@ class BehindMemory(ABC):
             self._busy.clear()
             self._wake.notify_all()
         for read in reads:
-            read.done(read.block, False)
+            read.end(is_good=False)
 
     def _step(self) -> bool:
         """One batch; whether there may be another."""
@@ -155,22 +164,34 @@ class BehindMemory(ABC):
             if self._is_closing:
                 return False
             if self._clears > self._cleared:
-                self._writes.clear()
-                self._forget_all()
-                self._cleared = self._clears
+                self._clear()
                 return True
             reads = [self._reads.popleft() for _ in range(min(AT_ONCE, len(self._reads)))]
             writes = [] if reads else self._next_writes()
             self._busy.update(read.block.key for read in reads)
             self._busy.update(block.key for block in writes)
         if reads:
-            self._do_reads(reads)
+            try:
+                self._do_reads(reads)
+            finally:
+                # Somebody waits for each, also where an error came between.
+                for read in reads:
+                    read.end(is_good=False)
         elif writes:
             try:
                 self._do_writes(writes)
             finally:
                 self._memory.unpin(writes)
         return True
+
+    def _clear(self) -> None:
+        """With `_wake` held. What was still to be read is refused: it is older than that."""
+        wanted = self._clears
+        self._writes.clear()
+        self._forget_all()
+        while self._reads:
+            self._reads.popleft().end(is_good=False)
+        self._cleared = wanted
 
     def _has_work(self) -> bool:
         is_asked = self._is_closing or self._clears > self._cleared

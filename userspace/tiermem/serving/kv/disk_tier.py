@@ -11,15 +11,20 @@ import time
 from errno import EDQUOT, EFBIG, ENOSPC
 from typing import ClassVar
 
-from tiermem.serving.kv.behind import AT_ONCE, BehindMemory, Rate, Read, check_record
+from tiermem.serving.kv.behind import (
+    AT_ONCE,
+    PAUSE_S,
+    BehindMemory,
+    Rate,
+    Read,
+    check_record,
+)
 from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.disk_file import DiskFile
 from tiermem.serving.kv.eviction import EvictionPolicy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
 from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers, explain
 
-# After a write that failed, so long before the next one.
-_PAUSE_S = 10.0
 # After the disk was full, so long before the file is made longer again.
 _FULL_S = 60.0
 
@@ -110,10 +115,7 @@ class DiskTier(BehindMemory):
             seconds = time.monotonic() - begun_s
             self._rate(self.tier, sum(one.done_bytes for one in outcomes), seconds)
         for (read, _), outcome in zip(there, outcomes, strict=True):
-            read.done(read.block, self._settle_read(read.block, outcome))
-        for read, place in zip(reads, places, strict=True):
-            if place is None:
-                read.done(read.block, False)
+            read.end(is_good=self._settle_read(read.block, outcome))
 
     def _settle_read(self, block: Block, outcome: Outcome) -> bool:
         shape = self._file.shape
@@ -187,7 +189,7 @@ class DiskTier(BehindMemory):
                     self._full_until_s = time.monotonic() + _FULL_S
                     self._fresh.append(place)
                 else:
-                    self._paused_until_s = time.monotonic() + _PAUSE_S
+                    self._paused_until_s = time.monotonic() + PAUSE_S
                     self._free.append(place)
             return
         self._counters.add("ssd", "stored")

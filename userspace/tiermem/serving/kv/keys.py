@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,11 @@ def identity_of(facts: Mapping[str, object]) -> bytes:
     except TypeError as error:
         raise ConfigError(f"what KV depends on cannot be written down: {error}") from None
     return hashlib.blake2b(b"tiermem kv\0" + text.encode(), digest_size=KEY_BYTES).digest()
+
+
+def renewed(identity: bytes) -> bytes:
+    """Of an engine whose KV is no longer what its facts say: one that nobody ever had."""
+    return hashlib.blake2b(identity + os.urandom(KEY_BYTES), digest_size=KEY_BYTES).digest()
 
 
 class KeyChain:

@@ -149,16 +149,20 @@ class MemoryTier:
             del self._blocks[block.key]
             self._free.append(block.place)
 
-    def drop(self, block: Block) -> None:
-        """It is not what was stored: never found again. Its place is free when unpinned."""
+    def drop(self, block: Block) -> bool:
+        """It is not what was stored: never found again. Its place is free when unpinned.
+
+        False: it was gone already.
+        """
         with self._lock:
             if block.is_gone or not block.is_ready:
-                return
+                return False
             block.is_gone = True
             del self._blocks[block.key]
             self._policy.remove(block.key)
             if not block.pins:
                 self._free.append(block.place)
+            return True
 
     def clear(self) -> None:
         """Nothing that is ready is found any more; what is pinned goes when it is not."""

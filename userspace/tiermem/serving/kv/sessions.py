@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tiermem.serving.kv.cost import Choice
 from tiermem.serving.kv.counters import TierName
-from tiermem.serving.kv.keys import KeyChain
+from tiermem.serving.kv.keys import KeyChain, renewed
 from tiermem.serving.kv.memory_tier import Block
 from tiermem.serving.kv.steps import Load, Plan
 from tiermem.serving.kv.store import KvStore, Staging
@@ -48,6 +48,7 @@ class Scheduled:
 
 @dataclass(slots=True)
 class _Session:
+    salt: str
     chain: KeyChain
     saved: int = 0
     begin: int = 0
@@ -60,6 +61,9 @@ class _Session:
     restored: dict[TierName, int] = field(default_factory=dict)
     passed: dict[TierName, int] = field(default_factory=dict)
     is_background: bool = False
+    # What was chosen of what: asked again in every step, it is not chosen again.
+    chosen_of: tuple[object, ...] = ()
+    choice: Choice | None = None
 
 
 class Sessions:
@@ -71,7 +75,6 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}
         self._matched: set[str] = set()
         self._loads: list[Load] = []
-        self._loaded_ids: list[str] = []
         self._is_decoding = False
 
     def match(
@@ -81,24 +84,11 @@ class Sessions:
 
         live: requests that the engine has, this one included.
         """
-        session = self._sessions.get(request_id)
-        if session is None:
-            chain = KeyChain(self._identity, self._store.block_tokens, salt)
-            session = self._sessions[request_id] = _Session(chain)
+        session = self._session(request_id, salt)
         self._unpin(session)
-        size = self._store.block_tokens
-        session.begin = computed // size
-        keys = session.chain.extend(tokens)[session.begin : (len(tokens) - 1) // size]
-        if session.staging is not None and not session.staging.wait(
-            _IDLE_WAIT_S if live == 1 else 0
-        ):
-            return Match(None)
-        choice = self._choose(session, keys, live)
-        if choice.staged_blocks and session.stagings < _STAGINGS_MAX:
-            # While others have all the room, it waits for them.
-            if room := self._staging_room(session):
-                wanted = choice.memory_blocks + choice.staged_blocks
-                self._stage(session, keys[: min(room, wanted)])
+        keys = self._keys(session, tokens, computed)
+        choice = self._bring_near(session, keys, live)
+        if choice is None:
             return Match(None)
         session.pins = self._store.memory.pin_prefix(keys[: choice.memory_blocks])
         self._end_staging(session)
@@ -106,6 +96,15 @@ class Sessions:
         session.missed = len(keys) - len(session.pins)
         session.is_background = self._is_decoding
         return Match(len(session.pins), session.is_background and bool(session.pins))
+
+    def bring_near(
+        self, request_id: str, salt: str, tokens: Sequence[int], computed: int, live: int
+    ) -> int | None:
+        """Stage what a `match` of the same would need; how many blocks it would find now."""
+        session = self._session(request_id, salt)
+        keys = self._keys(session, tokens, computed)
+        choice = self._bring_near(session, keys, live)
+        return None if choice is None else choice.memory_blocks
 
     def admit(self, request_id: str, block_ids: Sequence[int], blocks: int) -> None:
         """The request has its blocks, `block_ids` from its first token on; `blocks` of those
@@ -135,7 +134,6 @@ class Sessions:
             self._unpin(self._sessions[request_id])
         self._matched.clear()
         plan = Plan(loads=self._loads)
-        self._loaded_ids = [one.request_id for one in self._loads if not one.is_background]
         self._loads = []
         parts = list(scheduled)
         for part in parts:
@@ -145,16 +143,21 @@ class Sessions:
             plan.prefill = (parts[0].computed + parts[0].new, parts[0].new)
         return plan
 
-    def spoilt(self) -> list[tuple[str, int]]:
-        """Blocks that the last step restored were bad: who had them, and from which block on."""
-        found = [
-            (request_id, self._sessions[request_id].begin)
-            for request_id in self._loaded_ids
-            if request_id in self._sessions
-        ]
+    def spoilt(self) -> None:
+        """Blocks were restored that are bad: what was made of them is to be saved again."""
         for session in self._sessions.values():
             session.saved = 0
-        return found
+
+    def renew(self) -> None:
+        """KV is not what it was (other weights): from now on by keys that nobody has seen.
+
+        So nobody finds there what is made from now on by what the engine was, nor this engine
+        what others had made. Between steps only.
+        """
+        self._identity = renewed(self._identity)
+        for session in self._sessions.values():
+            self._end_staging(session)
+            session.chain, session.saved = self._chain(session.salt), 0
 
     def finish(self, request_id: str) -> None:
         """The request is over."""
@@ -164,18 +167,60 @@ class Sessions:
             self._unpin(session)
             self._end_staging(session)
 
+    def _session(self, request_id: str, salt: str) -> _Session:
+        session = self._sessions.get(request_id)
+        if session is None:
+            session = self._sessions[request_id] = _Session(salt, self._chain(salt))
+        return session
+
+    def _keys(self, session: _Session, tokens: Sequence[int], computed: int) -> list[bytes]:
+        """Of what may be restored behind `computed` tokens: all full blocks but the last
+        token's."""
+        size = self._store.block_tokens
+        session.begin = computed // size
+        return session.chain.extend(tokens)[session.begin : (len(tokens) - 1) // size]
+
+    def _bring_near(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice | None:
+        """What to restore; None while some of it is on its way to memory."""
+        # Where nobody else computes, asking again at once would only be a spin.
+        idle_s = _IDLE_WAIT_S if live == 1 else 0
+        if session.staging is not None and not session.staging.wait(idle_s):
+            return None
+        choice = self._choose(session, keys, live)
+        if not choice.staged_blocks or session.stagings >= _STAGINGS_MAX:
+            return choice
+        # While others have all the room, it waits for them.
+        if room := self._staging_room(session):
+            wanted = choice.memory_blocks + choice.staged_blocks
+            self._stage(session, keys[: min(room, wanted)])
+        return None
+
+    def _chain(self, salt: str) -> KeyChain:
+        return KeyChain(self._identity, self._store.block_tokens, salt)
+
     def _choose(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice:
         memory, behind = self._store.look_up(keys)
         if self._always_restore:
             choice = Choice(memory, sum(behind.values()))
         else:
-            choice = self._store.cost.choose(session.begin, memory, behind, is_hidden=live > 1)
+            choice = self._worth(session, memory, behind, live)
         if session.staging is None:
             passed = behind if not choice.staged_blocks else {}
             session.passed = {**passed}
             if memory and not choice.memory_blocks:
                 session.passed["memory"] = session.passed.get("memory", 0) + memory
         return choice
+
+    def _worth(
+        self, session: _Session, memory: int, behind: dict[TierName, int], live: int
+    ) -> Choice:
+        chosen_of = (session.begin, memory, *behind.items(), live > 1)
+        if session.choice is None or session.chosen_of != chosen_of:
+            session.choice = self._store.cost.choose(
+                session.begin, memory, behind, is_hidden=live > 1
+            )
+            session.chosen_of = chosen_of
+        return session.choice
 
     def _staging_room(self, session: _Session) -> int:
         taken = sum(
@@ -210,6 +255,7 @@ class Sessions:
         passed = sum(session.passed.values())
         counters.add("memory", "misses", max(0, session.missed - passed))
         session.passed, session.staged, session.stagings = {}, {}, 0
+        session.choice = None
 
     def _plan_saves(self, plan: Plan, part: Scheduled) -> None:
         session = self._sessions.get(part.request_id)

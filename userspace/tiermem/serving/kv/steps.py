@@ -155,11 +155,9 @@ class Steps:
 
     def _note_bad(self, block_id: int, block: Block) -> None:
         with self._lock:
-            is_new = block_id not in self._bad_ids
             self._bad_ids.add(block_id)
-        if is_new:
+        if self._store.memory.drop(block):
             self._store.counters.add("memory", "corrupted")
-        self._store.memory.drop(block)
 
     def _restore(self, one: Load) -> None:
         try:

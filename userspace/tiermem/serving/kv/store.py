@@ -80,7 +80,7 @@ class KvStore:
             shared, most_bytes = pool
             self.pool = PoolTier(
                 shared,
-                most_bytes // shape.bytes,
+                most_bytes,
                 self.memory,
                 make_policy(eviction, max(1, most_bytes // shape.bytes)),
                 self.counters,
@@ -174,9 +174,10 @@ class KvStore:
 
     def clear(self) -> None:
         """Nothing of what was stored is found any more, here or by who opens the file next."""
-        self.memory.clear()
+        # Memory last: until the others are clear, blocks arrive from them.
         for one in self._behind:
             one.clear()
+        self.memory.clear()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the tiers behind memory have what they are to have; False: not in time."""

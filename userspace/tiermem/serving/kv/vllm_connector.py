@@ -10,7 +10,7 @@ It only translates: `sessions` decides, `steps` copies. See docs/serving.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -135,8 +135,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         self, request: Request, num_computed_tokens: int
     ) -> tuple[int | None, bool]:
         """Tokens whose KV can be restored, and whether that happens in the background."""
-        # Their KV depends on more than tokens.
-        if request.lora_request or request.mm_features or request.prompt_embeds is not None:
+        if _is_passed_by(request):
             return 0, False
         self._requests[request.request_id] = request
         match = self._sessions.match(
@@ -149,6 +148,19 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if match.blocks is None:
             return None, False
         return match.blocks * self._engine.block_tokens, match.is_background
+
+    def bring_near(self, request: Request, num_computed_tokens: int) -> int | None:
+        """For schedulers that plan ahead (`schedulers.vllm_nearness`): have it staged."""
+        if _is_passed_by(request):
+            return 0
+        blocks = self._sessions.bring_near(
+            request.request_id,
+            request.cache_salt or "",
+            request.all_token_ids,
+            num_computed_tokens,
+            len(self._requests),
+        )
+        return None if blocks is None else blocks * self._engine.block_tokens
 
     def update_state_after_alloc(
         self, request: Request, blocks: KVCacheBlocks, num_external_tokens: int
@@ -181,9 +193,12 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             return
         manager = self._kv_cache_manager
         assert manager is not None
+        self._sessions.spoilt()
         spoilt = set(connector_output.invalid_block_ids)
-        for request_id, begin in self._sessions.spoilt():
-            spoilt.update(manager.get_block_ids(request_id)[0][begin:])
+        # Also of requests that found them in vLLM's own cache in that very step.
+        for request_id in self._requests:
+            ids = manager.get_block_ids(request_id)[0]
+            spoilt.update(after_first(ids, connector_output.invalid_block_ids))
         manager.evict_blocks(spoilt)
 
     def request_finished(
@@ -203,6 +218,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
     def reset_cache(self) -> bool:
         """Nothing of what was computed so far is right any more."""
         self._engine.steps.drain()
+        self._sessions.renew()
         self._engine.store.clear()
         return True
 
@@ -241,6 +257,16 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
                     request.all_token_ids,
                     partial(_block_ids, manager, request_id),
                 )
+
+
+def _is_passed_by(request: Request) -> bool:
+    """Its KV depends on more than tokens."""
+    return bool(request.lora_request or request.mm_features) or request.prompt_embeds is not None
+
+
+def after_first(ids: Sequence[int], bad: Set[int]) -> Sequence[int]:
+    """From the first one on that is bad."""
+    return next((ids[place:] for place, one in enumerate(ids) if one in bad), ())
 
 
 def _block_ids(manager: KVCacheManager, request_id: str) -> Sequence[int]:

@@ -19,6 +19,7 @@ from tiermem.errors import ConfigError
 from tiermem.serving.schedulers.flashgen import Limits, Order, Plan, Running, Waiting, plan
 from tiermem.serving.schedulers.options import FlashGenOptions, read_options
 from tiermem.serving.schedulers.vllm_interface import check_members
+from tiermem.serving.schedulers.vllm_nearness import near_tokens
 from tiermem.serving.schedulers.vllm_parts import PauseState, Scheduler, SchedulingPolicy
 
 
@@ -63,7 +64,8 @@ class FlashGenScheduler(Scheduler):
         """As vLLM's, of a queue in FlashGen's order."""
         # vLLM preempts the last one when memory is short: that is to be the youngest.
         self.running.sort(key=_order)
-        if self.waiting and self.pause_state == PauseState.UNPAUSED:
+        is_asked = self.waiting or self.kv_holding_waiting
+        if is_asked and self.pause_state == PauseState.UNPAUSED:
             self._follow_plan()
         return super().schedule(throttle_prefills)
 
@@ -73,13 +75,17 @@ class FlashGenScheduler(Scheduler):
         for request in sorted(self.waiting, key=_order):
             is_blocked = self._is_blocked_waiting_status(request.status)
             (blocked if is_blocked else queue).append(request)
+        loading, loaded = self._holding()
+        # vLLM admits nobody before those whose KV has come.
+        queue = [*loaded, *queue]
         if not queue:
             return
+        described = (self._described_waiting(request) for request in queue)
         made = plan(
             self.kv_cache_manager.block_pool.get_num_free_blocks(),
             self._places(),
-            self._described_running(_order(queue[0])),
-            (self._described_waiting(request) for request in queue),
+            [*self._described_running(min(map(_order, queue))), *map(self._as_running, loading)],
+            (one for one in described if one is not None),
             self._limits,
         )
         self._preempt(made)
@@ -108,6 +114,23 @@ class FlashGenScheduler(Scheduler):
         for request in ordered:
             self.waiting.add_request(request)
 
+    def _holding(self) -> tuple[list[Any], list[Any]]:
+        """Who has blocks without running: their KV is on its way, or has come."""
+        loading: list[Any] = []
+        loaded: list[Any] = []
+        for request in sorted(self.kv_holding_waiting, key=_order):
+            is_there = request.request_id in self.finished_recving_kv_req_ids
+            is_blocked = self._is_blocked_waiting_status(request.status) and not is_there
+            (loading if is_blocked else loaded).append(request)
+        return loading, loaded
+
+    def _as_running(self, request: Any) -> Running:
+        """One whose KV is on its way: it will go on from there, and its blocks are not free."""
+        soon_blocks = self._request_remaining_blocks(request)
+        return Running(
+            request.request_id, _order(request), soon_blocks=soon_blocks, can_be_preempted=False
+        )
+
     def _places(self) -> int:
         busy: int = len(self.running) + self.num_waiting_for_streaming_input
         return max(0, int(self.max_num_active_reqs) - busy)
@@ -133,9 +156,15 @@ class FlashGenScheduler(Scheduler):
 
         return [described(request) for request in self.running]
 
-    def _described_waiting(self, request: Any) -> Waiting:
+    def _described_waiting(self, request: Any) -> Waiting | None:
+        """None: it would not begin, for its KV is still being brought near."""
+        if self._holds_kv_blocks(request):
+            need_blocks = self._request_remaining_blocks(request)
+            return Waiting(request.request_id, _order(request), need_blocks)
         manager = self.kv_cache_manager
         cached, cached_tokens, *_ = manager.get_computed_blocks(request)
+        if near_tokens(self.connector, request, cached_tokens) is None:
+            return None
         tokens = min(request.num_tokens, self.max_model_len)
         need = manager.coordinator.get_num_blocks_to_allocate(
             request_id=request.request_id,

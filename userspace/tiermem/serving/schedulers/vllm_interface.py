@@ -22,9 +22,13 @@ METHODS = {
     "_request_blocks_can_be_freed": ("request",),
     "_request_remaining_blocks": ("request",),
     "_is_blocked_waiting_status": ("status",),
+    "_holds_kv_blocks": ("request",),
 }
 MEMBERS = (
     "waiting",
+    "kv_holding_waiting",
+    "finished_recving_kv_req_ids",
+    "connector",
     "running",
     "policy",
     "requests",

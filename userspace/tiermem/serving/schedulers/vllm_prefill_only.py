@@ -17,6 +17,7 @@ from tiermem.serving.schedulers.options import PrefillOnlyOptions, read_options
 from tiermem.serving.schedulers.prefill_only import Candidate, choose
 from tiermem.serving.schedulers.prefill_time import PrefillTime
 from tiermem.serving.schedulers.vllm_interface import check_members
+from tiermem.serving.schedulers.vllm_nearness import near_tokens
 from tiermem.serving.schedulers.vllm_parts import Scheduler
 
 
@@ -66,17 +67,24 @@ class PrefillOnlyScheduler(Scheduler):
     def _put_first(self) -> None:
         by_key = {one.request_id: one for one in self.waiting}
         ready = [one for one in by_key.values() if not self._is_blocked_waiting_status(one.status)]
-        now_s = time.time()
-        chosen = choose(map(self._described, ready), now_s, self.prefill_time, self._fairness)
+        described = (one for one in map(self._described, ready) if one is not None)
+        chosen = choose(described, time.time(), self.prefill_time, self._fairness)
         if chosen is not None:
             request = by_key[chosen.key]
             self.waiting.remove_request(request)
             self.waiting.prepend_request(request)
 
-    def _described(self, request: Any) -> Candidate:
+    def _described(self, request: Any) -> Candidate | None:
+        """None: it would not begin, for its KV is still being brought near."""
         _, cached_tokens, *_ = self.kv_cache_manager.get_computed_blocks(request)
+        restored_tokens = near_tokens(self.connector, request, cached_tokens)
+        if restored_tokens is None:
+            return None
         return Candidate(
-            request.request_id, request.arrival_time, request.num_tokens, cached_tokens
+            request.request_id,
+            request.arrival_time,
+            request.num_tokens,
+            cached_tokens + restored_tokens,
         )
 
     def _as_prefill(self, output: Any, began_s: float) -> _Prefill | None:

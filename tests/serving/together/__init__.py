@@ -1,0 +1,1 @@
+"""Plugins that are used at the same time."""
