@@ -96,6 +96,11 @@ class Memory:
         base = self.words.ctypes.data
         move_pages(0, (base + pages * PAGE).astype(np.uint64), self.slow_node)
 
+    def begin_anew(self) -> None:
+        """Hot pages on the slow node, without what the kernel had set up to move on a read."""
+        self.sum += int(self.words[self.hot, 0].sum())
+        self.put_back(self.hot)
+
     def read_hot(self) -> None:
         """Some ten thousand reads of random lines of hot pages."""
         pages = self.hot[self.draw.integers(0, HOT, 20_000)]
@@ -259,6 +264,7 @@ def main() -> None:
             daemon.wait_for_probes()
             seen |= look_on(daemon, memory)
             daemon.set("dry_run", "false")
+            memory.begin_anew()
         seen["switches_while"] = switches()
         if "--kill" in sys.argv:
             read_for(memory, STEADY_S)
