@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 import time
@@ -24,6 +23,7 @@ from rich.progress import Progress
 from rich.table import Table
 from tiermem.errors import TiermemError
 
+from bench.benchmark_parts import environment
 from bench.channel_ladder import (
     AUTHORS_PER_S,
     BASE,
@@ -110,14 +110,6 @@ def tables(throughputs: Sequence[Throughput], latencies: Sequence[Latency]) -> l
     return [ladder, loads]
 
 
-def processor() -> str:
-    """This machine's, by its own name."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="bench.channel", description=__doc__)
@@ -141,12 +133,7 @@ def main() -> None:
     tree = {
         "benchmark": "channel",
         "time": "the clock on the wall",
-        "environment": {
-            "processor": processor(),
-            "cpus": cpus,
-            "load": os.getloadavg(),
-            "kernel": platform.release(),
-        },
+        "environment": environment() | {"cpus": cpus},
         "figures": found,
         "runs": [asdict(one) for one in (*throughputs, *latencies)],
         "wall_s": round(time.monotonic() - begin),

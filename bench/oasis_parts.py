@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
 from tiermem.errors import TiermemError
 
 from bench import (
@@ -22,15 +20,13 @@ from bench import (
     pod_traffic,
     traffic_saving,
 )
+from bench.benchmark_parts import Advance, Found
 from bench.channel_ladder import LONGEST_US, two_cpus
 from bench.pods import HOSTS, SIZES
 from bench.processors import awake, place
 from bench.result_file import OUT
 from bench.traffic_source import load_source
 from bench.vm_requests import load_requests
-
-Advance = Callable[[str], None]
-"""Told what is measured next."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +44,6 @@ class Amount:
     pod_seeds: int
     vms: Path | None = None
     traffic: Path | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """Of one part. runs: dataclasses; about: what a reader needs to judge them."""
-
-    figures: dict[str, float]
-    runs: Sequence[Any]
-    tables: list[Table]
-    about: dict[str, Any] = field(default_factory=dict)
 
 
 def channels(amount: Amount, advance: Advance) -> Found:

@@ -9,26 +9,21 @@ measured. docs/serving.md says more.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
-import platform
 import sys
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
 from tiermem.errors import MissingError, TiermemError
 
+from bench.benchmark_parts import environment, run_alone
 from bench.prefill_only_contenders import ALL, OURS, WITHOUT_KV
 from bench.prefill_only_tables import tables
-from bench.result_file import OUT, write_json
 
 if TYPE_CHECKING:
     from bench.prefill_only_likeness import Likeness
@@ -133,7 +128,7 @@ def as_json(found: Measured) -> dict[str, Any]:
     return {
         "benchmark": "prefill_only",
         "time": "of the processor, on one thread, and between requests as they come",
-        "environment": {"kernel": platform.release(), "load": os.getloadavg()},
+        "environment": environment(),
         "figures": figures(found),
         "runs": asdict(found),
     }
@@ -141,19 +136,7 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="bench.prefill_only", description=__doc__)
-    parser.add_argument("--out", type=Path, default=OUT / "prefill_only.json")
-    options = parser.parse_args()
-    begin = time.monotonic()
-    try:
-        found = measure_all(quick=os.environ.get("QUICK", "0") not in ("", "0"))
-    except TiermemError as error:
-        sys.exit(f"bench.prefill_only: {error}")
-    for table in tables(found):
-        Console().print(table)
-    for name, value in figures(found).items():
-        print(f"{name:>40}: {value:.4g}")
-    write_json(options.out, as_json(found) | {"wall_s": round(time.monotonic() - begin)})
+    run_alone("prefill_only", __doc__, measure_all, tables=tables, as_json=as_json)
 
 
 if __name__ == "__main__":

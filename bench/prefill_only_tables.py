@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+
+from bench.benchmark_parts import table_of
 
 if TYPE_CHECKING:
     from bench.prefill_only import Measured
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def tables(found: Measured) -> list[Table]:
     """One a part, and one a workload."""
-    alike = _table(
+    alike = table_of(
         "Logits against a plain prefill, fp32",
         ("attention", "tokens", "cached", "difference", "same bits", "same order of 20"),
     )
@@ -28,7 +29,7 @@ def tables(found: Measured) -> list[Table]:
             _yes(like.same_order),
         )
     limit = found.inputs[0].limit_bytes >> 20
-    longest = _table(f"Longest input in {limit} MiB above the weights", ("engine", "tokens"))
+    longest = table_of(f"Longest input in {limit} MiB above the weights", ("engine", "tokens"))
     for one in found.inputs:
         longest.add_row(one.engine, str(one.tokens))
     return [alike, longest, *map(_load_table, found.loads)]
@@ -40,7 +41,7 @@ def _load_table(compared: Compared) -> Table:
         f"{ratio:g} times its rate at {load:g} of its capacity"
         for load, ratio in compared.ratios.items()
     )
-    table = _table(
+    table = table_of(
         f"{of.name}: {of.users} users, {of.requests_each} requests each, lengths divided by "
         f"{of.divided_by}, prefix cache of {compared.cache_tokens} tokens; "
         f"at no worse latency than {compared.best_vllm}: {ratios}",
@@ -55,13 +56,6 @@ def _load_table(compared: Compared) -> Table:
             f"{run.p99_s:.2f}",
             f"{run.cached_share:.0%}",
         )
-    return table
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
     return table
 
 

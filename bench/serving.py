@@ -9,26 +9,23 @@ where something could not be measured. docs/benchmarks.md says what is measured 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from tiermem.errors import TiermemError
 
-from bench.channel import processor
-from bench.result_file import OUT, write_json
+from bench import benchmark_parts
+from bench.benchmark_parts import Outcome, add_parts, is_quick, measure_parts
+from bench.result_file import OUT
 from bench.serving_clock import CLOCKS
 from bench.serving_configurations import ALL, CXL_SSD, NAMES, RECOMPUTE, VLLM
-from bench.serving_parts import PARTS, Amount, Found, Setting
+from bench.serving_parts import PARTS, Amount, Setting
 from bench.serving_traces import load_source
 from bench.serving_worker import Workers
 
@@ -63,71 +60,24 @@ QUICK = replace(
 )
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What each part has found, by its name, and what could not be measured."""
-
-    found: dict[str, Found]
-    failures: list[str]
-
-
 def measure(parts: Sequence[str], amount: Amount, setting: Setting) -> Outcome:
     """One part after the other; one that fails does not keep the next from being measured."""
-    outcome = Outcome({}, [])
-    columns = (TextColumn("{task.description}"), SpinnerColumn(), TimeElapsedColumn())
-    # Without a thread that draws: it would take the processors that are measured.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
-        for name in parts:
-            task = progress.add_task(name, total=None)
-
-            def advance(what: str, task: Any = task) -> None:
-                progress.update(task, description=what)
-                progress.refresh()
-                if not progress.console.is_terminal:
-                    print(what, file=sys.stderr, flush=True)
-
-            try:
-                found = outcome.found[name] = PARTS[name](amount, setting, advance)
-                outcome.failures.extend(f"{name}: {one}" for one in found.failures)
-            except TiermemError as error:
-                outcome.failures.append(f"{name}: {error}")
-            progress.remove_task(task)
-    return outcome
+    return measure_parts(
+        parts, lambda name, advance: PARTS[name](amount, setting, advance), is_told=True
+    )
 
 
 def as_json(outcome: Outcome, amount: Amount, setting: Setting) -> dict[str, Any]:
     """The whole result as plain data."""
-    parts = outcome.found.values()
-    return {
-        "benchmark": "serving",
-        "environment": {
-            "processor": processor(),
-            "processors": os.cpu_count(),
-            "load": os.getloadavg(),
-            "kernel": platform.release(),
-            "torch": version("torch"),
-        },
-        "parameters": asdict(amount) | {"traces": setting.source.name},
-        "figures": {name: value for one in parts for name, value in one.figures.items()},
-        "failures": outcome.failures,
-        "about": {name: one.about for name, one in outcome.found.items()},
-        "runs": {name: [asdict(run) for run in one.runs] for name, one in outcome.found.items()},
-    }
+    parameters = asdict(amount) | {"traces": setting.source.name}
+    tree = benchmark_parts.as_json("serving", outcome, parameters)
+    tree["environment"]["torch"] = version("torch")
+    return tree
 
 
 def report(outcome: Outcome, tree: dict[str, Any], out: Path) -> None:
     """Tables on standard output, the JSON and the picture."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=180)
-    for one in outcome.found.values():
-        for table in one.tables:
-            console.print(table)
-    for name, value in tree["figures"].items():
-        print(f"{name:>30}: {value:.4g}")
-    for failure in outcome.failures:
-        print(f"not measured: {failure}", file=sys.stderr)
-    write_json(out, tree)
+    benchmark_parts.report(outcome, tree, out)
     if "sessions" in outcome.found:
         from bench.serving_picture import draw  # matplotlib takes a second to import
 
@@ -136,7 +86,7 @@ def report(outcome: Outcome, tree: dict[str, Any], out: Path) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.serving", description=__doc__)
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    add_parts(parser, PARTS)
     parser.add_argument("--azure", type=Path, help="Azure LLM inference 2023, conversations (CSV)")
     parser.add_argument("--mooncake", type=Path, help="Mooncake's conversations (JSON lines)")
     parser.add_argument(
@@ -153,9 +103,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=OUT / "serving.json")
     options = parser.parse_args()
-    options.parts = options.parts.split(",")
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"--parts {','.join(sorted(unknown))}: there are {', '.join(PARTS)}")
     if options.threads < 1:
         parser.error(f"--threads {options.threads}: must be at least 1")
     if options.ssd != OUT and not options.ssd.is_dir():
@@ -166,7 +113,7 @@ def _options() -> argparse.Namespace:
 def main() -> None:
     """See the module."""
     options = _options()
-    amount = QUICK if os.environ.get("QUICK", "0") not in ("", "0") else FULL
+    amount = QUICK if is_quick() else FULL
     amount = replace(amount, threads=options.threads)
     begin = time.monotonic()
     OUT.mkdir(parents=True, exist_ok=True)

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
 from tiermem.errors import TiermemError
 
 from bench import prefill_only as prefill_part
 from bench import prefill_only_tables as prefill_tables
 from bench import serving_figures, serving_tables
 from bench import vattention as vattention_part
+from bench.benchmark_parts import Advance, Found
 from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERED, VLLM, Size, engines
 from bench.serving_play import Played
 from bench.serving_sessions import Population, Scale
 from bench.serving_traces import Source
 from bench.serving_worker import Playing, Workers
-
-Advance = Callable[[str], None]
-"""Told what is measured next."""
 
 # Users think for as long in the mean as so many turns take that are computed again.
 THINK_TURNS = 20
@@ -59,18 +55,6 @@ class Setting:
     source: Source
     workers: Workers
     ssd: Path
-
-
-@dataclass(frozen=True)
-class Found:
-    """Of one part. runs: dataclasses; about: what a reader needs to judge them; failures: figures
-    that its runs do not give."""
-
-    figures: dict[str, float]
-    runs: Sequence[Any]
-    tables: list[Table]
-    about: dict[str, Any] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
 
 
 SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)

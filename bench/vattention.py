@@ -9,22 +9,15 @@ it could not be measured. docs/serving.md says more.
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
-from tiermem.errors import MissingError, TiermemError
+from tiermem.errors import MissingError
 
-from bench.result_file import OUT, write_json
+from bench.benchmark_parts import environment, run_alone, table_of
 from bench.vattention_memory import (
     ARENA,
     COLD,
@@ -110,17 +103,17 @@ def tables(found: Measured) -> list[Table]:
     """For people."""
     faults = found.page_fault_bytes_per_s / 1e9
     groups = sorted({one.group_bytes for one in found.commits})
-    commit = _table(
+    commit = table_of(
         f"Commit rate in GB/s; touching an anonymous mapping: {faults:.2f}",
         ("memory from", *map(_size, groups)),
     )
     for source in SOURCES:
         row = [one for one in found.commits if one.source == source]
         commit.add_row(source, *(f"{one.bytes_per_s / 1e9:.2f}" for one in row))
-    wasted = _table("Memory that holds no token", ("cache", "page", "share"))
+    wasted = table_of("Memory that holds no token", ("cache", "page", "share"))
     for one in found.wastes:
         wasted.add_row(one.cache, _size(one.group_bytes), f"{one.share:.1%}")
-    steps = _table(
+    steps = table_of(
         "Decoding, SmolLM2-135M in fp32, one request, 64 KiB",
         ("memory mapped", "layers together", "MB mapped", "step ms", "waited"),
     )
@@ -132,17 +125,10 @@ def tables(found: Measured) -> list[Table]:
             f"{step.step_s * 1e3:.1f}",
             f"{step.overhead:.2%}",
         )
-    attention = _table("Attention of a step, all layers, two requests", ("cache", "tokens", "ms"))
+    attention = table_of("Attention of a step, all layers, two requests", ("cache", "tokens", "ms"))
     for call in found.attention:
         attention.add_row(call.cache, str(call.tokens), f"{call.seconds * 1e3:.2f}")
     return [commit, wasted, steps, attention]
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
 
 
 def _size(size_bytes: int) -> str:
@@ -154,7 +140,7 @@ def as_json(found: Measured) -> dict[str, Any]:
     return {
         "benchmark": "vattention",
         "time": "the clock on the wall",
-        "environment": {"kernel": platform.release(), "load": os.getloadavg()},
+        "environment": environment(),
         "figures": figures(found),
         "runs": asdict(found),
     }
@@ -162,19 +148,7 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="bench.vattention", description=__doc__)
-    parser.add_argument("--out", type=Path, default=OUT / "vattention.json")
-    options = parser.parse_args()
-    begin = time.monotonic()
-    try:
-        found = measure(quick=os.environ.get("QUICK", "0") not in ("", "0"))
-    except TiermemError as error:
-        sys.exit(f"bench.vattention: {error}")
-    for table in tables(found):
-        Console().print(table)
-    for name, value in figures(found).items():
-        print(f"{name:>30}: {value:.4g}")
-    write_json(options.out, as_json(found) | {"wall_s": round(time.monotonic() - begin)})
+    run_alone("vattention", __doc__, measure, tables=tables, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_tokens_say_nothing_where_no_block_was_restored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--parts", "sessions,sesions"], "--parts sesions: there are sessions"),
+        (["--parts", "sessions,sesions"], "argument --parts: sesions: there are sessions"),
         (["--threads", "0"], "--threads 0: must be at least 1"),
         (["--ssd", "/nowhere"], "--ssd /nowhere: is not a folder"),
         (["--clock", "sun"], "invalid choice: 'sun'"),
