@@ -97,17 +97,21 @@ def _say(what: str) -> None:
 def figures(found: Measured) -> dict[str, float]:
     """input_ratio: ours over the longest of vLLM's and of transformers' plain prefill.
     qps_ratio: at the first load (0.9 of vLLM's capacity), of the workload where it is lower;
-    saturated: at the second. throughput: of requests that are all there at once. difference:
-    with torch's kernel, as plain has it."""
+    saturated: at the second, where that was measured. throughput: of requests that are all
+    there at once. difference: with torch's kernel, as plain has it."""
     longest = {one.engine: one.tokens for one in found.inputs}
     plain = max(n for name, n in longest.items() if name not in (OURS, WITHOUT_KV))
     by_load = {one.workload.name: list(one.ratios.values()) for one in found.loads}
     return {
         "prefillonly_input_ratio": longest[OURS] / plain,
         "prefillonly_input_ratio_without_kv": longest[OURS] / longest[WITHOUT_KV],
-        "prefillonly_qps_ratio": min(first for first, _ in by_load.values()),
-        **{f"prefillonly_qps_ratio_{name}": first for name, (first, _) in by_load.items()},
-        **{f"prefillonly_qps_ratio_{name}_saturated": last for name, (_, last) in by_load.items()},
+        "prefillonly_qps_ratio": min(first for first, *_ in by_load.values()),
+        **{f"prefillonly_qps_ratio_{name}": first for name, (first, *_) in by_load.items()},
+        **{
+            f"prefillonly_qps_ratio_{name}_saturated": more[0]
+            for name, (_, *more) in by_load.items()
+            if more
+        },
         **{
             f"prefillonly_throughput_ratio_{one.workload.name}": one.throughput_ratio
             for one in found.loads

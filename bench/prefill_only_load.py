@@ -31,13 +31,15 @@ Say = Callable[[str], None]
 
 def compare_all(quick: bool, say: Say) -> list[Compared]:
     """Both workloads, by the same engines."""
-    multiples = QUICK_MULTIPLES if quick else MULTIPLES
+    multiples, loads = (QUICK_MULTIPLES, LOADS[:1]) if quick else (MULTIPLES, LOADS)
     asked = {workload: workload.prompts() for workload in workloads(quick)}
     cache_tokens = max(workload.cache_tokens(prompts) for workload, prompts in asked.items())
     say("starting engines")
     engines = make_engines(cache_tokens)
     return [
-        _compare(workload, prompts, engines, cache_tokens, multiples=multiples, say=say)
+        _compare(
+            workload, prompts, engines, cache_tokens, multiples=multiples, loads=loads, say=say
+        )
         for workload, prompts in asked.items()
     ]
 
@@ -49,6 +51,7 @@ def _compare(
     cache_tokens: int,
     *,
     multiples: Sequence[float],
+    loads: Sequence[float],
     say: Say,
 ) -> Compared:
     runs: list[Served] = []
@@ -68,7 +71,7 @@ def _compare(
     capacity_per_s = max(run(name, None).throughput_per_s for name in VLLM_SETTINGS)
     run(OURS, None)
     best, ratios = "", {}
-    for load in LOADS:
+    for load in loads:
         per_s = load * capacity_per_s
         names = [best] if best else list(VLLM_SETTINGS)
         theirs = min((run(name, per_s) for name in names), key=lambda one: one.mean_s)

@@ -24,17 +24,17 @@ from bench import benchmark_parts
 from bench.benchmark_parts import Outcome, add_parts, is_quick, measure_parts
 from bench.result_file import OUT
 from bench.serving_clock import CLOCKS
-from bench.serving_configurations import ALL, CXL_SSD, NAMES, RECOMPUTE, VLLM
+from bench.serving_configurations import ALL, NAMES, RECOMPUTE, VLLM
 from bench.serving_parts import PARTS, Amount, Setting
 from bench.serving_traces import load_source
 from bench.serving_worker import Workers
 
 FULL = Amount(
     is_quick=False,
-    loads=(0.4, 0.8, 1.2, 2.0),
+    loads=(0.4, 0.6, 0.8, 1.0, 1.4, 2.0),
     names=NAMES,
-    swept=NAMES,
-    other_load=1.2,
+    swept=(VLLM, ALL),
+    other_load=1.4,
     warm_s=6,
     window_s=32,
     rounds=15,
@@ -49,9 +49,9 @@ TIMES = {
 QUICK = replace(
     FULL,
     is_quick=True,
-    loads=(0.4, 1.2, 2.0),
-    names=(RECOMPUTE, VLLM, CXL_SSD, ALL),
-    swept=(VLLM, ALL),
+    loads=(0.4, 0.8, 1.4),
+    names=(RECOMPUTE, VLLM, ALL),
+    other_load=None,
     warm_s=3,
     window_s=14,
     rounds=5,

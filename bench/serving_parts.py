@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from bench import serving_figures, serving_tables
 from bench import vattention as vattention_part
 from bench.benchmark_parts import Advance, Found
 from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERED, VLLM, Size, engines
+from bench.serving_engine import Engine
+from bench.serving_figures import Point
 from bench.serving_play import Played
 from bench.serving_sessions import Population, Scale
 from bench.serving_traces import Source
@@ -30,15 +32,15 @@ class Amount:
 
     loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
     then `window_s`. names: the configurations; swept: those that are measured at all loads, the
-    others at `other_load`. rounds: where all fits, of `fitting_sessions`. wrong_sessions: whose
-    tokens are compared.
+    others at `other_load`, or not at all. rounds: where all fits, of `fitting_sessions`.
+    wrong_sessions: whose tokens are compared.
     """
 
     is_quick: bool
     loads: tuple[float, ...]
     names: tuple[str, ...]
     swept: tuple[str, ...]
-    other_load: float
+    other_load: float | None
     warm_s: float
     window_s: float
     rounds: int
@@ -86,16 +88,11 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
                 advance(f"sessions: {rate:.2f}/s on {name}")
                 played.append(one.play(load))
     points = [serving_figures.point_of(one) for one in played]
-    figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
-    for more in (serving_figures.throughput_figures, serving_figures.memory_figures):
-        try:
-            figures |= more(points, VLLM, ALL)
-        except TiermemError as error:
-            failures.append(str(error))
+    figures, failures = _figures(points)
     return Found(
         figures,
         points,
-        [serving_tables.curves(points), serving_tables.bounds(points, VLLM, amount.swept)],
+        [serving_tables.curves(points), serving_tables.bounds(points, amount.swept)],
         {
             "recomputed_answers_per_s": answers_per_s,
             "mean_turns": mean_turns,
@@ -106,6 +103,22 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
         },
         failures,
     )
+
+
+def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
+    """And why some cannot be had."""
+    figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
+    for name, most_s in serving_figures.BOUNDS_S.items():
+        try:
+            over = serving_figures.throughput_over(points, VLLM, ALL, most_s)
+            figures[f"throughput_over_vllm{name}"] = over
+        except TiermemError as error:
+            failures.append(str(error))
+    try:
+        figures |= serving_figures.memory_figures(points, VLLM, ALL)
+    except TiermemError as error:
+        failures.append(str(error))
+    return figures, failures
 
 
 def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
@@ -141,7 +154,7 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """Every configuration's tokens against plain vLLM's, in fp32, over the same sessions."""
     population = Population(setting.source, COMPARED_SCALE, amount.seed)
     load = population.at_once(amount.wrong_sessions)
-    made = engines(COMPARED, setting.ssd)
+    made = _engines(setting, COMPARED)
     played: dict[str, Played] = {}
     for name in NAMES:
         advance(f"wrong: {name}")
@@ -180,9 +193,16 @@ def prefill_only(amount: Amount, setting: Setting, advance: Advance) -> Found:
 def _running(
     setting: Setting, size: Size, names: Sequence[str], advance: Advance
 ) -> dict[str, Playing]:
-    made = engines(size, setting.ssd)
     advance(f"{len(names)} engines start")
+    made = _engines(setting, size)
     return setting.workers.running([made[name] for name in names])
+
+
+def _engines(setting: Setting, size: Size) -> Mapping[str, Engine]:
+    """With files of their own: the part before has its engines open still."""
+    folder = setting.ssd / f"{size.dtype}-{size.kv_tokens}"
+    folder.mkdir(exist_ok=True)
+    return engines(size, folder)
 
 
 PARTS: dict[str, Callable[[Amount, Setting, Advance], Found]] = {

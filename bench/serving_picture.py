@@ -13,7 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from bench.serving_configurations import NAMES, VLLM
-from bench.serving_figures import PLACES, Point, bound_s, reference_rate
+from bench.serving_figures import BOUND_S, PLACES, Point, reference_rate
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = dict(
@@ -29,9 +29,8 @@ PLACE_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#CCCCCC")
 def draw(points: Sequence[Point], path: Path) -> None:
     """Two panels, as PNG."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
-    most_s = bound_s(points, VLLM)
-    _latency(left, points, most_s)
-    _places(right, points, reference_rate(points, VLLM, most_s))
+    _latency(left, points)
+    _places(right, points, reference_rate(points, VLLM, BOUND_S))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
@@ -40,7 +39,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     plt.close(figure)
 
 
-def _latency(axes: Any, points: Sequence[Point], most_s: float) -> None:
+def _latency(axes: Any, points: Sequence[Point]) -> None:
     for name in NAMES:
         curve = sorted((one for one in points if one.engine == name), key=lambda one: one.rate)
         axes.plot(
@@ -51,7 +50,7 @@ def _latency(axes: Any, points: Sequence[Point], most_s: float) -> None:
             color=COLOURS[name],
             label=name,
         )
-    axes.axhline(most_s, color="black", linewidth=0.8, linestyle=":")
+    axes.axhline(BOUND_S, color="black", linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)

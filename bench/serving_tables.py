@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from tiermem.errors import TiermemError
 
-from bench.serving_figures import PLACES, Point, at_bound, bound_s
+from bench.serving_figures import BOUNDS_S, PLACES, Point, at_bound
 from bench.serving_play import Played
 
 
@@ -43,29 +43,24 @@ def curves(points: Sequence[Point]) -> Table:
     return table
 
 
-def bounds(points: Sequence[Point], baseline: str, names: Sequence[str]) -> Table:
+def bounds(points: Sequence[Point], names: Sequence[str]) -> Table:
     """The most throughput of each at the same P95 TTFT."""
-    most_s = bound_s(points, baseline)
-    # The bound is a multiple of its own latency, so it keeps it.
-    theirs = at_bound(points, baseline, most_s).requests_per_s
     table = _table(
-        f"Throughput at P95 TTFT of at most {most_s:.2f} s",
-        ("configuration", "answers/s", "over vLLM"),
-        "The bound: twice vLLM's own at its lowest rate. ≥: kept at the highest rate too.",
+        "Answers a second while P95 TTFT keeps a bound",
+        ("configuration", *(f"{most_s:g} s" for most_s in BOUNDS_S.values())),
+        "≥: kept at the highest rate too.",
     )
     for name in names:
-        try:
-            found = at_bound(points, name, most_s)
-        except TiermemError:
-            table.add_row(name, "never kept", "")
-            continue
-        least = "≥ " if found.is_least else ""
-        table.add_row(
-            name,
-            f"{least}{found.requests_per_s:.2f}",
-            f"{least}{found.requests_per_s / theirs:.2f}",
-        )
+        table.add_row(name, *(_kept(points, name, most_s) for most_s in BOUNDS_S.values()))
     return table
+
+
+def _kept(points: Sequence[Point], name: str, most_s: float) -> str:
+    try:
+        found = at_bound(points, name, most_s)
+    except TiermemError:
+        return "never kept"
+    return f"{'≥ ' if found.is_least else ''}{found.requests_per_s:.2f}"
 
 
 def rounds(pairs: Sequence[tuple[Played, Played]], loss: float) -> Table:

@@ -83,12 +83,10 @@ def test_a_first_turn_has_no_history() -> None:
 
 
 def test_throughput_at_the_bound_lies_on_the_curve() -> None:
-    most_s = figures.bound_s(CURVES, VLLM)
-    assert most_s == figures.BOUND_OVER_UNLOADED * 1.0
-    theirs = figures.at_bound(CURVES, VLLM, most_s)
+    theirs = figures.at_bound(CURVES, VLLM, 2.0)
     assert theirs.requests_per_s == pytest.approx(2.0 + 0.5 * 0.5 / 8.5)
     assert not theirs.is_least
-    ours = figures.at_bound(CURVES, ALL, most_s)
+    ours = figures.at_bound(CURVES, ALL, 2.0)
     assert (ours.requests_per_s, ours.is_least) == (4.0, True)
 
 
@@ -103,8 +101,8 @@ def test_latency_is_compared_where_the_baseline_no_longer_keeps_the_bound() -> N
     found = figures.latency_figures(CURVES, VLLM, ALL)
     assert figures.reference_rate(CURVES, VLLM, 2.0) == 0.4
     assert found["ttft_p95_reduction"] == pytest.approx(1 - 1.5 / 10)
-    over = figures.throughput_figures(CURVES, VLLM, ALL)
-    assert over["throughput_over_vllm"] == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
+    over = figures.throughput_over(CURVES, VLLM, ALL, 2.0)
+    assert over == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
     assert found["ssd_hit_share"] == 0.25
 
 
@@ -144,4 +142,4 @@ def test_configurations_differ_in_what_they_are_called_after(tmp_path: Path) -> 
 
 def test_tables_have_all_that_was_measured() -> None:
     assert serving_tables.curves(CURVES).row_count == len(CURVES)
-    assert serving_tables.bounds(CURVES, VLLM, (VLLM, ALL)).row_count == 2
+    assert serving_tables.bounds(CURVES, (VLLM, ALL)).row_count == 2
