@@ -19,7 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 # Servers on a machine that does other things as well.
 START_S = 500
-SMALL = ("--users", "2", "--turns", "2", "--answer-tokens", "8", "--no-compare")
+# It would go on for much longer than it takes to look at it.
+LONG = ("--users", "4", "--turns", "5", "--answer-tokens", "60", "--no-compare")
 
 
 def command(*words: str) -> list[str]:
@@ -101,7 +102,7 @@ def check_top(address: re.Match[str] | None) -> None:
 def test_ctrl_c_ends_the_server_too(environment: dict[str, str], scratch: Path, when: str) -> None:
     environment["TIERMEM_TEST"] = str(os.getpid())
     screen, terminal = os.openpty()
-    chat = subprocess.Popen(command(*SMALL), stdout=terminal, env=environment)
+    chat = subprocess.Popen(command(*LONG), stdout=terminal, env=environment)
     os.close(terminal)
     said = ""
     while ("s (log:" if when == "starting" else "the night train") not in said:

@@ -43,7 +43,7 @@ def plainly() -> Iterator[list[Chat]]:
 
 
 class Seen:
-    """Looks at a scheduler's steps as they go by."""
+    """Looks at a scheduler's steps as they go by; counted are those that compute something."""
 
     def __init__(self, llm: Any) -> None:
         self.scheduler = llm.llm_engine.engine_core.engine_core.scheduler
@@ -64,7 +64,8 @@ class Seen:
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             output = schedule(*args, **kwargs)
-            self.steps += 1
+            # Where all wait for SSD, steps come and go as fast as they like.
+            self.steps += output.total_num_scheduled_tokens > 0
             held = USABLE_BLOCKS - pool.get_num_free_blocks()
             self.held_most = max(self.held_most, held)
             self.loading_most = max(self.loading_most, len(self.scheduler.kv_holding_waiting))
