@@ -24,6 +24,8 @@ from tests.unit.cxlfork.fork_daemon import Daemon, start_daemon, stop, until
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="other processes are root's to trace")
 
 MIB = 1 << 20
+# Long enough for a busy machine, and shorter than usual.
+LEASE_S = 2.0
 COUNTER = """
 import time
 n = 0
@@ -69,21 +71,21 @@ def test_a_host_that_was_taken_for_dead_ends_what_it_lost_and_goes_on(
     start: Starter, counter: tuple[int, Path], pool: Path
 ) -> None:
     """While it stands still another host removes one of two images, and their memory."""
-    daemon, client = start(lease_s=1.0)
+    daemon, client = start(lease_s=LEASE_S)
     kept, lost = [], []
     for name, clones in (("kept", kept), ("lost", lost)):
         client.post("/v1/checkpoint", {"pid": counter[0], "name": name})
         clones += [one["pid"] for one in client.post("/v1/restore", {"name": name})]
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
-        with open_pool(pool, 1, lease_s=1.0) as other:
+        with open_pool(pool, 1, lease_s=LEASE_S) as other:
             other.remove(image_name("lost"))
             until(lambda: other.collect() > 0)
     finally:
         os.kill(daemon.pid, signal.SIGCONT)
     assert daemon.wait(20) == 1
     assert not any(map(is_gone, kept + lost))
-    _, client = start(lease_s=1.0)
+    _, client = start(lease_s=LEASE_S)
     assert [one["pid"] for one in client.get("/v1/clones")] == kept
     assert all(map(is_gone, lost))
     client.post("/v1/restore", {"name": "kept"})
@@ -148,15 +150,15 @@ def test_it_gets_the_descriptors_of_whoever_asks_and_its_exit_status_is_told(
 def test_a_daemon_that_is_killed_leaves_its_clones_to_the_next(
     start: Starter, counter: tuple[int, Path], pool: Path, tmp_path: Path
 ) -> None:
-    daemon, client = start(lease_s=0.5)
+    daemon, client = start(lease_s=LEASE_S)
     client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
     (clone,) = client.post("/v1/restore", {"name": "count"})
     stop(daemon, signal.SIGKILL)
     assert process_identity(clone["pid"]) is not None
-    _, client = start(lease_s=0.5)
+    _, client = start(lease_s=LEASE_S)
     assert [one["pid"] for one in client.get("/v1/clones")] == [clone["pid"]]
     client.post("/v1/remove", {"name": "count"})
-    time.sleep(1.5)
+    time.sleep(1.25 * LEASE_S)
     with open_pool(pool) as looker:
         assert len(looker.entries(unfinished=True)) == 1  # the clone's pages
         client.post("/v1/end", {"pid": clone["pid"]})
@@ -171,7 +173,7 @@ def test_each_clone_has_a_cgroup_that_outlives_the_daemon_and_ends_with_the_clon
     base = Cgroups.find().base
     if base is None:
         pytest.skip("no cgroups here")
-    daemon, client = start(lease_s=0.5, ghosts=3)
+    daemon, client = start(lease_s=LEASE_S, ghosts=3)
     client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
     clones = client.post("/v1/restore", {"name": "count", "count": 2})
 
@@ -189,7 +191,7 @@ def test_each_clone_has_a_cgroup_that_outlives_the_daemon_and_ends_with_the_clon
     stop(daemon, signal.SIGKILL)
     made = list(base.glob(f"tiermem-{groups[clones[0]['pid']].name.split('-')[1]}-*"))
     assert len(made) == 5
-    _, client = start(lease_s=0.5)
+    _, client = start(lease_s=LEASE_S)
     until(
         lambda: (
             [one for one in made if one.exists()] == [one for one in made if one in groups.values()]
