@@ -49,7 +49,7 @@ def start_daemons(pod: Pod) -> None:
     )
     for name, guest in pod.items():
         load(guest, "tiermem_image")
-        start_fork_daemon(guest, f"pool={DEVICE}", f"host={NUMBERS[name]}", "lease_s=60")
+        start_fork_daemon(guest, f"pool={DEVICE}", f"host={NUMBERS[name]}")
     for guest in pod.values():
         wait_for_fork_daemon(guest)
 

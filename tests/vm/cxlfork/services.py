@@ -49,8 +49,10 @@ def wait_for_service(guest: Guest, unit: str, test: str) -> None:
 
 
 def start_fork_daemon(guest: Guest, *settings: str) -> None:
-    """cxlforkd; `wait_for_fork_daemon` waits until it answers."""
-    start(guest, "fork", "tiermem", "fork", "run", *(f"--set={one}" for one in settings))
+    """cxlforkd; `wait_for_fork_daemon` waits until it answers. It would end where an emulated
+    guest does not get to run for the usual lease."""
+    given = [f"--set={one}" for one in ("lease_s=60", *settings)]
+    start(guest, "fork", "tiermem", "fork", "run", *given)
 
 
 def wait_for_fork_daemon(guest: Guest) -> None:
