@@ -10,7 +10,6 @@ measured, or a message was not the one that was sent. docs/benchmarks.md says mo
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -23,7 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 from tiermem.errors import TiermemError
 
-from bench.benchmark_parts import environment
+from bench.benchmark_parts import environment, is_quick, tell
 from bench.channel_ladder import (
     AUTHORS_PER_S,
     BASE,
@@ -117,19 +116,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of every run")
     parser.add_argument("--out", type=Path, default=OUT / "channel.json")
     options = parser.parse_args()
-    quick = os.environ.get("QUICK", "0") not in ("", "0")
-    rounds = options.rounds or (3 if quick else 7)
+    rounds = options.rounds or (3 if is_quick() else 7)
     begin = time.monotonic()
     try:
         cpus = two_cpus()
         throughputs, latencies = measure(cpus, rounds, options.seconds)
     except TiermemError as error:
         sys.exit(f"bench.channel: {error}")
-    for table in tables(throughputs, latencies):
-        Console().print(table)
     found = figures(throughputs, latencies)
-    for name, value in found.items():
-        print(f"{name:>30}: {value:.4g}")
+    tell(tables(throughputs, latencies), found)
     tree = {
         "benchmark": "channel",
         "time": "the clock on the wall",
