@@ -9,8 +9,11 @@ import cffi
 from tiermem.native.cdef import declarations
 from tiermem.native.pool_build import COMPILE_ARGS, COPIES, FOLDER
 
-HEADERS = ("paced_copy.h", "kv_blocks.h", "file_ring.h")
-SOURCES = ("kv_blocks.c", "file_ring.c", "storage_ring.c", "paced_copy.c", *COPIES)
+HEADERS = ("paced_copy.h", "kv_blocks.h", "kv_copier.h", "file_ring.h")
+SOURCES = (
+    *("kv_blocks.c", "kv_copier.c", "file_ring.c", "storage_ring.c"),
+    *("paced_copy.c", *COPIES),
+)
 
 
 def ffi(root: Path) -> cffi.FFI:

@@ -5,7 +5,7 @@
   that `transfers` moves) and `pool_tier`, which hosts share;
 - `eviction`: who goes when a tier is full; `cost`: whether to restore at all;
 - `store`: all of that as one; `sessions`, `steps`: what an engine asks and what it is told;
-  `engine_memory`, `pieces`, `copier`: how copies are made behind its back;
+  `engine_memory`, `pieces`, `layer_copies`, `job_thread`: how copies are made behind its back;
 - `counters`: what happened; `settings`: what users may say;
 - `vllm_connector`: the plugin.
 """

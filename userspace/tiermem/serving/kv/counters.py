@@ -30,11 +30,18 @@ class Counters:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """Another number whenever something has happened."""
+        return self._changes
 
     def add(self, tier: TierName, event: Event, count: int = 1) -> None:
         """`count` more of it."""
         with self._lock:
             self._counts[tier, event] += count
+            self._changes += 1
 
     def get(self, tier: TierName, event: Event) -> int:
         """How many there were."""

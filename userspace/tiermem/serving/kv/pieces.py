@@ -15,19 +15,19 @@ PIECE = struct_dtype(ffi, "kv_piece")
 Pieces = npt.NDArray[Any]
 
 
-def new_pieces(count: int) -> Pieces:
+def new_pieces(*shape: int) -> Pieces:
     """All 0; fill `to`, `from` and, to load, `sum`."""
-    return np.zeros(count, dtype=PIECE)
+    return np.zeros(shape, dtype=PIECE)
 
 
 def save(pieces: Pieces, piece_bytes: int, pace: Any) -> None:
     """Copy each and set its sum."""
-    lib.kv_blocks_save(_given(pieces), len(pieces), piece_bytes, _cast_pace(pace))
+    lib.kv_blocks_save(given(pieces), pieces.size, piece_bytes, _cast_pace(pace))
 
 
 def load(pieces: Pieces, piece_bytes: int, pace: Any) -> int:
     """Copy each and mark those whose sum is wrong; how many."""
-    return int(lib.kv_blocks_load(_given(pieces), len(pieces), piece_bytes, _cast_pace(pace)))
+    return int(lib.kv_blocks_load(given(pieces), pieces.size, piece_bytes, _cast_pace(pace)))
 
 
 def is_whole(address: int, sums: Sequence[int], piece_bytes: int) -> bool:
@@ -35,10 +35,11 @@ def is_whole(address: int, sums: Sequence[int], piece_bytes: int) -> bool:
     pieces = new_pieces(len(sums))
     pieces["from"] = address + np.arange(len(sums), dtype=np.uint64) * np.uint64(piece_bytes)
     pieces["sum"] = sums
-    return not lib.kv_blocks_check(_given(pieces), len(pieces), piece_bytes)
+    return not lib.kv_blocks_check(given(pieces), len(pieces), piece_bytes)
 
 
-def _given(pieces: Pieces) -> Any:
+def given(pieces: Pieces) -> Any:
+    """The first of them for C; they have to lie one behind the other."""
     return ffi.cast("struct kv_piece *", pieces.ctypes.data)
 
 

@@ -17,10 +17,11 @@ from functools import partial
 
 import numpy as np
 
-from tiermem.serving.kv.copier import Copier, Ticket
 from tiermem.serving.kv.engine_memory import EngineMemory
+from tiermem.serving.kv.job_thread import JobThread, Ticket
+from tiermem.serving.kv.layer_copies import LayerCopier, LayerCopies
 from tiermem.serving.kv.memory_tier import Block
-from tiermem.serving.kv.pieces import load, save
+from tiermem.serving.kv.pieces import Pieces, load
 from tiermem.serving.kv.store import KvStore
 
 
@@ -49,9 +50,10 @@ class Steps:
 
     def __init__(self, store: KvStore, memory: EngineMemory) -> None:
         self._store, self._memory = store, memory
-        self._copier = Copier("kv-copy")
-        self._background = Copier("kv-restore")
-        self._step = _Step(Plan(), memory.shape.pieces)
+        self._copier = LayerCopier("kv-copy")
+        self._settling = JobThread("kv-settle")
+        self._background = JobThread("kv-restore")
+        self._step = _Step(Plan())
         self._saved: Ticket | None = None
         self._lock = threading.Lock()
         self._bad_ids: set[int] = set()
@@ -66,21 +68,29 @@ class Steps:
     def begin(self, plan: Plan) -> None:
         """Before anything is computed."""
         self.settle()
-        self._step = _Step(plan, self._memory.shape.pieces)
+        step = self._step = _Step(plan)
+        now = [one for one in plan.loads if not one.is_background]
+        step.load_ids = [number for one in now for number in one.block_ids]
+        step.load_blocks = [block for one in now for block in one.blocks]
+        if step.load_ids:
+            pieces = self._memory.to_load(step.load_ids, step.load_blocks)
+            step.loads = self._copies(pieces, is_load=True)
+        if plan.save_blocks:
+            pieces = self._memory.to_save(plan.save_ids, plan.save_blocks)
+            step.saves = self._copies(pieces, is_load=False)
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether the step under way has to be told of its layers."""
+        return self._step.loads is not None or self._step.saves is not None
 
     def start_loads(self) -> None:
         """Those of the plan: the ones that the step needs layer by layer, the others beside."""
-        step = self._step
-        for one in step.plan.loads:
+        for one in self._step.plan.loads:
             if one.is_background:
                 self._background.submit(partial(self._restore, one))
-        if step.load_ids:
-            step.layer_loads = [
-                self._copier.submit(
-                    partial(self._load_layer, layer, step.load_ids, step.load_blocks)
-                )
-                for layer in range(self._memory.shape.pieces)
-            ]
+        if self._step.loads is not None:
+            self._step.loads.start_all()
 
     def layer_number(self, name: str) -> int:
         """Of a layer that the engine calls so."""
@@ -88,25 +98,24 @@ class Steps:
 
     def need_layer(self, layer: int) -> None:
         """It is there when this returns, or known to be bad."""
-        if self._step.layer_loads:
-            self._step.layer_loads[layer].wait()
+        if self._step.loads is not None:
+            self._step.loads.wait(layer)
 
     def computed_layer(self, layer: int) -> None:
         """Copy what the step made of it."""
-        step = self._step
-        if step.plan.save_blocks and layer not in step.layer_saves:
-            step.layer_saves[layer] = self._copier.submit(partial(self._save_layer, step, layer))
+        if self._step.saves is not None:
+            self._step.saves.start(layer)
 
     def end(self) -> None:
         """The step is over. What was loaded wrong spoils what was made from it, and layers
         that were not told of were not computed: then nothing of the step is kept."""
-        step, self._step = self._step, _Step(Plan(), self._memory.shape.pieces)
-        for ticket in step.layer_loads:
-            ticket.wait()
+        step, self._step = self._step, _Step(Plan())
         is_spoilt = self._end_loads(step)
-        if step.plan.save_blocks:
-            is_spoilt = is_spoilt or len(step.layer_saves) < self._memory.shape.pieces
-            self._saved = self._copier.submit(partial(self._settle, step, is_spoilt=is_spoilt))
+        if step.saves is not None:
+            is_spoilt = is_spoilt or not step.saves.is_all_started
+            self._saved = self._settling.submit(
+                partial(self._settle, step.plan.save_blocks, step.saves, is_spoilt=is_spoilt)
+            )
         if step.plan.prefill is not None and not step.plan.loads:
             end, new = step.plan.prefill
             self._store.cost.note_prefill(end, new, time.monotonic() - step.begun_s)
@@ -120,86 +129,88 @@ class Steps:
 
     def drain(self) -> None:
         """Wait until nothing is being copied."""
-        tickets = [copier.submit(_nothing) for copier in (self._copier, self._background)]
+        tickets = [thread.submit(_nothing) for thread in (self._settling, self._background)]
         for ticket in tickets:
             ticket.wait()
 
     def close(self) -> None:
         """What is under way is done first."""
-        self._copier.close()
+        self._settling.close()
         self._background.close()
+        self._copier.close()
+
+    def _copies(self, pieces: Pieces, *, is_load: bool) -> LayerCopies:
+        size, pace = self._memory.shape.piece_bytes, self._store.memory.pace
+        return LayerCopies(self._copier, pieces, size, pace, is_load=is_load)
 
     def _end_loads(self, step: _Step) -> bool:
-        """Whether any of the step's own loads went wrong."""
-        if not step.load_ids:
+        """Whether any of the step's own loads went wrong, or was not made."""
+        if step.loads is None:
             return False
-        is_broken = any(ticket.is_broken for ticket in step.layer_loads)
+        step.loads.wait_all()
+        if step.loads.is_all_started:
+            self._note_loaded(step.loads.pieces, step.load_ids, step.load_blocks)
+            self._note_rate(step.loads.pieces, step.loads.took_s)
+        else:
+            self._note_lost(step.load_ids)
         with self._lock:
-            if is_broken or not step.layer_loads:
-                self._bad_ids.update(step.load_ids)
             is_bad = not self._bad_ids.isdisjoint(step.load_ids)
         self._store.restored(step.load_blocks)
         return is_bad
 
-    # --- on the copiers' threads ---
-
-    def _load_layer(self, layer: int, ids: Sequence[int], blocks: Sequence[Block]) -> None:
+    def _note_loaded(self, pieces: Pieces, ids: Sequence[int], blocks: Sequence[Block]) -> None:
         """Bad blocks are noted, and never found again."""
-        pieces = self._memory.to_load(layer, ids, blocks)
-        size = self._memory.shape.piece_bytes
-        begun_s = time.monotonic()
-        bad = load(pieces, size, self._store.memory.pace)
-        self._store.cost.note_transfer("memory", len(blocks) * size, time.monotonic() - begun_s)
-        for number in np.flatnonzero(pieces["is_bad"]).tolist() if bad else ():
-            self._note_bad(ids[number], blocks[number])
+        for number in np.flatnonzero(pieces["is_bad"].any(axis=0)).tolist():
+            self._note_lost([ids[number]])
+            if self._store.memory.drop(blocks[number]):
+                self._store.counters.add("memory", "corrupted")
 
-    def _note_bad(self, block_id: int, block: Block) -> None:
+    def _note_lost(self, ids: Sequence[int]) -> None:
         with self._lock:
-            self._bad_ids.add(block_id)
-        if self._store.memory.drop(block):
-            self._store.counters.add("memory", "corrupted")
+            self._bad_ids.update(ids)
+
+    def _note_rate(self, pieces: Pieces, seconds: float) -> None:
+        size = pieces.size * self._memory.shape.piece_bytes
+        self._store.cost.note_transfer("memory", size, seconds)
+
+    # --- on the threads ---
 
     def _restore(self, one: Load) -> None:
         try:
-            for layer in range(self._memory.shape.pieces):
-                self._load_layer(layer, one.block_ids, one.blocks)
+            pieces = self._memory.to_load(one.block_ids, one.blocks)
+            begun_s = time.monotonic()
+            load(pieces, self._memory.shape.piece_bytes, self._store.memory.pace)
+            self._note_rate(pieces, time.monotonic() - begun_s)
+            self._note_loaded(pieces, one.block_ids, one.blocks)
         except BaseException:
-            with self._lock:
-                self._bad_ids.update(one.block_ids)
+            self._note_lost(one.block_ids)
             raise
         finally:
             self._store.restored(one.blocks)
             with self._lock:
                 self._restored.add(one.request_id)
 
-    def _save_layer(self, step: _Step, layer: int) -> None:
-        pieces = self._memory.to_save(layer, step.plan.save_ids, step.plan.save_blocks)
-        save(pieces, self._memory.shape.piece_bytes, self._store.memory.pace)
-        step.sums[:, layer] = pieces["sum"]
-
-    def _settle(self, step: _Step, *, is_spoilt: bool) -> None:
-        blocks = step.plan.save_blocks
-        if is_spoilt or any(ticket.is_broken for ticket in step.layer_saves.values()):
+    def _settle(self, blocks: Sequence[Block], saves: LayerCopies, *, is_spoilt: bool) -> None:
+        saves.wait_all()
+        if is_spoilt:
             for block in blocks:
                 self._store.memory.abandon(block)
             return
-        for block, sums in zip(blocks, step.sums.tolist(), strict=True):
+        for block, sums in zip(blocks, saves.pieces["sum"].T.tolist(), strict=True):
             self._store.memory.commit(block, tuple(sums))
         self._store.saved(blocks)
 
 
 class _Step:
-    """What belongs to one step while it runs."""
+    """What belongs to one step while it runs. loads: those that it waits for."""
 
-    def __init__(self, plan: Plan, pieces: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.begun_s = time.monotonic()
-        now = [one for one in plan.loads if not one.is_background]
-        self.load_ids = [number for one in now for number in one.block_ids]
-        self.load_blocks = [block for one in now for block in one.blocks]
-        self.layer_loads: list[Ticket] = []
-        self.layer_saves: dict[int, Ticket] = {}
-        self.sums = np.zeros((len(plan.save_blocks), pieces), dtype=np.uint32)
+        self.load_ids: list[int] = []
+        self.load_blocks: list[Block] = []
+        self.loads: LayerCopies | None = None
+        self.saves: LayerCopies | None = None
 
 
 def _nothing() -> None:

@@ -126,6 +126,12 @@ class KvStore:
         }
 
     @property
+    def state(self) -> tuple[int, ...]:
+        """Differs whenever `counters` or `fills` do; for those that ask often."""
+        tiers = (self.memory, self.pool, self.disk)
+        return (self.counters.changes, *(one.used_blocks for one in tiers if one))
+
+    @property
     def staging_max(self) -> int:
         """How many blocks all that is staged at once should take: half of memory."""
         return max(1, self.memory.blocks_max // 2)

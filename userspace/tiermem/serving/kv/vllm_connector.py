@@ -59,6 +59,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         self._bad_ids: set[int] = set()
         self._told: dict[str, dict[str, int]] = {}
         self._told_fills: Fills = {}
+        self._told_state: tuple[int, ...] = ()
 
     @property
     def requires_kv_delivery(self) -> bool:
@@ -80,6 +81,11 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         super().bind_connector_metadata(connector_metadata)
         assert isinstance(connector_metadata, PlanMetadata)
         self._engine.steps.begin(connector_metadata.plan)
+
+    def has_connector_metadata(self) -> bool:
+        """vLLM asks before each layer. A step that copies nothing need not be told of its own,
+        which takes a percent of a short one's time."""
+        return self._engine.steps.is_layered and super().has_connector_metadata()
 
     def start_load_kv(self, forward_context: Any, **_more: Any) -> None:
         """Begin to restore; after the computation where the step itself needs nothing."""
@@ -226,7 +232,12 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         """What happened since the last time; told by the scheduler's half."""
         if self.role != KVConnectorRole.SCHEDULER or not self._engine.is_open:
             return None
-        now, fills = self._engine.store.counters.snapshot(), self._engine.fills()
+        store = self._engine.store
+        # Asked after every step, of which most change nothing.
+        if (state := store.state) == self._told_state:
+            return None
+        self._told_state = state
+        now, fills = store.counters.snapshot(), self._engine.fills()
         stats = TierStats(since(now, self._told), fills if fills != self._told_fills else {})
         self._told, self._told_fills = now, fills
         return stats

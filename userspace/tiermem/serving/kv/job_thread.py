@@ -1,4 +1,4 @@
-"""A thread that copies behind an engine's back, in the order in which it is told to."""
+"""A thread that works behind an engine's back, in the order in which it is told to."""
 
 from __future__ import annotations
 
@@ -11,28 +11,21 @@ log = logging.getLogger(__name__)
 
 
 class Ticket:
-    """Of one job: `wait` until it was done. is_broken: it ended by an error, which was logged."""
+    """Of one job: `wait` until it was done, or ended by an error, which was logged."""
 
     def __init__(self) -> None:
         self._is_over = threading.Event()
-        self.is_broken = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was done, in whatever way."""
-        return self._is_over.is_set()
 
     def wait(self) -> None:
         """Jobs have no end that depends on others: there is no time limit."""
         self._is_over.wait()
 
-    def end(self, *, is_broken: bool = False) -> None:
-        """By the copier."""
-        self.is_broken = is_broken
+    def end(self) -> None:
+        """By the thread."""
         self._is_over.set()
 
 
-class Copier:
+class JobThread:
     """`close` it: what was submitted before is done first."""
 
     def __init__(self, name: str) -> None:
@@ -58,7 +51,7 @@ class Copier:
             job, ticket = next_one
             try:
                 job()
-                ticket.end()
             except Exception:
-                log.exception("a copy of KV blocks ended by an error")
-                ticket.end(is_broken=True)
+                log.exception("what follows a copy of KV blocks ended by an error")
+            finally:
+                ticket.end()
