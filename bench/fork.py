@@ -10,7 +10,6 @@ where something could not be measured. docs/benchmarks.md says what is measured 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from rich.console import Console
 from tiermem.errors import TiermemError
 
 from bench import pool_copy, porter, porter_figures, porter_plan
+from bench.benchmark_parts import is_quick
 from bench.fork_catalog import FUNCTION, Mode, plan
 from bench.fork_figures import figures, missed, rows
 from bench.fork_report import WIDTH, print_tables
@@ -129,7 +129,7 @@ def _chosen(specs: Sequence[ForkSpec], options: argparse.Namespace) -> list[Fork
 def main() -> None:
     """See the module's docstring."""
     options = _arguments()
-    mode: Mode = "quick" if os.environ.get("QUICK", "0") not in ("", "0") else "full"
+    mode: Mode = "quick" if is_quick() else "full"
     specs = _chosen(plan(mode), options)
     if not specs:
         sys.exit("bench.fork: nothing of the plan was chosen")

@@ -8,7 +8,6 @@ where something could not be measured. docs/benchmarks.md says what is measured.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from tiermem.testbed.progress import Progress
 
 from bench import catalog
 from bench.accuracy import access_count_ratio
+from bench.benchmark_parts import is_quick
 from bench.campaign import Campaign, default_guests, run_all
 from bench.costs import plugin_and_replay_figures
 from bench.figures import Row, figures, row
@@ -135,7 +135,7 @@ def main() -> None:
     options = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    mode: catalog.Mode = "quick" if os.environ.get("QUICK", "0") not in ("", "0") else "full"
+    mode: catalog.Mode = "quick" if is_quick() else "full"
     quick = mode == "quick"
     workloads = _names(options.workloads, list(catalog.WORKLOADS), "workload") or list(
         QUICK_WORKLOADS if quick else catalog.WORKLOADS

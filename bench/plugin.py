@@ -33,6 +33,7 @@ from tiermem.errors import TiermemError
 from tiermem.native._uapi import lib
 from tiermem.testbed import Guest, Pod, Topology, boot, load_topology
 
+from bench.benchmark_parts import is_quick
 from bench.host_bar import HostBar
 
 OUT = Path(__file__).parent / "out" / "plugin.json"
@@ -246,7 +247,7 @@ def measure(rounds: int) -> dict[str, Any]:
 def main() -> int:
     """0 when measured, whatever the figures; 1 with one line when it could not be."""
     try:
-        result = measure(rounds=2 if os.environ.get("QUICK") == "1" else 6)
+        result = measure(rounds=2 if is_quick() else 6)
     except TiermemError as error:
         print(f"bench.plugin: {error}", file=sys.stderr)
         return error.exit_code

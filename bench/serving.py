@@ -31,7 +31,7 @@ from bench.serving_worker import Workers
 
 FULL = Amount(
     is_quick=False,
-    loads=(0.4, 0.6, 0.8, 1.0, 1.4, 2.0),
+    loads=(0.2, 0.4, 0.7, 1.0, 1.4, 2.0, 3.0),
     names=NAMES,
     swept=(VLLM, ALL),
     other_load=1.4,
@@ -49,7 +49,7 @@ TIMES = {
 QUICK = replace(
     FULL,
     is_quick=True,
-    loads=(0.4, 0.8, 1.4),
+    loads=(0.4, 1.0, 2.5),
     names=(RECOMPUTE, VLLM, ALL),
     other_load=None,
     warm_s=3,

@@ -60,8 +60,9 @@ class Setting:
 
 
 SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
+# Four contexts: about what is left for KV where a model just fits into its accelerators.
 OVERFLOWING = Size(
-    "bfloat16", 4096, kv_tokens=8192, dram_tokens=8192, cxl_tokens=16384, ssd_tokens=1 << 18
+    "bfloat16", 4096, kv_tokens=16384, dram_tokens=16384, cxl_tokens=32768, ssd_tokens=1 << 18
 )
 FITTING = Size(
     "bfloat16", 4096, kv_tokens=24576, dram_tokens=24576, cxl_tokens=24576, ssd_tokens=1 << 18

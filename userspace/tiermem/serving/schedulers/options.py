@@ -22,7 +22,7 @@ class FlashGenOptions(Settings):
     """headroom: the share of KV memory that promoted requests leave free to grow into.
     window: how many requests behind a deferred one are looked at in a step."""
 
-    headroom: float = Field(default=0.01, ge=0, lt=1)
+    headroom: float = Field(default=0.005, ge=0, lt=1)
     window: int = Field(default=64, ge=0)
 
 
