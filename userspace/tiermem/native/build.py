@@ -1,10 +1,10 @@
 """Build the extension modules: `python userspace/tiermem/native/build.py [--out DIR]`.
 
-`EXTENSIONS` lists them; `<name>_build.py` beside this file exposes
-`ffi(root) -> cffi.FFI` with its source set. The restorer, a program, is built with
-them (restorer_build.py). What is built is built again only when something that
-goes into it changed, by content. The compiler is called directly, so that Python's
-headers, cffi and gcc are all that is needed (the testbed's guest has no setuptools).
+`EXTENSIONS` lists them; `<name>_build.py` beside this file describes each
+(extension.py). The restorer, a program, is built with them (restorer_build.py).
+What is built is built again only when something that goes into it changed, by
+content. The compiler is called directly, so that Python's headers, cffi and gcc
+are all that is needed (the testbed's guest has no setuptools).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if str(USERSPACE) not in sys.path:
 
 from tiermem.errors import TiermemError  # noqa: E402
 from tiermem.native.compiler import compile_c, compiler_version  # noqa: E402
+from tiermem.native.extension import Extension  # noqa: E402
 from tiermem.native.restorer_build import restorer  # noqa: E402
 
 EXTENSIONS = (
@@ -125,7 +126,8 @@ class Unit:
 
 def load_unit(name: str) -> Unit:
     """The extension `_<name>`, described by `<name>_build.py`."""
-    ffi = importlib.import_module(f"tiermem.native.{name}_build").ffi(ROOT)
+    extension: Extension = importlib.import_module(f"tiermem.native.{name}_build").EXTENSION
+    ffi = extension.ffi(ROOT)
     # cffi has no public way to ask for these without setuptools.
     module, _, _, keywords = ffi._assigned_source
     # cffi announces on stdout what it generates.

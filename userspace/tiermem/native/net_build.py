@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tiermem.native.extension import Extension, native
 
-import cffi
-
-from tiermem.native.cdef import declarations
-from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
-
-HEADERS = (
+HEADERS = native(
     "channel_layout.h",
     "channel.h",
     "net_link.h",
@@ -26,7 +21,7 @@ HEADERS = (
     "net_frontend.h",
     "net_backend.h",
 )
-SOURCES = (
+SOURCES = native(
     "channel.c",
     "channel_wait.c",
     "line_instructions.c",
@@ -50,17 +45,4 @@ SOURCES = (
     "net_backend.c",
 )
 
-
-def ffi(root: Path) -> cffi.FFI:
-    """Describes `_net`; `root` is the checkout."""
-    folder = root / FOLDER
-    builder = cffi.FFI()
-    builder.cdef(declarations([folder / name for name in HEADERS]))
-    builder.set_source(
-        "_net",
-        "\n".join(f'#include "{name}"' for name in HEADERS),
-        sources=[str(folder / name) for name in SOURCES],
-        include_dirs=[str(folder)],
-        extra_compile_args=list(COMPILE_ARGS),
-    )
-    return builder
+EXTENSION = Extension("net", HEADERS, SOURCES)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tiermem.native.extension import Extension, native
 
-import cffi
-
-from tiermem.native.cdef import declarations
-from tiermem.native.pool_build import COMPILE_ARGS, FOLDER
-
-LINK_HEADERS = (
+LINK_HEADERS = native(
     "channel_layout.h",
     "channel.h",
     "channel_wait.h",
     "storage_command.h",
     "storage_link.h",
 )
-HEADERS = (
-    *LINK_HEADERS,
+HEADERS = native(
     "storage_slice.h",
     "storage_slice_table.h",
     "storage_claim.h",
@@ -26,7 +20,7 @@ HEADERS = (
     "ublk_control.h",
     "ublk_server.h",
 )
-FRONTEND_SOURCES = (
+FRONTEND_SOURCES = native(
     "channel.c",
     "channel_wait.c",
     "line_instructions.c",
@@ -35,8 +29,7 @@ FRONTEND_SOURCES = (
     "storage_frontend.c",
     "storage_results.c",
 )
-SOURCES = (
-    *FRONTEND_SOURCES,
+SOURCES = native(
     "storage_slice.c",
     "storage_operation.c",
     "storage_backend_link.c",
@@ -46,17 +39,4 @@ SOURCES = (
     "ublk_server.c",
 )
 
-
-def ffi(root: Path) -> cffi.FFI:
-    """Describes `_storage`; `root` is the checkout."""
-    folder = root / FOLDER
-    builder = cffi.FFI()
-    builder.cdef(declarations([folder / name for name in HEADERS]))
-    builder.set_source(
-        "_storage",
-        "\n".join(f'#include "{name}"' for name in HEADERS),
-        sources=[str(folder / name) for name in SOURCES],
-        include_dirs=[str(folder)],
-        extra_compile_args=list(COMPILE_ARGS),
-    )
-    return builder
+EXTENSION = Extension("storage", (*LINK_HEADERS, *HEADERS), (*FRONTEND_SOURCES, *SOURCES))

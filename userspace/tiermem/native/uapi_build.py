@@ -9,28 +9,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import cffi
-
-from tiermem.native.cdef import KERNEL_TYPES, declarations
+from tiermem.native.cdef import KERNEL_TYPES
+from tiermem.native.extension import Extension
 
 UAPI = "kmod/uapi"
-HEADERS = ("tiermem_hpt_regs.h", "tiermem_hpt.h", "tiermem_promote.h", "tiermem_image.h")
-
+HEADERS = tuple(
+    f"{UAPI}/{name}"
+    for name in ("tiermem_hpt_regs.h", "tiermem_hpt.h", "tiermem_promote.h", "tiermem_image.h")
+)
 _MACRO = re.compile(r"^#define\s+(TIERMEM_\w+)[ \t]+\S", re.MULTILINE)
-
-
-def ffi(root: Path) -> cffi.FFI:
-    """Describes `_uapi`; `root` is the checkout."""
-    headers = [root / UAPI / name for name in HEADERS]
-    builder = cffi.FFI()
-    builder.cdef(KERNEL_TYPES + declarations(headers) + macros(headers))
-    builder.set_source(
-        "_uapi",
-        "\n".join(f'#include "{name}"' for name in HEADERS),
-        include_dirs=[str(root / UAPI)],
-        extra_compile_args=["-std=gnu99", "-Wall", "-Wextra"],
-    )
-    return builder
 
 
 def macros(headers: list[Path]) -> str:
@@ -41,3 +28,12 @@ def macros(headers: list[Path]) -> str:
     """
     names = [name for header in headers for name in _MACRO.findall(header.read_text())]
     return "".join(f"#define {name} ...\n" for name in names)
+
+
+EXTENSION = Extension(
+    "uapi",
+    HEADERS,
+    declared=lambda root: KERNEL_TYPES + macros([root / header for header in HEADERS]),
+    folders=(UAPI,),
+    flags=("-std=gnu99", "-Wall", "-Wextra"),
+)
