@@ -147,11 +147,11 @@ def tell(tables: Sequence[Table], figures: Mapping[str, float]) -> None:
         print(f"{name:>{width}}: {value:.4g}")
 
 
-def table_of(title: str, columns: Sequence[str]) -> Table:
-    """Of numbers, but for the first column."""
-    table = Table(title=title)
+def table_of(title: str, columns: Sequence[str], *, words: int = 0, caption: str = "") -> Table:
+    """Of numbers, but for one column. words: its place."""
+    table = Table(title=title, caption=caption or None)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="left" if number == words else "right")
     return table
 
 

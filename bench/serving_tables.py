@@ -7,22 +7,24 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from tiermem.errors import TiermemError
 
+from bench.benchmark_parts import table_of
 from bench.serving_figures import BOUNDS_S, PLACES, Point, at_bound
 from bench.serving_play import Played
 
 
 def curves(points: Sequence[Point]) -> Table:
     """Each configuration at each rate."""
-    table = _table(
+    table = table_of(
         "Sessions: what comes of each rate of arrivals",
         (
             *("sessions/s", "configuration", "answers/s", "tokens/s"),
             *("TTFT p50 s", "p95", "p99", "TPOT p50 ms", "p95", "p99"),
             *(*PLACES, "recomputed tokens", "KV memory"),
         ),
-        "Shares are of the tokens of histories, by where their KV came from. ≥: some requests were "
-        "given up without an answer, and count with the time that they had waited. KV memory: in "
-        "use while requests waited for it.",
+        caption="Shares are of the tokens of histories, by where their KV came from. ≥: some "
+        "requests were given up without an answer, and count with the time that they had waited. "
+        "KV memory: in use while requests waited for it.",
+        words=1,
     )
     rates = sorted({one.rate for one in points})
     for rate in rates:
@@ -45,10 +47,10 @@ def curves(points: Sequence[Point]) -> Table:
 
 def bounds(points: Sequence[Point], names: Sequence[str]) -> Table:
     """The most throughput of each at the same P95 TTFT."""
-    table = _table(
+    table = table_of(
         "Answers a second while P95 TTFT keeps a bound",
         ("configuration", *(f"{most_s:g} s" for most_s in BOUNDS_S.values())),
-        "≥: kept at the highest rate too.",
+        caption="≥: kept at the highest rate too.",
     )
     for name in names:
         table.add_row(name, *(_kept(points, name, most_s) for most_s in BOUNDS_S.values()))
@@ -65,10 +67,10 @@ def _kept(points: Sequence[Point], name: str, most_s: float) -> str:
 
 def rounds(pairs: Sequence[tuple[Played, Played]], loss: float) -> Table:
     """The same work where all of it fits."""
-    table = _table(
+    table = table_of(
         f"Where vLLM's own cache holds everything: {loss:.1%} of throughput lost",
         ("round", "vLLM s", "ours s", "loss"),
-        "The same sessions on both in each round; the median over rounds.",
+        caption="The same sessions on both in each round; the median over rounds.",
     )
     for number, (theirs, mine) in enumerate(pairs, 1):
         lost = 1 - theirs.wall_s / mine.wall_s
@@ -78,7 +80,7 @@ def rounds(pairs: Sequence[tuple[Played, Played]], loss: float) -> Table:
 
 def wrong(played: Sequence[Played], counts: Mapping[str, int]) -> Table:
     """Tokens against plain vLLM's."""
-    table = _table(
+    table = table_of(
         "Tokens that differ from plain vLLM's, in fp32",
         ("configuration", "answers", "tokens", "wrong", "blocks restored", "preempted"),
     )
@@ -91,11 +93,4 @@ def wrong(played: Sequence[Played], counts: Mapping[str, int]) -> Table:
             f"{one.tiers.get('memory restored', 0):.0f}",
             str(one.preemptions),
         )
-    return table
-
-
-def _table(title: str, columns: Sequence[str], caption: str | None = None) -> Table:
-    table = Table(title=title, caption=caption)
-    for column in columns:
-        table.add_column(column, justify="left" if column == "configuration" else "right")
     return table
