@@ -10,7 +10,7 @@ import pytest
 from tiermem.layer.arena import Emulation, create_arena
 from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.region import ArenaRegion
-from tiermem.serving.kv.sessions import Match, Sessions
+from tiermem.serving.kv.sessions import Match, Scheduled, Sessions
 
 from tests.unit.serving.kv.tiers import IDENTITY
 from tests.unit.serving.kv.toy_engine import SHAPE, TOKENS, ToyEngine, said
@@ -98,6 +98,34 @@ def test_nothing_is_kept_of_a_step_that_did_not_compute_all_layers(engine: ToyEn
     engine.is_failing = True
     engine.run("a", said(1), [0, 1, 2, 3])
     assert engine.store.memory.used_blocks == 0
+
+
+def test_only_steps_that_copy_are_told_of_their_layers(engine: ToyEngine) -> None:
+    assert not engine.steps.is_layered
+    engine.steps.begin(engine.sessions.plan([]))
+    assert not engine.steps.is_layered
+    engine.steps.end()
+    part = Scheduled("a", 0, 100, said(1), lambda: [0, 1, 2, 3])
+    assert engine.match("a", said(1)).blocks == 0
+    engine.sessions.admit("a", [0, 1, 2, 3], 0)
+    engine.steps.begin(engine.sessions.plan([part]))
+    assert engine.steps.is_layered
+    engine.steps.end()
+    engine.sessions.finish("a")
+    assert not engine.steps.is_layered
+
+
+def test_the_stores_state_is_another_when_anything_is(engine: ToyEngine) -> None:
+    before = engine.store.state, engine.store.fills(), engine.store.counters.snapshot()
+    assert engine.store.state == before[0]
+    block = engine.store.memory.reserve(_keys(said(1))[0], 0)
+    assert block is not None
+    assert engine.store.counters.snapshot() == before[2]
+    assert (engine.store.state != before[0]) is (engine.store.fills() != before[1]) is True
+    engine.store.memory.abandon(block)
+    assert (engine.store.state, engine.store.fills()) == before[:2]
+    engine.store.counters.add("memory", "misses")
+    assert engine.store.state != before[0]
 
 
 def test_what_is_staged_takes_half_of_memory_and_others_wait(engine: ToyEngine) -> None:
