@@ -131,6 +131,10 @@ def keys_of(llm: Any, tokens: list[int]) -> list[bytes]:
 
 def check_nothing_is_held(store: KvStore) -> None:
     """No block is pinned or half made when no request is there."""
+    (engine_of_store,) = vllm_engine._engines.values()
+    assert engine_of_store.store is store
+    # What the last step made is copied behind it, until the next one begins.
+    engine_of_store.steps.drain()
     assert store.flush(30)
     blocks = list(store.memory._blocks.values())
     assert all(block.is_ready and block.pins == 0 for block in blocks)

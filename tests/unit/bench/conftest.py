@@ -1,4 +1,4 @@
-"""The benchmark's programs, compiled once for the session."""
+"""The benchmark's programs, those that a module's `PROGRAMS` names, compiled once for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 WORKLOADS = Path(__file__).parents[3] / "bench/workloads"
 
 
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the static programs of bench/workloads."""
+@pytest.fixture(scope="module")
+def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with static programs of bench/workloads."""
     if shutil.which("make") is None or shutil.which("cc") is None:
         pytest.fail("the benchmark's programs need make and cc")
     out = tmp_path_factory.mktemp("programs")
-    command = ["make", "-s", "-j2", "-C", str(WORKLOADS), f"OUT={out}", "all"]
-    subprocess.run(command, check=True)
+    wanted = [f"{out}/{name}" for name in request.module.PROGRAMS]
+    subprocess.run(["make", "-s", "-j2", "-C", WORKLOADS, f"OUT={out}", *wanted], check=True)
     return out

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+PROGRAMS = ("loadgen",)
 VALUE_BYTES = 100
 
 

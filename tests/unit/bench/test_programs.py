@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+PROGRAMS = ("hotset", "kvscan", "graphgen", "graphwork")
+
 
 def drive(command: list[str | Path], *commands: str) -> list[dict[str, Any]]:
     """The program's answers to the commands, readiness first."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiermem.cli.main import VERBS, load_verb
+from tiermem.cli.main import VERBS, build_app, load_verb
 
 
 def tiermem(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,22 +64,39 @@ def test_an_unknown_verb_is_refused() -> None:
     assert "No such command" in result.stderr
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_verbs_and_their_options(shell: str) -> None:
-    complete = {
+def asking(shell: str, line: str) -> dict[str, str]:
+    """What that shell sets when somebody asks how the line may go on."""
+    return {
         "_TIERMEM_COMPLETE": f"complete_{shell}",
-        "_TYPER_COMPLETE_ARGS": "tiermem pro",
-        "COMP_WORDS": "tiermem pro",
-        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": line,
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    assert "probe" in tiermem(**complete).stdout
-    complete |= {
-        "_TYPER_COMPLETE_ARGS": "tiermem probe --du",
-        "COMP_WORDS": "tiermem probe --du",
-        "COMP_CWORD": "2",
-    }
-    assert "--duration" in tiermem(**complete).stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "goes_on"), [("tiermem pro", "probe"), ("tiermem probe --du", "--duration")]
+)
+def test_completion_knows_verbs_and_their_options(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    shell: str,
+    line: str,
+    goes_on: str,
+) -> None:
+    for name, value in asking(shell, line).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        build_app()(prog_name="tiermem")
+    found = capsys.readouterr().out
+    assert goes_on in found
+    assert "doctor" not in found
+
+
+def test_the_command_completes_itself() -> None:
+    assert tiermem(**asking("bash", "tiermem pro")).stdout.split() == ["probe"]
 
 
 def test_completion_installs_itself(tmp_path: Path) -> None:
