@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiermem.errors import ConfigError
+from tiermem.errors import ConfigError, MissingError
 from tiermem.serving.prefill_only.decoder import make_decoder
-from tiermem.serving.prefill_only.executor import InputError
+from tiermem.serving.prefill_only.executor import Executor, InputError
 from tiermem.serving.prefill_only.families import check
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.serving.prefill_only.models import (
+    decoder_of,
     difference,
     difference_of,
     executor,
@@ -183,7 +184,7 @@ def test_an_input_that_is_none_is_refused(wrong: list[int]) -> None:
         ("qwen2", {"num_key_value_heads": 2}),
     ],
 )
-@pytest.mark.parametrize("attention", ["torch", "vllm"])
+@pytest.mark.parametrize("attention", ["torch", "auto"])
 def test_families(family: str, more: dict[str, Any], attention: Any) -> None:
     torch.manual_seed(1)
     sizes = {
@@ -215,3 +216,21 @@ def test_families(family: str, more: dict[str, Any], attention: Any) -> None:
 def test_what_is_not_served_is_named(family: str, more: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         check(AutoConfig.for_model(family, **more), "a model")
+
+
+def test_the_native_kernel_serves_transformers_modules_as_well() -> None:
+    """As on a host without vLLM."""
+    model = smollm2("bfloat16")
+    ours = executor(model, attention="torch")
+    try:
+        native = Executor(
+            decoder_of(model, "torch"), ours.dimensions, ours.budget, attention="native"
+        )
+    except MissingError as error:
+        pytest.skip(str(error))
+    tokens = tokens_of(1, 600)
+    for _ in range(2):
+        found = native.prefill(tokens, native.keys(tokens))
+        expected = plain(model, tokens).numpy()
+        np.testing.assert_allclose(found.logits, expected, atol=0.5)
+        assert found.logits.argmax() == expected.argmax()

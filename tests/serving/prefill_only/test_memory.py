@@ -87,7 +87,7 @@ def test_the_limit_is_divided_at_the_start() -> None:
     assert started.arena.usage.used_bytes == budget.kv_bytes == started.arena.bytes
     assert "prefill-only" in [one.description.name for one in list_arenas()]
     tokens = tokens_of(1, 500)
-    for cached in (0, 448):
+    for cached in (0, 480):
         found = started.executor.prefill(tokens, started.executor.keys(tokens))
         assert found.cached_tokens == cached
 

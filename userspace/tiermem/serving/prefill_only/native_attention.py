@@ -58,6 +58,8 @@ class NativeAttention:
 
     def store(self, rows: slice, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Keys and values `[rows, kv_heads, head_dim]` of these rows of the run."""
+        if keys.stride() != values.stride() or keys.stride()[1:] != (keys.shape[2], 1):
+            keys, values = keys.contiguous(), values.contiguous()
         for (part, _), table in zip(self._parts, self._tables, strict=True):
             begin, end = max(rows.start, part.row), min(rows.stop, part.rows.stop)
             if begin < end:
