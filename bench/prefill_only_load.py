@@ -28,8 +28,8 @@ from bench.prefill_only_workloads import (
 
 MULTIPLES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.4, 2.8, 3.4, 4.0)
 QUICK_MULTIPLES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-# λ, beside the default.
-FAIRNESSES = (0.05, 0.5)
+# λ: the default and others.
+FAIRNESSES = (0.05, 0.2, 0.5)
 Serve = Callable[[Sequence[list[int]], Sequence[float], Answered], BusyClock]
 
 
