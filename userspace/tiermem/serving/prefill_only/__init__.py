@@ -13,5 +13,6 @@ is not kept. So this is an engine of its own, over transformers' model code and 
 - `prefill_queue`: who waits, who is next and with whom; `sampling`: the one token;
 - `openai_requests`, `openai_answers`, `server`: the API.
 
-`dimensions`, `budget`, `prefix_cache`, `prefill_queue`, `sampling` and the API's modules need no torch.
+`dimensions`, `budget`, `prefix_cache`, `prefill_queue`, `sampling` and the API's modules need no
+torch.
 """
