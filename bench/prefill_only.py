@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -61,17 +60,19 @@ def measure_all(quick: bool) -> Measured:
         raise MissingError(
             f"{missing[0]} is not installed: make .venv-vllm has it, and its Python runs this"
         )
-    from bench.prefill_only_load import compare_all
+    from bench.prefill_only_load import compare, say
     from bench.prefill_only_logits import likenesses
     from bench.prefill_only_memory import longest_input
+    from bench.prefill_only_workloads import workloads
 
-    _say("logits")
+    say("logits")
     alike = _alone(likenesses, quick)
     inputs = []
     for engine in ALL:
-        _say(f"longest input: {engine}")
+        say(f"longest input: {engine}")
         inputs.append(_alone(longest_input, engine, quick, environment=MALLOC))
-    return Measured(alike, inputs, _alone(compare_all, quick, _say))
+    loads = [_alone(compare, workload, quick) for workload in workloads(quick)]
+    return Measured(alike, inputs, loads)
 
 
 def _alone(
@@ -90,31 +91,27 @@ def _alone(
         os.environ.update(before)
 
 
-def _say(what: str) -> None:
-    print(f"bench.prefill_only: {what}", file=sys.stderr, flush=True)
-
-
 def figures(found: Measured) -> dict[str, float]:
     """input_ratio: ours over the longest of vLLM's and of transformers' plain prefill.
-    qps_ratio: at the first load (0.9 of vLLM's capacity), of the workload where it is lower;
-    saturated: at the second, where that was measured. throughput: of requests that are all
-    there at once. difference: with torch's kernel, as plain has it."""
+    qps_ratio: of the workload where it is lowest. throughput: of requests that are all there at
+    once; together: the same over PrefillOnly that runs one at a time. difference: with torch's
+    kernel, as plain has it."""
     longest = {one.engine: one.tokens for one in found.inputs}
     plain = max(n for name, n in longest.items() if name not in (OURS, WITHOUT_KV))
-    by_load = {one.workload.name: list(one.ratios.values()) for one in found.loads}
+    by_name = {one.workload.name: one for one in found.loads}
     return {
         "prefillonly_input_ratio": longest[OURS] / plain,
         "prefillonly_input_ratio_without_kv": longest[OURS] / longest[WITHOUT_KV],
-        "prefillonly_qps_ratio": min(first for first, *_ in by_load.values()),
-        **{f"prefillonly_qps_ratio_{name}": first for name, (first, *_) in by_load.items()},
+        "prefillonly_qps_ratio": min(one.ratio for one in found.loads),
+        **{f"prefillonly_qps_ratio_{name}": one.ratio for name, one in by_name.items()},
         **{
-            f"prefillonly_qps_ratio_{name}_saturated": more[0]
-            for name, (_, *more) in by_load.items()
-            if more
+            f"prefillonly_throughput_ratio_{name}": one.throughput_ratio
+            for name, one in by_name.items()
         },
         **{
-            f"prefillonly_throughput_ratio_{one.workload.name}": one.throughput_ratio
-            for one in found.loads
+            f"prefillonly_together_ratio_{name}": one.together_ratio
+            for name, one in by_name.items()
+            if one.together_ratio is not None
         },
         "prefillonly_logit_difference": max(
             one.difference for one in found.likenesses if one.attention == "torch"

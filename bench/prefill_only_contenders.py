@@ -16,6 +16,7 @@ VLLM_SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 OURS = "PrefillOnly"
+ONE_AT_A_TIME = "PrefillOnly, one at a time"
 # Plain prefills by transformers' model code, as it is called by default, and without KV.
 WITH_KV, WITHOUT_KV = "transformers", "transformers, use_cache=False"
 ALL = (OURS, *VLLM_SETTINGS, WITH_KV, WITHOUT_KV)

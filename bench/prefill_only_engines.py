@@ -1,23 +1,31 @@
 """The engines that serve the workloads: vLLM with its best settings, and PrefillOnly's executor.
 
-All in one process on one thread, with the same memory for cached KV, under a `BusyClock`.
+All in one process on one thread, with the same memory, under a `BusyClock`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, block_bytes, divide
+from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, divide
+from tiermem.serving.prefill_only.decoder import make_decoder
 from tiermem.serving.prefill_only.executor import Executor, Prefilled
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
+from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.prefill_queue import PrefillQueue
+from tiermem.serving.schedulers.options import PrefillOnlyOptions
 
-from bench.prefill_only_contenders import CONTEXT_TOKENS, DTYPE, OURS, VLLM_SETTINGS
+from bench.prefill_only_contenders import CONTEXT_TOKENS, DTYPE, VLLM_SETTINGS
 from bench.prefill_only_workloads import BusyClock
 from bench.smollm2 import model_folder
 
+# Fewer than the server's: the memory of these workloads is small as well.
+CHUNK_TOKENS, TOGETHER = 256, 4
+FAIRNESS = PrefillOnlyOptions().fairness
+# Prompts by which vLLM's memory beside KV is measured.
+_LONGEST = 3
 # number, cached tokens, seconds of the clock
 Answered = Callable[[int, int, float], None]
 
@@ -34,25 +42,39 @@ class Engine(Protocol):
 class Ours:
     """The executor and its queue, without the server."""
 
-    def __init__(self, model: Any, cache_tokens: int) -> None:
+    def __init__(self, model: Any, memory_bytes: int, max_input_tokens: int) -> None:
+        """memory_bytes: of inputs and the prefix cache, all in all."""
         dimensions = dimensions_of(model.config, model.dtype.itemsize)
-        needed = divide(dimensions, 1 << 40, CONTEXT_TOKENS).input_bytes
-        cache = cache_tokens // BLOCK_TOKENS * block_bytes(dimensions)
-        self._executor = Executor(
-            model, dimensions, divide(dimensions, needed + cache, CONTEXT_TOKENS)
+        budget = divide(
+            dimensions,
+            memory_bytes,
+            max_input_tokens,
+            chunk_tokens=CHUNK_TOKENS,
+            together=TOGETHER,
         )
+        decoder = make_decoder("auto", model)
+        self._executor = Executor(decoder, dimensions, budget, chunk_tokens=CHUNK_TOKENS)
+        self.cache_tokens = budget.cache_blocks * BLOCK_TOKENS
 
     def serve(
-        self, prompts: Sequence[list[int]], times_s: Sequence[float], answered: Answered
+        self,
+        prompts: Sequence[list[int]],
+        times_s: Sequence[float],
+        answered: Answered,
+        *,
+        fairness: float = FAIRNESS,
+        is_together: bool = True,
     ) -> BusyClock:
         """See Engine."""
         self._executor.clear()
         clock = BusyClock()
         queue: PrefillQueue[Prefilled] = PrefillQueue(
-            self._executor.prefill,
+            self._executor.prefill_all,
             self._executor.cached_tokens,
             len(prompts),
+            PrefillOnlyOptions(fairness=fairness),
             clock=clock.now_s,
+            together_max=self._executor.together_max if is_together else 1,
         )
 
         def take(found: Prefilled, number: int) -> None:
@@ -120,15 +142,34 @@ class Vllm:
         return clock
 
 
-def make_engines(cache_tokens: int) -> dict[str, Engine]:
-    """All of them, warmed up."""
-    engines: dict[str, Engine] = {
-        name: Vllm(cache_tokens, settings) for name, settings in VLLM_SETTINGS.items()
-    }
-    engines[OURS] = Ours(load_model(str(model_folder(DTYPE)), DTYPE), cache_tokens)
-    random = np.random.default_rng(9)
-    for engine in engines.values():
-        for length in (64, 600):
-            prompt = [int(one) for one in random.integers(1000, 40000, length)]
-            engine.serve([prompt, prompt], [0.0, 0.0], lambda _number, _cached, _now_s: None)
-    return engines
+@dataclass(frozen=True)
+class Engines:
+    """All that serve one workload, warmed up. memory_bytes: of each, beside its weights: what
+    vLLM's KV takes and, measured, its longest step."""
+
+    vllm: dict[str, Vllm]
+    ours: Ours
+    memory_bytes: int
+
+
+def make_engines(prompts: Sequence[list[int]], kv_tokens: int) -> Engines:
+    """vLLM with so much KV memory, in both settings, and PrefillOnly in the same memory."""
+    vllm = {name: Vllm(kv_tokens, settings) for name, settings in VLLM_SETTINGS.items()}
+    model = load_model(str(model_folder(DTYPE)), DTYPE)
+    kv_bytes = kv_tokens * dimensions_of(model.config, model.dtype.itemsize).kv_token_bytes
+    longest = sorted(prompts, key=len)[-_LONGEST:]
+    for engine in vllm.values():
+        engine.serve(longest, [0.0] * len(longest), _nobody)
+    passing = [
+        peak_growth_bytes(lambda e=engine: e.serve(longest, [0.0] * len(longest), _nobody))
+        for engine in vllm.values()
+    ]
+    # The lesser of the two settings: what either of them has, PrefillOnly may have as well.
+    memory_bytes = kv_bytes + min(passing)
+    ours = Ours(model, memory_bytes, len(longest[-1]))
+    ours.serve(longest, [0.0] * len(longest), _nobody)
+    return Engines(vllm, ours, memory_bytes)
+
+
+def _nobody(_number: int, _cached: int, _now_s: float) -> None:
+    """A warm-up's answers."""

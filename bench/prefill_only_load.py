@@ -1,94 +1,91 @@
-"""How many requests a second at no worse latency than vLLM's: both workloads, all engines.
+"""How many requests a second at no worse latency than vLLM's: one workload, all engines.
 
-vLLM's capacity is measured with all requests there at once. At each of LOADS of it, with
-Poisson arrivals, its better setting gives the mean and the P99 that count. Then PrefillOnly's
-executor gets the same requests at multiples of that rate, until one of the two is worse.
+vLLM's capacity is measured with all requests there at once. At LOAD of it, with Poisson arrivals,
+its better setting gives the mean and the P99 that count. Then PrefillOnly's executor gets the same
+requests at multiples of that rate, until one of the two is worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
-from bench.prefill_only_contenders import OURS, VLLM_SETTINGS
-from bench.prefill_only_engines import Engine, make_engines
+from bench.prefill_only_contenders import ONE_AT_A_TIME, OURS
+from bench.prefill_only_engines import Answered, make_engines
 from bench.prefill_only_workloads import (
+    LOAD,
+    SWEPT,
+    BusyClock,
     Compared,
     Served,
     Workload,
     highest,
     poisson,
-    workloads,
 )
 
-# Of vLLM's capacity: a busy server, and one with more to do than it can, for a while.
-LOADS = (0.9, 1.2)
-MULTIPLES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.8, 3.4, 4.0)
+MULTIPLES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.4, 2.8, 3.4, 4.0)
 QUICK_MULTIPLES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-Say = Callable[[str], None]
+# λ: the default and others.
+FAIRNESSES = (0.05, 0.2, 0.5)
+Serve = Callable[[Sequence[list[int]], Sequence[float], Answered], BusyClock]
 
 
-def compare_all(quick: bool, say: Say) -> list[Compared]:
-    """Both workloads, by the same engines."""
-    multiples, loads = (QUICK_MULTIPLES, LOADS[:1]) if quick else (MULTIPLES, LOADS)
-    asked = {workload: workload.prompts() for workload in workloads(quick)}
-    cache_tokens = max(workload.cache_tokens(prompts) for workload, prompts in asked.items())
-    say("starting engines")
-    engines = make_engines(cache_tokens)
-    return [
-        _compare(
-            workload, prompts, engines, cache_tokens, multiples=multiples, loads=loads, say=say
-        )
-        for workload, prompts in asked.items()
-    ]
+def say(what: str) -> None:
+    """How far it is."""
+    print(f"bench.prefill_only: {what}", file=sys.stderr, flush=True)
 
 
-def _compare(
-    workload: Workload,
-    prompts: Sequence[list[int]],
-    engines: Mapping[str, Engine],
-    cache_tokens: int,
-    *,
-    multiples: Sequence[float],
-    loads: Sequence[float],
-    say: Say,
-) -> Compared:
-    runs: list[Served] = []
+def compare(workload: Workload, quick: bool) -> Compared:
+    """vLLM's two settings and PrefillOnly, in the same memory."""
+    prompts, runs = workload.prompts(), list[Served]()
+    kv_tokens = workload.kv_tokens(prompts)
+    say(f"{workload.name}: starting engines")
+    engines = make_engines(prompts, kv_tokens)
 
-    def run(name: str, per_s: float | None) -> Served:
+    def run(name: str, serve: Serve, per_s: float | None) -> Served:
         say(f"{workload.name}: {name}, {'at once' if per_s is None else f'{per_s:.2f}/s'}")
         times_s = [0.0] * len(prompts) if per_s is None else poisson(len(prompts), per_s)
-        runs.append(
-            _served(
-                workload.name, name, engines[name], prompts=prompts, times_s=times_s, per_s=per_s
-            )
-        )
-        done = runs[-1]
+        done = _served(workload.name, name, serve, prompts=prompts, times_s=times_s, per_s=per_s)
         say(f"  mean {done.mean_s:.2f} s, P99 {done.p99_s:.2f} s, {done.cached_share:.0%} cached")
+        runs.append(done)
         return done
 
-    capacity_per_s = max(run(name, None).throughput_per_s for name in VLLM_SETTINGS)
-    run(OURS, None)
-    best, ratios = "", {}
-    for load in loads:
-        per_s = load * capacity_per_s
-        names = [best] if best else list(VLLM_SETTINGS)
-        theirs = min((run(name, per_s) for name in names), key=lambda one: one.mean_s)
-        best = theirs.engine
+    ours = partial(run, OURS, engines.ours.serve)
+    at_once = [run(name, engine.serve, None) for name, engine in engines.vllm.items()]
+    better = max(at_once, key=lambda one: one.throughput_per_s)
+    capacity_per_s = better.throughput_per_s
+    has_prefixes = workload.requests_each > 1
+    if has_prefixes:
+        run(ONE_AT_A_TIME, partial(engines.ours.serve, is_together=False), None)
+    ours(None)
+    best = run(better.engine, engines.vllm[better.engine].serve, LOAD * capacity_per_s)
 
-        def is_no_worse(multiple: float, per_s: float = per_s, theirs: Served = theirs) -> bool:
-            ours = run(OURS, multiple * per_s)
-            return ours.mean_s <= theirs.mean_s and ours.p99_s <= theirs.p99_s
+    def is_no_worse(multiple: float) -> bool:
+        found = ours(multiple * LOAD * capacity_per_s)
+        return found.mean_s <= best.mean_s and found.p99_s <= best.p99_s
 
-        ratios[load] = highest(multiples, is_no_worse)
-    return Compared(workload, cache_tokens, runs, best, ratios)
+    ratio = highest(QUICK_MULTIPLES if quick else MULTIPLES, is_no_worse)
+    for fairness in FAIRNESSES if has_prefixes and not quick else ():
+        serve = partial(engines.ours.serve, fairness=fairness)
+        run(f"{OURS}, fairness {fairness:g}", serve, SWEPT * LOAD * capacity_per_s)
+    return Compared(
+        workload,
+        engines.memory_bytes,
+        kv_tokens,
+        engines.ours.cache_tokens,
+        runs,
+        best.engine,
+        ratio,
+    )
 
 
 def _served(
     workload: str,
     name: str,
-    engine: Engine,
+    serve: Serve,
     *,
     prompts: Sequence[list[int]],
     times_s: Sequence[float],
@@ -101,7 +98,7 @@ def _served(
         cached[number] = cached_tokens
         latencies.append(now_s - times_s[number])
 
-    clock = engine.serve(prompts, times_s, answered)
+    clock = serve(prompts, times_s, answered)
     return Served(
         workload,
         name,

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from tiermem.serving.prefill_only.attention import AttentionName
 from tiermem.serving.prefill_only.budget import divide
+from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
+from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.executor import Executor
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 
@@ -22,15 +24,17 @@ TOP = 20
 def likenesses(quick: bool) -> list[Likeness]:
     """For both kernels: of a prompt, and of the same prompt with its prefix cached."""
     torch.set_num_threads(1)
-    model = load_model(str(model_folder("float32")), "float32")
+    model = _fresh()
     random = np.random.default_rng(1)
+    dimensions = dimensions_of(model.config, model.dtype.itemsize)
+    decoders = {name: make_decoder(name, _fresh()) for name in KERNELS}
     found = []
     for length in (100, 700) if quick else (100, 700, 1500, 3000):
         tokens = [int(one) for one in random.integers(1000, 40000, length)]
         with torch.inference_mode():
             plain = model(torch.tensor([tokens]), logits_to_keep=1).logits[0, -1].numpy()
         for attention in KERNELS:
-            executor = _executor(model, length, attention)
+            executor = _executor(decoders[attention], length, attention, dimensions)
             for _ in range(2):
                 found.append(_compared(executor, tokens, plain, attention))
     return found
@@ -50,6 +54,12 @@ def _compared(
     )
 
 
-def _executor(model: Any, tokens: int, attention: AttentionName) -> Executor:
-    dimensions = dimensions_of(model.config, model.dtype.itemsize)
-    return Executor(model, dimensions, divide(dimensions, 1 << 30, tokens), attention=attention)
+def _fresh() -> Any:
+    """A model for a decoder of its own, which may take its weights."""
+    return load_model(str(model_folder("float32")), "float32")
+
+
+def _executor(
+    decoder: Decoder, tokens: int, attention: AttentionName, dimensions: Dimensions
+) -> Executor:
+    return Executor(decoder, dimensions, divide(dimensions, 1 << 30, tokens), attention=attention)

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from tiermem.serving.prefill_only.budget import divide
+from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
+from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.executor import Executor
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
@@ -48,7 +50,9 @@ def _prefill_of(engine: str) -> Callable[[int], object]:
 
     model = load_model(str(model_folder(DTYPE)), DTYPE)
     if engine == OURS:
-        return lambda tokens: _ours(model, tokens)
+        dimensions = dimensions_of(model.config, model.dtype.itemsize)
+        decoder = make_decoder("auto", model)
+        return lambda tokens: _ours(decoder, dimensions, tokens)
 
     def plain(tokens: int) -> None:
         with torch.inference_mode():
@@ -60,12 +64,11 @@ def _prefill_of(engine: str) -> Callable[[int], object]:
     return plain
 
 
-def _ours(model: Any, tokens: int) -> None:
+def _ours(decoder: Decoder, dimensions: Dimensions, tokens: int) -> None:
     """Workspace included; nothing is kept."""
-    dimensions = dimensions_of(model.config, model.dtype.itemsize)
     needed = divide(dimensions, 1 << 40, tokens, chunk_tokens=CHUNK_TOKENS).input_bytes
     budget = divide(dimensions, needed, tokens, chunk_tokens=CHUNK_TOKENS)
-    executor = Executor(model, dimensions, budget, chunk_tokens=CHUNK_TOKENS)
+    executor = Executor(decoder, dimensions, budget, chunk_tokens=CHUNK_TOKENS)
     executor.prefill(_made_up(tokens), [])
 
 

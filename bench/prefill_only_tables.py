@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.benchmark_parts import table_of
+from bench.prefill_only_workloads import LOAD
 
 if TYPE_CHECKING:
     from bench.prefill_only import Measured
@@ -37,14 +38,12 @@ def tables(found: Measured) -> list[Table]:
 
 def _load_table(compared: Compared) -> Table:
     of = compared.workload
-    ratios = ", ".join(
-        f"{ratio:g} times its rate at {load:g} of its capacity"
-        for load, ratio in compared.ratios.items()
-    )
     table = table_of(
         f"{of.name}: {of.users} users, {of.requests_each} requests each, lengths divided by "
-        f"{of.divided_by}, prefix cache of {compared.cache_tokens} tokens; "
-        f"at no worse latency than {compared.best_vllm}: {ratios}",
+        f"{of.divided_by}, {compared.memory_bytes >> 20} MiB beside weights: KV of "
+        f"{compared.kv_tokens} tokens in vLLM, a prefix cache of {compared.cache_tokens} here; "
+        f"at no worse latency than {compared.best_vllm}: {compared.ratio:g} times its rate at "
+        f"{LOAD:g} of its capacity",
         ("engine", "requests/s", "served/s", "mean s", "P99 s", "cached"),
     )
     for run in compared.runs:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cache
 from random import Random
 from typing import Any
 
 import torch
 from tiermem.serving.prefill_only.attention import AttentionName
-from tiermem.serving.prefill_only.budget import block_bytes, divide
-from tiermem.serving.prefill_only.executor import Executor
+from tiermem.serving.prefill_only.budget import TOGETHER_MAX, block_bytes, divide
+from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
+from tiermem.serving.prefill_only.executor import Executor, Prefilled
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 
 from bench.smollm2 import DTypeName, model_folder
@@ -23,6 +25,19 @@ def smollm2(dtype: DTypeName = "float32") -> Any:
     return load_model(str(model_folder(dtype)))
 
 
+# Whose weights are packed for vLLM's kernels: no longer a model that computes by itself.
+_packed: dict[int, tuple[Any, Decoder]] = {}
+
+
+def decoder_of(model: Any, attention: AttentionName) -> Decoder:
+    """Of a copy, where it takes the weights."""
+    if attention == "torch":
+        return make_decoder(attention, model)
+    if id(model) not in _packed:
+        _packed[id(model)] = model, make_decoder(attention, deepcopy(model))
+    return _packed[id(model)][1]
+
+
 def executor(
     model: Any,
     max_input_tokens: int = 1024,
@@ -32,10 +47,11 @@ def executor(
 ) -> Executor:
     """With room for so many blocks."""
     dimensions = dimensions_of(model.config, model.dtype.itemsize)
-    needed = divide(dimensions, 1 << 40, max_input_tokens).input_bytes
+    needed = divide(dimensions, 1 << 40, max_input_tokens, together=TOGETHER_MAX).input_bytes
     memory = needed + cache_blocks * block_bytes(dimensions)
-    budget = divide(dimensions, memory, max_input_tokens)
-    return Executor(model, dimensions, budget, attention=attention, **options)
+    budget = divide(dimensions, memory, max_input_tokens, together=TOGETHER_MAX)
+    decoder = decoder_of(model, attention)
+    return Executor(decoder, dimensions, budget, attention=attention, **options)
 
 
 def plain(model: Any, tokens: Sequence[int]) -> torch.Tensor:
@@ -56,5 +72,9 @@ def tokens_of(seed: int, count: int, vocab: int = 40000) -> list[int]:
 
 def difference(executor: Executor, model: Any, tokens: Sequence[int]) -> float:
     """The largest, of all logits."""
-    found = executor.prefill(tokens, executor.keys(tokens))
+    return difference_of(executor.prefill(tokens, executor.keys(tokens)), model, tokens)
+
+
+def difference_of(found: Prefilled, model: Any, tokens: Sequence[int]) -> float:
+    """The same of what was found before."""
     return float((torch.from_numpy(found.logits) - plain(model, tokens)).abs().max())

@@ -17,13 +17,13 @@ from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.start import StartOptions, measure_longest, start
 
 from bench.smollm2 import model_folder
-from tests.serving.prefill_only.models import executor, smollm2, tokens_of
+from tests.serving.prefill_only.models import decoder_of, executor, smollm2, tokens_of
 
 MIB = 1 << 20
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("attention", ["torch", "vllm"])
+@pytest.mark.parametrize("attention", ["torch", "vllm", "auto"])
 def test_an_input_takes_no_more_than_is_computed(dtype: Any, attention: Any) -> None:
     """Far less than KV of all layers would, and a mask of length squared."""
     tokens = 2048
@@ -44,7 +44,7 @@ def measure_an_input(dtype: Any, attention: Any, tokens: int) -> tuple[int, Budg
     model = smollm2(dtype)
     ours = executor(model, max_input_tokens=tokens, cache_blocks=0)
     options = StartOptions(1 << 30, attention=attention)
-    measured = measure_longest(model, ours.dimensions, tokens, options)
+    measured = measure_longest(decoder_of(model, attention), ours.dimensions, tokens, options)
     assert measured is not None
     return measured, ours.budget, ours.dimensions
 
@@ -84,10 +84,10 @@ def test_the_limit_is_divided_at_the_start() -> None:
     assert started.measured_bytes <= budget.input_bytes
     assert 0 <= 256 * MIB - budget.input_bytes - budget.cache_bytes < budget.block_bytes
     assert started.arena is not None
-    assert started.arena.usage.used_bytes == budget.cache_bytes == started.arena.bytes
+    assert started.arena.usage.used_bytes == budget.kv_bytes == started.arena.bytes
     assert "prefill-only" in [one.description.name for one in list_arenas()]
     tokens = tokens_of(1, 500)
-    for cached in (0, 448):
+    for cached in (0, 480):
         found = started.executor.prefill(tokens, started.executor.keys(tokens))
         assert found.cached_tokens == cached
 

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.prefill_only import Measured, figures
-from bench.prefill_only_contenders import ALL, CONTEXT_TOKENS, OURS, WITHOUT_KV
+from bench.prefill_only_contenders import (
+    ALL,
+    CONTEXT_TOKENS,
+    ONE_AT_A_TIME,
+    OURS,
+    VLLM_SETTINGS,
+    WITHOUT_KV,
+)
 from bench.prefill_only_likeness import Likeness
 from bench.prefill_only_search import Longest, search
 from bench.prefill_only_tables import tables
@@ -29,12 +36,12 @@ RECOMMENDATION, CREDIT = workloads(quick=True)
 
 def test_requests_of_a_user_share_the_profile() -> None:
     prompts = RECOMMENDATION.prompts()
-    shared = Counter(tuple(one[:270]) for one in prompts)
+    shared = Counter(tuple(one[:220]) for one in prompts)
     assert set(shared.values()) == {RECOMMENDATION.requests_each}
     assert len(shared) == RECOMMENDATION.users
     assert prompts == RECOMMENDATION.prompts()
     own = 150 // RECOMMENDATION.divided_by
-    assert all(11_000 // 40 + own <= len(one) <= 17_000 // 40 + own for one in prompts)
+    assert all(11_000 // 48 + own <= len(one) <= 17_000 // 48 + own for one in prompts)
 
 
 def test_nothing_is_shared_where_users_ask_once() -> None:
@@ -46,8 +53,13 @@ def test_nothing_is_shared_where_users_ask_once() -> None:
 def test_the_longest_request_fits_into_context_and_cache(workload: Workload) -> None:
     prompts = workload.prompts()
     longest = max(map(len, prompts))
-    assert longest + 1 <= workload.cache_tokens(prompts)
+    assert 0 <= workload.kv_tokens(prompts) - workload.kv_requests * (longest + 1) < 32 * 4
     assert longest < CONTEXT_TOKENS
+
+
+def test_lengths_of_all_workloads_are_divided_by_one_number() -> None:
+    for quick in (True, False):
+        assert len({workload.divided_by for workload in workloads(quick)}) == 1
 
 
 def test_arrivals_have_the_rate_and_one_pattern() -> None:
@@ -98,11 +110,14 @@ def measured() -> Measured:
     inputs = [Longest(engine, tokens, 16 << 20) for engine, tokens in lengths.items()]
     runs = [
         Served("credit", engine, None, 10, wall_s, 1.0, 2.0, 0.5)
-        for engine, wall_s in ((OURS, 5.0), ("vLLM", 15.0), ("vLLM, slower", 20.0))
+        for engine, wall_s in zip(
+            (OURS, ONE_AT_A_TIME, *VLLM_SETTINGS), (5.0, 6.0, 15.0, 20.0), strict=True
+        )
     ]
+    best = next(iter(VLLM_SETTINGS))
     loads = [
-        Compared(RECOMMENDATION, 3000, runs, "vLLM", {0.9: 2.0, 1.2: 4.0}),
-        Compared(CREDIT, 3000, runs, "vLLM", {0.9: 1.2, 1.2: 1.4}),
+        Compared(RECOMMENDATION, 64 << 20, 3000, 2000, runs, best, 2.0),
+        Compared(CREDIT, 64 << 20, 3000, 2000, runs, best, 1.2),
     ]
     return Measured([], inputs, loads)
 
@@ -114,8 +129,8 @@ def test_ratios_are_to_the_best_of_the_plain_ones_and_the_worst_workload() -> No
     assert found["prefillonly_input_ratio_without_kv"] == 4.0
     assert found["prefillonly_qps_ratio"] == 1.2
     assert found["prefillonly_qps_ratio_recommendation"] == 2.0
-    assert found["prefillonly_qps_ratio_recommendation_saturated"] == 4.0
     assert found["prefillonly_throughput_ratio_credit"] == 3.0
+    assert found["prefillonly_together_ratio_credit"] == 1.2
     assert found["prefillonly_logit_difference"] == 1e-6
     assert WITHOUT_KV in ALL
 

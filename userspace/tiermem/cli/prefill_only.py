@@ -39,7 +39,7 @@ def prefill_only(
     fairness: Annotated[
         float,
         typer.Option(min=1e-6, help="Seconds of prefill that a second of waiting outweighs."),
-    ] = 0.05,
+    ] = 0.2,
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Prompts that may wait; more get status 429.")
     ] = 256,
@@ -47,7 +47,7 @@ def prefill_only(
         int, typer.Option(min=32, help="Tokens that norms, projections and MLP take at a time.")
     ] = 512,
     attention: Annotated[
-        str, typer.Option(help="auto, vllm (its kernel for CPUs, faster) or torch (anywhere).")
+        str, typer.Option(help="auto, native or vllm (fast) or torch (anywhere).")
     ] = "auto",
     check: Annotated[
         bool, typer.Option(help="Measure the longest input's memory before serving.")

@@ -55,6 +55,7 @@ EXTENSIONS = (
     "storage",
     "storage_load",
     "vmem",
+    "prefill_attention",
 )
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 BASE_FLAGS = ("-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")

@@ -10,6 +10,7 @@ from tiermem.serving.prefill_only.budget import (
     BLOCK_TOKENS,
     block_bytes,
     divide,
+    layer_bytes,
     passing_bytes,
     workspace_bytes,
 )
@@ -62,6 +63,7 @@ def test_the_parts_never_exceed_the_whole(
     used = budget.input_bytes + budget.cache_bytes
     assert used <= memory < used + budget.block_bytes
     assert budget.input_bytes >= measured
+    assert budget.kv_bytes == budget.cache_bytes + layer_bytes(SMOLLM2, tokens)
 
 
 @given(st.integers(1, 8191), st.integers(32, 2048))
@@ -71,6 +73,12 @@ def test_longer_inputs_need_no_less(tokens: int, chunk: int) -> None:
         lambda n: workspace_bytes(SMOLLM2, n),
     ):
         assert of(tokens) <= of(tokens + 1)
+
+
+def test_inputs_that_run_together_have_logits_each() -> None:
+    alone = divide(SMOLLM2, GIB, 1024)
+    together = divide(SMOLLM2, GIB, 1024, together=8)
+    assert together.input_bytes - alone.input_bytes >= 7 * SMOLLM2.vocab * SMOLLM2.item_bytes
 
 
 @pytest.mark.parametrize("tokens", [0, 8193])

@@ -26,24 +26,37 @@ class Engine:
     """Remembers the key of the last request; a second for 1000 tokens on its own clock."""
 
     last: Sequence[bytes] = ()
-    order: list[int] = field(default_factory=list)
+    runs: list[list[int]] = field(default_factory=list)
     now_s: float = 0.0
 
     def cached(self, keys: Sequence[bytes], tokens: int) -> int:
         return tokens - 10 if keys and keys == self.last else 0
 
-    def prefill(self, tokens: Sequence[int], keys: Sequence[bytes]) -> Done:
-        if not tokens[0]:
+    def prefill(self, asked: Sequence[tuple[Sequence[int], Sequence[bytes]]]) -> list[Done]:
+        if any(not tokens[0] for tokens, _ in asked):
             raise ValueError("token 0")
-        cached = self.cached(keys, len(tokens))
-        self.now_s += (len(tokens) - cached) / 1000
-        self.last = keys
-        self.order.append(tokens[0])
-        return Done(len(tokens) - cached, cached)
+        self.runs.append([tokens[0] for tokens, _ in asked])
+        done = []
+        for tokens, keys in asked:
+            cached = self.cached(keys, len(tokens))
+            self.now_s += (len(tokens) - cached) / 1000
+            self.last = keys
+            done.append(Done(len(tokens) - cached, cached))
+        return done
+
+    @property
+    def order(self) -> list[int]:
+        return [number for run in self.runs for number in run]
 
 
-def queue_of(engine: Engine, limit: int = 8) -> PrefillQueue[Done]:
-    return PrefillQueue(engine.prefill, engine.cached, limit, clock=lambda: engine.now_s)
+def queue_of(engine: Engine, limit: int = 8, together_max: int = 1) -> PrefillQueue[Done]:
+    return PrefillQueue(
+        engine.prefill,
+        engine.cached,
+        limit,
+        clock=lambda: engine.now_s,
+        together_max=together_max,
+    )
 
 
 def test_the_shortest_by_what_is_cached_now_runs_first() -> None:
@@ -71,9 +84,11 @@ def test_who_goes_away_is_not_computed_and_makes_room() -> None:
     assert stays.result(0).new_tokens == last.result(0).new_tokens == 1
 
 
-def test_one_that_fails_does_not_end_the_others() -> None:
+@pytest.mark.parametrize("together_max", [1, 8])
+def test_one_that_fails_does_not_end_the_others(together_max: int) -> None:
+    """Nor do those that ran together with it."""
     engine = Engine()
-    queue = queue_of(engine)
+    queue = queue_of(engine, together_max=together_max)
     bad, good = queue.submit([0], []), queue.submit([1, 1], [])
     while queue.step():
         pass
@@ -82,13 +97,24 @@ def test_one_that_fails_does_not_end_the_others() -> None:
     assert good.result(0).new_tokens == 2
 
 
+def test_short_ones_run_together_once_their_prefix_is_there() -> None:
+    """One whole request first; then those that share its prefix, as many as may; then the next."""
+    engine = Engine()
+    queue = queue_of(engine, together_max=3)
+    for number, key in enumerate((b"1", b"1", b"2", b"1", b"1", b"1"), 1):
+        queue.submit([number] * (1000 + number), [key])
+    while queue.step():
+        pass
+    assert engine.runs == [[1], [2, 4, 5], [6], [3]]
+
+
 def test_closing_lets_the_one_under_way_end_and_drops_the_rest() -> None:
     began, may_end = threading.Event(), threading.Event()
 
-    def prefill(tokens: Sequence[int], _keys: Sequence[bytes]) -> Done:
+    def prefill(asked: Sequence[tuple[Sequence[int], Sequence[bytes]]]) -> list[Done]:
         began.set()
         assert may_end.wait(10)
-        return Done(len(tokens), 0)
+        return [Done(len(tokens), 0) for tokens, _ in asked]
 
     queue: PrefillQueue[Done] = PrefillQueue(prefill, lambda _keys, _tokens: 0, 8)
     queue.begin()

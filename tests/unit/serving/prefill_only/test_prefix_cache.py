@@ -90,6 +90,25 @@ def test_several_under_way(asked: list[tuple[tuple[int, ...], int, bool, int]]) 
     assert contents.cache.used_blocks == 0
 
 
+@given(SEQUENCES, st.lists(st.tuples(SEQUENCES, st.integers(0, 8)), min_size=1, max_size=4))
+def test_of_several_that_begin_together_none_takes_what_another_reads(
+    before: tuple[int, ...], asked: list[tuple[tuple[int, ...], int]]
+) -> None:
+    contents = Contents()
+    contents.end(contents.begin(before, 8), is_written=True)
+    there = [contents.cache.cached_blocks(keys_of(sequence)) for sequence, _ in asked]
+    leases = contents.cache.begin_all([(keys_of(sequence), most) for sequence, most in asked])
+    for lease, (sequence, most), count in zip(leases, asked, there, strict=True):
+        assert len(lease.read) == min(count, most)
+        read = [contents.written[place] for place in lease.read]
+        assert read == keys_of(sequence)[: len(read)]
+        assert not set(lease.read) & {place for one in leases for place in one.write}
+    contents.leases = list(leases)
+    for lease in leases:
+        contents.end(lease, is_written=True)
+    assert contents.cache.used_blocks == len(contents.resident())
+
+
 def test_the_end_of_the_least_recent_goes_first() -> None:
     contents = Contents()
     for sequence in ((0, 0, 0), (1, 1, 1), (0, 0, 0), (1, 0)):

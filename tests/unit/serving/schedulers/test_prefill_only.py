@@ -10,7 +10,7 @@ from statistics import mean
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiermem.serving.schedulers.prefill_only import Candidate, choose
+from tiermem.serving.schedulers.prefill_only import Candidate, choose, choose_together, score_s
 from tiermem.serving.schedulers.prefill_time import PrefillTime
 
 from tests.unit.serving.schedulers.prefill_queue import (
@@ -165,6 +165,47 @@ def test_the_choice_is_the_first_of_all_in_order_of_score(
         return computed / TOKENS_PER_S - fairness * (100.0 - one.arrival_s)
 
     assert score(chosen) <= min(map(score, waiting)) + 1e-9
+
+
+@given(
+    st.lists(candidates, unique_by=lambda one: one.key),
+    st.sampled_from([0.001, 0.01, 0.5]),
+    st.integers(1, 5),
+    st.integers(0, 800),
+)
+def test_who_runs_together_are_the_first_in_order_and_short(
+    waiting: list[Candidate], fairness: float, count_max: int, tokens_max: int
+) -> None:
+    """So nobody is passed; one more would be too many, or too long; and somebody always runs."""
+    chosen = choose_together(
+        waiting, 100.0, time, fairness, count_max=count_max, tokens_max=tokens_max
+    )
+
+    def tokens(of: Sequence[Candidate]) -> int:
+        return sum(one.input_tokens - one.cached_tokens for one in of)
+
+    order = sorted(
+        waiting, key=lambda one: (score_s(one, 100.0, time, fairness), one.arrival_s, one.key)
+    )
+    assert list(chosen) == order[: len(chosen)]
+    assert bool(chosen) == bool(waiting)
+    assert chosen[:1] == [one for one in [choose(waiting, 100.0, time, fairness)] if one]
+    assert len(chosen) <= count_max
+    assert len(chosen) <= 1 or tokens(chosen) <= tokens_max
+    more = order[: len(chosen) + 1]
+    assert len(more) == len(chosen) or len(chosen) == count_max or tokens(more) > tokens_max
+
+
+def test_a_long_one_waits_for_no_more_than_so_many_tokens_of_those_before_it() -> None:
+    short = [Candidate(str(number), 0.0, 1100, 1060) for number in range(20)]
+    long = Candidate("long", -30.0, 1000, 0)
+    chosen = choose_together(
+        [*short, long], 0.0, time, fairness=0.001, count_max=64, tokens_max=256
+    )
+    assert len(chosen) == 6
+    assert choose_together(
+        [*short, long], 0.0, time, fairness=0.1, count_max=64, tokens_max=256
+    ) == [long]
 
 
 def test_without_cache_and_with_much_fairness_it_is_first_come_first_served() -> None:

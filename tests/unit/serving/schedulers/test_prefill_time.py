@@ -78,5 +78,16 @@ def test_whatever_is_measured_more_tokens_never_take_less(
     [(0, 0, 1.0), (1, -1, 1.0), (1, 0, -1.0), (1, 0, inf), (1, 0, nan)],
 )
 def test_what_cannot_have_been_is_refused(new: int, cached: int, seconds: float) -> None:
-    with pytest.raises(ValueError, match="some token is new"):
+    with pytest.raises(ValueError, match="some token of each is new"):
         PrefillTime.assumed(2000).measured(new, cached, seconds)
+
+
+def test_those_that_ran_together_began_once() -> None:
+    """From runs of one and of several, both what each token takes and the beginning are learnt."""
+    time = PrefillTime.assumed(5000)
+    for _ in range(30):
+        for count in (1, 4):
+            time = time.measured_together([(40, 1000)] * count, 0.03 + 0.001 * 40 * count)
+        time = time.measured(1000, 0, 1.03)
+    assert time.start_s == pytest.approx(0.03, rel=0.1)
+    assert time.each_s == pytest.approx(0.001, rel=0.1)

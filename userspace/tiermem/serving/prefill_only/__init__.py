@@ -5,11 +5,14 @@ is not kept. So this is an engine of its own, over transformers' model code and 
 
 - `families`: which models, and their dimensions (`dimensions`);
 - `budget`: how much memory an input of the longest length takes, and what is left for KV;
-- `workspace`, `hybrid`, `attention`: a prefill, layer by layer, in memory allocated once;
+- `parts`, `workspace`, `hybrid`: a run of some inputs, layer by layer, in memory allocated once;
+- `decoder` (`packed_decoder`, `transformers_decoder`) and `attention` (`native_`, `vllm_`,
+  `torch_attention`): the kernels that it calls;
 - `prefix_cache`, `kv_blocks`: which blocks of KV are kept, and where they lie;
-- `executor`: all of it, one request after the other; `start`: made ready and checked;
-- `queue`: who waits, and who is next; `sampling`: the one token;
+- `executor`: all of it, one run after the other; `start`: made ready and checked;
+- `prefill_queue`: who waits, who is next and with whom; `sampling`: the one token;
 - `openai_requests`, `openai_answers`, `server`: the API.
 
-`dimensions`, `budget`, `prefix_cache`, `queue`, `sampling` and the API's modules need no torch.
+`dimensions`, `budget`, `prefix_cache`, `prefill_queue`, `sampling` and the API's modules need no
+torch.
 """

@@ -22,6 +22,8 @@ BLOCK_TOKENS = 32
 # Kernels for fewer rows than this may sum up in another order, and give other bits: so many
 # tokens at least are computed of an input, and in a chunk.
 TOKENS_MIN = 32
+# Inputs that are computed together, at most: each has logits of its own.
+TOGETHER_MAX = 8
 # Queries that attention is given at a time where it cannot be all of them.
 ATTENTION_ROWS = 512
 FLOAT_BYTES = 4
@@ -37,15 +39,23 @@ class Budget:
 
     memory_bytes: int
     max_input_tokens: int
+    layers: int
     workspace_bytes: int
     passing_bytes: int
     block_bytes: int
     cache_blocks: int
+    together: int
 
     @property
     def cache_bytes(self) -> int:
         """All blocks."""
         return self.cache_blocks * self.block_bytes
+
+    @property
+    def kv_bytes(self) -> int:
+        """All blocks, and those of one layer for the run under way."""
+        layer = whole_blocks(self.max_input_tokens) * self.block_bytes // self.layers
+        return self.cache_bytes + layer
 
     @property
     def input_bytes(self) -> int:
@@ -55,8 +65,18 @@ class Budget:
 
 def workspace_bytes(model: Dimensions, max_input_tokens: int) -> int:
     """What is held from the start to the end, to the byte."""
-    widths = model.hidden + model.query_width + 2 * model.kv_width + 2 * model.head_dim
+    return states_bytes(model, max_input_tokens) + layer_bytes(model, max_input_tokens)
+
+
+def states_bytes(model: Dimensions, max_input_tokens: int) -> int:
+    """Of it, all but keys and values."""
+    widths = model.hidden + model.query_width + 2 * model.head_dim
     return whole_blocks(max_input_tokens) * BLOCK_TOKENS * widths * model.item_bytes
+
+
+def layer_bytes(model: Dimensions, max_input_tokens: int) -> int:
+    """Of it, one layer's keys and values."""
+    return whole_blocks(max_input_tokens) * block_bytes(model) // model.layers
 
 
 def whole_blocks(tokens: int) -> int:
@@ -64,11 +84,13 @@ def whole_blocks(tokens: int) -> int:
     return -(-tokens // BLOCK_TOKENS)
 
 
-def passing_bytes(model: Dimensions, max_input_tokens: int, chunk_tokens: int, threads: int) -> int:
-    """The most that torch has allocated at a moment of a prefill."""
+def passing_bytes(
+    model: Dimensions, max_input_tokens: int, chunk_tokens: int, threads: int, together: int = 1
+) -> int:
+    """The most that torch has allocated at a moment of a run of so many inputs."""
     chunk = min(chunk_tokens + TOKENS_MIN, max_input_tokens)
     most = max(_chunk_bytes(model, chunk), _attention_bytes(model, max_input_tokens, threads))
-    logits = model.vocab * (model.item_bytes + 2 * FLOAT_BYTES)
+    logits = together * model.vocab * (model.item_bytes + 2 * FLOAT_BYTES)
     # Matrix products may arrange the weights anew.
     packed = model.hidden * max(model.intermediate, model.query_width) * model.item_bytes
     return int((1 + _ALLOCATOR_SHARE) * (most + logits + packed))
@@ -106,16 +128,18 @@ def divide(
     *,
     chunk_tokens: int = CHUNK_TOKENS,
     threads: int = 1,
+    together: int = 1,
     measured_bytes: int = 0,
 ) -> Budget:
-    """measured_bytes: what the longest input took, where that is known to be more than what is
-    computed. ConfigError where the input alone does not fit, or is longer than the context."""
+    """together: inputs in a run, at most. measured_bytes: what the longest input took, where
+    that is known to be more than what is computed. ConfigError where the input alone does not
+    fit, or is longer than the context."""
     if not 1 <= max_input_tokens <= model.context_tokens:
         raise ConfigError(
             f"an input of {max_input_tokens} tokens: the model allows 1 to {model.context_tokens}"
         )
     held = workspace_bytes(model, max_input_tokens)
-    passing = passing_bytes(model, max_input_tokens, chunk_tokens, threads)
+    passing = passing_bytes(model, max_input_tokens, chunk_tokens, threads, together)
     passing = max(passing, measured_bytes - held)
     rest = memory_bytes - held - passing
     if rest < 0:
@@ -125,4 +149,6 @@ def divide(
             "more memory, or shorter inputs"
         )
     block = block_bytes(model)
-    return Budget(memory_bytes, max_input_tokens, held, passing, block, rest // block)
+    return Budget(
+        memory_bytes, max_input_tokens, model.layers, held, passing, block, rest // block, together
+    )

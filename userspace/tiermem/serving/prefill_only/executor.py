@@ -1,6 +1,6 @@
-"""The executor: a model, its workspace and its prefix cache; one request after the other.
+"""The executor: a model, its workspace and its prefix cache; one run after the other.
 
-    executor = Executor(model, dimensions, divide(dimensions, 2 << 30, max_input_tokens=8192))
+    executor = Executor(decoder, dimensions, divide(dimensions, 2 << 30, max_input_tokens=8192))
     found = executor.prefill(tokens, executor.keys(tokens))
     found.logits, found.cached_tokens
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +24,19 @@ from tiermem.serving.prefill_only.attention import AttentionName, make_attention
 from tiermem.serving.prefill_only.budget import (
     BLOCK_TOKENS,
     CHUNK_TOKENS,
-    TOKENS_MIN,
     Budget,
+    whole_blocks,
 )
+from tiermem.serving.prefill_only.decoder import Decoder
 from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.hybrid import HybridPrefill
 from tiermem.serving.prefill_only.kv_blocks import KvBlocks
+from tiermem.serving.prefill_only.parts import Part, line_up
 from tiermem.serving.prefill_only.prefix_cache import PrefixCache
 from tiermem.serving.prefill_only.workspace import Workspace
+
+# An input's tokens, and the keys of its blocks.
+Asked = tuple[Sequence[int], Sequence[bytes]]
 
 
 class InputError(TiermemError):
@@ -55,7 +59,7 @@ class Executor:
 
     def __init__(
         self,
-        model: Any,
+        decoder: Decoder,
         dimensions: Dimensions,
         budget: Budget,
         *,
@@ -63,16 +67,18 @@ class Executor:
         attention: AttentionName = "auto",
         arena: Arena | None = None,
     ) -> None:
-        """arena: whose memory the prefix cache takes; torch's unless given."""
+        """arena: whose memory keys and values take; torch's unless given."""
         self.dimensions, self.budget = dimensions, budget
         self.cache = PrefixCache(budget.cache_blocks)
         self._lock = threading.Lock()
-        dtype, device = model.dtype, model.device
-        self._workspace = Workspace(dimensions, budget.max_input_tokens, dtype, device)
-        self._attention = make_attention(attention, dimensions, self._workspace.blocks)
-        self._prefill = HybridPrefill(model, self._workspace, self._attention, chunk_tokens)
-        buffer = arena.allocate(budget.cache_bytes) if arena and budget.cache_bytes else None
-        self._blocks = KvBlocks(dimensions, budget.cache_blocks, dtype, device, buffer)
+        dtype, device = decoder.dtype, decoder.device
+        workspace = Workspace(dimensions, budget.max_input_tokens, dtype, device)
+        buffer = arena.allocate(budget.kv_bytes) if arena else None
+        self._blocks = KvBlocks(dimensions, budget, dtype, device, buffer)
+        self._attention = make_attention(attention, dimensions, self._blocks)
+        with torch.inference_mode():
+            self._prefill = HybridPrefill(decoder, workspace, self._attention, chunk_tokens)
+        self.together_max = min(budget.together, self._attention.parts_max)
         # Within one process: weights do not change, so the dimensions suffice.
         self._identity = identity_of({"dtype": str(dtype), "block_tokens": BLOCK_TOKENS})
 
@@ -92,31 +98,54 @@ class Executor:
         """How many tokens of an input with these keys would not be computed now."""
         with self._lock:
             there = self.cache.cached_blocks(keys)
-        return BLOCK_TOKENS * min(there, _read_max(input_tokens))
+        return BLOCK_TOKENS * min(there, self._read_max(input_tokens))
 
     def prefill(self, tokens: Sequence[int], keys: Sequence[bytes]) -> Prefilled:
         """Compute what follows; keep as much of the input's KV as fits. InputError."""
-        self.check(tokens)
+        (found,) = self.prefill_all([(tokens, keys)])
+        return found
+
+    def prefill_all(self, asked: Sequence[Asked]) -> list[Prefilled]:
+        """Several inputs: in one run, as far as the memory for the longest input allows, and else
+        in as many as it takes. InputError, before anything is computed."""
+        for tokens, _ in asked:
+            self.check(tokens)
+        found: list[Prefilled] = []
+        while len(found) < len(asked):
+            found += self._run(asked[len(found) :][: self.together_max])
+        return found
+
+    def _run(self, asked: Sequence[Asked]) -> list[Prefilled]:
+        """As many of the first ones as fit, at least one."""
         with self._lock:
-            lease = self.cache.begin(keys, _read_max(len(tokens)))
+            leases = self.cache.begin_all([(keys, self._read_max(len(t))) for t, keys in asked])
+            parts = line_up(list(zip((tokens for tokens, _ in asked), leases, strict=True)))
+            count = sum(map(self._fits, parts))
+            for lease in leases[count:]:
+                self.cache.end(lease, is_written=False)
         is_done = False
         try:
             with torch.inference_mode():
-                logits = self._prefill.run(tokens, self._blocks, lease)
+                logits = self._prefill.run(parts[:count]).cpu().numpy()
             is_done = True
         finally:
             with self._lock:
-                self.cache.end(lease, is_written=is_done)
-        cached = BLOCK_TOKENS * len(lease.read)
-        kept = BLOCK_TOKENS * len(lease.keys)
-        return Prefilled(logits.cpu().numpy(), len(tokens) - cached, cached, kept)
+                for lease in leases[:count]:
+                    self.cache.end(lease, is_written=is_done)
+        return [
+            Prefilled(of, part.new, part.cached, BLOCK_TOKENS * len(part.lease.keys))
+            for of, part in zip(logits, parts[:count], strict=True)
+        ]
+
+    def _fits(self, part: Part) -> bool:
+        rows = BLOCK_TOKENS * whole_blocks(self.budget.max_input_tokens)
+        return part.rows.stop <= rows and BLOCK_TOKENS * (part.work + part.work_blocks) <= rows
+
+    def _read_max(self, input_tokens: int) -> int:
+        """Blocks that may be read rather than computed: some of the tokens are always new."""
+        return max(0, input_tokens - self._attention.tokens_min) // BLOCK_TOKENS
 
     def clear(self) -> None:
         """Forget all KV."""
         with self._lock:
             self.cache.clear()
-
-
-def _read_max(input_tokens: int) -> int:
-    """Blocks that may be read rather than computed: some of the tokens are always new."""
-    return max(0, input_tokens - TOKENS_MIN) // BLOCK_TOKENS

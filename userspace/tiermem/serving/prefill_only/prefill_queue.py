@@ -1,4 +1,4 @@
-"""Who waits, and who is next: PrefillOnly's order, one request at a time.
+"""Who waits, and who is next: PrefillOnly's order, short requests together.
 
 The order is `schedulers.prefill_only`'s, judged anew before every request by what of each is
 cached now; how long prefills take is learnt from those that ran. A thread of its own works
@@ -16,8 +16,11 @@ from typing import Generic, Protocol, TypeVar
 
 from tiermem.errors import TiermemError
 from tiermem.serving.schedulers.options import PrefillOnlyOptions
-from tiermem.serving.schedulers.prefill_only import Candidate, choose
+from tiermem.serving.schedulers.prefill_only import Candidate, choose_together
 from tiermem.serving.schedulers.prefill_time import PrefillTime
+
+# New tokens of requests that run together: with more the processor is busy with one alone.
+TOGETHER_TOKENS = 256
 
 
 class QueueFullError(TiermemError):
@@ -59,14 +62,16 @@ class PrefillQueue(Generic[FoundT]):
 
     def __init__(
         self,
-        prefill: Callable[[Sequence[int], Sequence[bytes]], FoundT],
+        prefill: Callable[[Sequence[tuple[Sequence[int], Sequence[bytes]]]], Sequence[FoundT]],
         cached_tokens: Callable[[Sequence[bytes], int], int],
         limit: int,
         options: PrefillOnlyOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        together_max: int = 1,
     ) -> None:
-        """cached_tokens: of an input with these keys and so many tokens, now. limit: how many
-        may wait."""
+        """prefill: of inputs that run together, `together_max` of them at most. cached_tokens: of
+        an input with these keys and so many tokens, now. limit: how many may wait."""
         options = options or PrefillOnlyOptions()
         self.limit = limit
         self.prefill_time = PrefillTime.assumed(options.assumed_tokens_per_s)
@@ -74,6 +79,7 @@ class PrefillQueue(Generic[FoundT]):
         self._fairness, self._clock = options.fairness, clock
         self._waiting: dict[int, Request[FoundT]] = {}
         self._changed = threading.Condition()
+        self._together_max = together_max
         self._count, self._is_open = 0, True
         self._thread: threading.Thread | None = None
 
@@ -102,22 +108,30 @@ class PrefillQueue(Generic[FoundT]):
         return request.answer
 
     def step(self) -> bool:
-        """Run the next request to its end; False where none waits."""
-        request = self._take()
-        if request is None:
+        """Run the next request, or the next short ones, to the end; False where none waits."""
+        taken = self._take()
+        running = [one for one in taken if one.answer.set_running_or_notify_cancel()]
+        if running and not self._run(running) and len(running) > 1:
+            # One of them may be the reason: none of the others is to fail for it.
+            for request in running:
+                self._run([request])
+        return bool(taken)
+
+    def _run(self, requests: Sequence[Request[FoundT]]) -> bool:
+        """Whether they are answered; of one alone, an error is an answer."""
+        began_s = self._clock()
+        try:
+            found = self._prefill([(one.tokens, one.keys) for one in requests])
+        except Exception as error:
+            if len(requests) == 1:
+                requests[0].answer.set_exception(error)
             return False
-        if request.answer.set_running_or_notify_cancel():
-            began_s = self._clock()
-            try:
-                found = self._prefill(request.tokens, request.keys)
-            except Exception as error:
-                request.answer.set_exception(error)
-                return True
-            took_s = max(0.0, self._clock() - began_s)
-            self.prefill_time = self.prefill_time.measured(
-                found.new_tokens, found.cached_tokens, took_s
-            )
-            request.answer.set_result(found)
+        took_s = max(0.0, self._clock() - began_s)
+        self.prefill_time = self.prefill_time.measured_together(
+            [(one.new_tokens, one.cached_tokens) for one in found], took_s
+        )
+        for request, one in zip(requests, found, strict=True):
+            request.answer.set_result(one)
         return True
 
     def begin(self) -> None:
@@ -137,7 +151,7 @@ class PrefillQueue(Generic[FoundT]):
         if self._thread is not None:
             self._thread.join()
 
-    def _take(self) -> Request[FoundT] | None:
+    def _take(self) -> Sequence[Request[FoundT]]:
         with self._changed:
             candidates = [
                 Candidate(
@@ -148,8 +162,15 @@ class PrefillQueue(Generic[FoundT]):
                 )
                 for one in self._waiting.values()
             ]
-            chosen = choose(candidates, self._clock(), self.prefill_time, self._fairness)
-            return None if chosen is None else self._waiting.pop(int(chosen.key))
+            chosen = choose_together(
+                candidates,
+                self._clock(),
+                self.prefill_time,
+                self._fairness,
+                count_max=self._together_max,
+                tokens_max=TOGETHER_TOKENS,
+            )
+            return [self._waiting.pop(int(one.key)) for one in chosen]
 
     def _withdraw(self, number: int) -> None:
         with self._changed:

@@ -64,10 +64,20 @@ class PrefixCache:
 
     def begin(self, keys: Sequence[bytes], read_max: int) -> Lease:
         """A request with these full blocks, which reads `read_max` of them at most."""
-        there = self.cached_blocks(keys)
-        read = min(there, read_max)
-        for key in keys[:there]:
-            self._in_use[key] += 1
+        (lease,) = self.begin_all([(keys, read_max)])
+        return lease
+
+    def begin_all(self, asked: Sequence[tuple[Sequence[bytes], int]]) -> list[Lease]:
+        """Several that run together: what one of them reads makes no room for another."""
+        there = [self.cached_blocks(keys) for keys, _ in asked]
+        for (keys, _), count in zip(asked, there, strict=True):
+            self._in_use.update(keys[:count])
+        return [
+            self._lease(keys, count, min(count, read_max))
+            for (keys, read_max), count in zip(asked, there, strict=True)
+        ]
+
+    def _lease(self, keys: Sequence[bytes], there: int, read: int) -> Lease:
         write = self._make_room(len(keys) - there)
         self.counts.hits += read
         self.counts.misses += len(keys) - read

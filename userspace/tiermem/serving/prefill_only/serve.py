@@ -36,10 +36,11 @@ async def serve(
     """Until cancelled: then no more is taken, what waits gets 503, and what runs its answer."""
     executor = started.executor
     queue: PrefillQueue[Prefilled] = PrefillQueue(
-        executor.prefill,
+        executor.prefill_all,
         executor.cached_tokens,
         options.waiting_max,
         PrefillOnlyOptions(fairness=options.fairness),
+        together_max=executor.together_max,
     )
     app = Server(options.name, texts, executor, queue).app()
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from tiermem.errors import MissingError
 from tiermem.layer.arena import Arena, create_arena
 from tiermem.layer.arena.choice import TierChoice
 from tiermem.serving.prefill_only.attention import AttentionName
-from tiermem.serving.prefill_only.budget import CHUNK_TOKENS, Budget, divide
+from tiermem.serving.prefill_only.budget import CHUNK_TOKENS, TOGETHER_MAX, Budget, divide
+from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
 from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.executor import Executor
 from tiermem.serving.prefill_only.families import DTypeName, dimensions_of, load_model
@@ -57,6 +57,7 @@ def start(
     model = load_model(name, options.dtype)
     threads = _set_threads(options.threads)
     dimensions = dimensions_of(model.config, model.dtype.itemsize)
+    decoder = make_decoder(options.attention, model)
     longest = options.max_input_tokens or dimensions.context_tokens
 
     def divided(measured_bytes: int) -> Budget:
@@ -66,6 +67,7 @@ def start(
             longest,
             chunk_tokens=options.chunk_tokens,
             threads=threads,
+            together=TOGETHER_MAX,
             measured_bytes=measured_bytes,
         )
 
@@ -73,19 +75,18 @@ def start(
     measured = None
     if options.is_checked:
         progress(f"measuring an input of {longest} tokens")
-        measured = measure_longest(model, dimensions, longest, options)
+        measured = measure_longest(decoder, dimensions, longest, options)
         budget = divided(measured or 0)
     arena = None
     if options.tier is not None and budget.cache_bytes:
         progress("taking memory for the prefix cache")
-        arena = create_arena("prefill-only", budget.cache_bytes, tier=options.tier)
-    executor = _executor(model, dimensions, budget, options, arena)
-    weights = sum(one.numel() * one.element_size() for one in model.parameters())
-    return Started(executor, weights, measured, arena)
+        arena = create_arena("prefill-only", budget.kv_bytes, tier=options.tier)
+    executor = _executor(decoder, dimensions, budget, options, arena)
+    return Started(executor, decoder.weight_bytes, measured, arena)
 
 
 def measure_longest(
-    model: Any, dimensions: Dimensions, max_input_tokens: int, options: StartOptions
+    decoder: Decoder, dimensions: Dimensions, max_input_tokens: int, options: StartOptions
 ) -> int | None:
     """Bytes that an input of this length takes at most; None where the host cannot tell."""
 
@@ -93,12 +94,13 @@ def measure_longest(
         chunk = options.chunk_tokens
         needed = divide(dimensions, 1 << 62, tokens, chunk_tokens=chunk).input_bytes
         budget = divide(dimensions, needed, tokens, chunk_tokens=chunk)
-        executor = _executor(model, dimensions, budget, options, None)
+        executor = _executor(decoder, dimensions, budget, options, None)
         made_up = [place % dimensions.vocab for place in range(tokens)]
         executor.prefill(made_up, executor.keys(made_up))
 
-    # What torch and the kernels take once, at their first use, is no input's.
-    run(min(_WARM_UP_TOKENS, max_input_tokens))
+    # What torch and the kernels take once, at their first use of a chunk and of fewer rows, is no
+    # input's.
+    run(min(options.chunk_tokens + _WARM_UP_TOKENS, max_input_tokens))
     try:
         return peak_growth_bytes(lambda: run(max_input_tokens))
     except MissingError:
@@ -106,14 +108,14 @@ def measure_longest(
 
 
 def _executor(
-    model: Any,
+    decoder: Decoder,
     dimensions: Dimensions,
     budget: Budget,
     options: StartOptions,
     arena: Arena | None,
 ) -> Executor:
     return Executor(
-        model,
+        decoder,
         dimensions,
         budget,
         chunk_tokens=options.chunk_tokens,

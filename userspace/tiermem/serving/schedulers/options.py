@@ -30,7 +30,7 @@ class PrefillOnlyOptions(Settings):
     """fairness: λ, the seconds of prefill that a second of waiting outweighs.
     assumed_tokens_per_s: how fast prefills are taken to be before any was measured."""
 
-    fairness: float = Field(default=0.05, gt=0, allow_inf_nan=False)
+    fairness: float = Field(default=0.2, gt=0, allow_inf_nan=False)
     assumed_tokens_per_s: float = Field(default=2000, gt=0, allow_inf_nan=False)
 
 

@@ -4,9 +4,14 @@ Before each request is chosen, every waiting one is judged anew, by what of it i
 
     score = seconds of its prefill - fairness · seconds that it has waited
 
-The lowest score runs, alone: a batch of prefills is no faster than one after the other, and
-all of them would be done as late as the last. A request that shares its prefix with the one
-that has just run is short now, and runs before the prefix is gone.
+The lowest score runs. A request that shares its prefix with the one that has just run is short
+now, and runs before the prefix is gone.
+
+The paper runs one request at a time: where a prefill fills the processor, several take as long
+as one after the other, and all end with the last. With few tokens to compute, as behind a cached
+prefix, a processor mostly reads weights; so requests that are short **and next to each other in
+the order** run together (`choose_together`). None is passed, and what they compute together is
+less than `tokens_max`: whoever comes after them waits no longer than for one such request.
 
 `fairness` is the paper's λ, here of seconds to seconds. With it above 0 nobody starves: who
 has come more than T / fairness after a request of T seconds cannot pass it any more.
@@ -14,7 +19,7 @@ has come more than T / fairness after a request of T seconds cannot pass it any 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tiermem.serving.schedulers.prefill_time import PrefillTime
@@ -45,3 +50,31 @@ def choose(
         key=lambda one: (score_s(one, now_s, time, fairness), one.arrival_s, one.key),
         default=None,
     )
+
+
+def choose_together(
+    waiting: Iterable[Candidate],
+    now_s: float,
+    time: PrefillTime,
+    fairness: float,
+    *,
+    count_max: int,
+    tokens_max: int,
+) -> Sequence[Candidate]:
+    """The first in the order, and those right behind it for as long as all together compute at
+    most `tokens_max` tokens; one that computes more by itself runs alone. None where none waits.
+    """
+    order = sorted(
+        waiting, key=lambda one: (score_s(one, now_s, time, fairness), one.arrival_s, one.key)
+    )
+    chosen, tokens = order[:1], sum(map(_new_tokens, order[:1]))
+    for one in order[1:count_max]:
+        tokens += _new_tokens(one)
+        if tokens > tokens_max:
+            break
+        chosen.append(one)
+    return chosen
+
+
+def _new_tokens(request: Candidate) -> int:
+    return request.input_tokens - request.cached_tokens

@@ -11,6 +11,7 @@ less, so that a machine that has become slower is believed within some tens of p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -45,7 +46,9 @@ class PrefillTime:
         It counts as a little of a measurement, of 1024 tokens.
         """
         blank = cls(0.0, 1 / tokens_per_s, 0.0)
-        return replace(blank._with(1024, 0, 1024 / tokens_per_s, ASSUMED_WEIGHT), measured_count=0)
+        return replace(
+            blank._with([(1024, 0)], 1024 / tokens_per_s, ASSUMED_WEIGHT), measured_count=0
+        )
 
     def seconds(self, new_tokens: int, cached_tokens: int = 0) -> float:
         """What a prefill of `new_tokens` behind `cached_tokens` is expected to take."""
@@ -54,21 +57,29 @@ class PrefillTime:
 
     def measured(self, new_tokens: int, cached_tokens: int, seconds: float) -> PrefillTime:
         """As this, knowing that it took so long. ValueError for what cannot have been."""
-        if new_tokens <= 0 or cached_tokens < 0 or not 0 <= seconds < float("inf"):
+        return self.measured_together([(new_tokens, cached_tokens)], seconds)
+
+    def measured_together(self, prefills: Sequence[tuple[int, int]], seconds: float) -> PrefillTime:
+        """The same of prefills, new and cached tokens of each, that began once for all."""
+        if not 0 <= seconds < float("inf") or any(
+            new <= 0 or cached < 0 for new, cached in prefills
+        ):
             raise ValueError(
-                f"a prefill of {new_tokens} tokens behind {cached_tokens} in {seconds} s: "
-                "some token is new, nothing is negative, and the time is finite"
+                f"prefills of (new, cached) tokens {list(prefills)} in {seconds} s: "
+                "some token of each is new, nothing is negative, and the time is finite"
             )
-        fitted = self._with(new_tokens, cached_tokens, seconds, 1.0)
+        fitted = self._with(prefills, seconds, 1.0)
         gram = np.array(fitted.gram).reshape(FEATURES, FEATURES)
         limited, each, pair = _least_squares(gram, np.array(fitted.target))
         return replace(
             fitted, start_s=START_TOKENS_MAX * limited, each_s=limited + each, pair_s=pair
         )
 
-    def _with(self, new: int, cached: int, seconds: float, weight: float) -> PrefillTime:
-        size = new + SAME_TOKENS
-        row = np.array(_features(new, cached)) / size
+    def _with(
+        self, prefills: Sequence[tuple[int, int]], seconds: float, weight: float
+    ) -> PrefillTime:
+        size = sum(new for new, _ in prefills) + SAME_TOKENS
+        row = np.array(_features(prefills)) / size
         gram = KEPT * np.array(self.gram) + weight * np.outer(row, row).reshape(-1)
         target = KEPT * np.array(self.target) + weight * row * seconds / size
         return replace(
@@ -79,10 +90,11 @@ class PrefillTime:
         )
 
 
-def _features(new_tokens: int, cached_tokens: int) -> tuple[float, float, float]:
+def _features(prefills: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
     """What the figures are fitted by: `start` comes only with as much of `each` as limits it."""
-    pairs = new_tokens * (cached_tokens + new_tokens / 2)
-    return float(new_tokens + START_TOKENS_MAX), float(new_tokens), pairs
+    tokens = sum(new for new, _ in prefills)
+    pairs = sum(new * (cached + new / 2) for new, cached in prefills)
+    return float(tokens + START_TOKENS_MAX), float(tokens), pairs
 
 
 def _least_squares(gram: np.ndarray, target: np.ndarray) -> list[float]:
