@@ -20,3 +20,5 @@ ONE_AT_A_TIME = "PrefillOnly, one at a time"
 # Plain prefills by transformers' model code, as it is called by default, and without KV.
 WITH_KV, WITHOUT_KV = "transformers", "transformers, use_cache=False"
 ALL = (OURS, *VLLM_SETTINGS, WITH_KV, WITHOUT_KV)
+# The better of vLLM's for inputs, and the plain prefill.
+QUICK = (OURS, "vLLM, chunked prefill", WITH_KV)

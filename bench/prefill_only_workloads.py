@@ -59,8 +59,8 @@ def workloads(quick: bool) -> list[Workload]:
     smaller = 48 if quick else 24
     posts, credit = ((11_000, 17_000), 150), ((40_000, 60_000), 0)
     return [
-        Workload("recommendation", 20, 3 if quick else 4, *posts, smaller),
-        Workload("credit", 8 if quick else 12, 1, *credit, smaller),
+        Workload("recommendation", 16 if quick else 20, 2 if quick else 4, *posts, smaller),
+        Workload("credit", 5 if quick else 12, 1, *credit, smaller),
     ]
 
 

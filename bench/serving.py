@@ -31,13 +31,13 @@ from bench.serving_worker import Workers
 
 FULL = Amount(
     is_quick=False,
-    loads=(0.2, 0.4, 0.7, 1.0, 1.4, 2.0, 3.0),
+    loads=(0.4, 1.0, 1.4, 2.0, 3.0, 4.0),
     names=NAMES,
     swept=(VLLM, ALL),
     other_load=1.4,
     warm_s=6,
-    window_s=32,
-    rounds=15,
+    window_s=30,
+    rounds=11,
     fitting_sessions=6,
     wrong_sessions=20,
 )
@@ -49,14 +49,16 @@ TIMES = {
 QUICK = replace(
     FULL,
     is_quick=True,
-    loads=(0.4, 1.0, 2.5),
+    loads=(0.7, 2.5),
     names=(RECOMPUTE, VLLM, ALL),
     other_load=None,
     warm_s=3,
     window_s=14,
-    rounds=5,
+    rounds=3,
     fitting_sessions=4,
     wrong_sessions=8,
+    wrong_names=(VLLM, ALL),
+    think_turns=10,
 )
 
 

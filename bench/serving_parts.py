@@ -22,9 +22,6 @@ from bench.serving_sessions import Population, Scale
 from bench.serving_traces import Source
 from bench.serving_worker import Playing, Workers
 
-# Users think for as long in the mean as so many turns take that are computed again.
-THINK_TURNS = 20
-
 
 @dataclass(frozen=True)
 class Amount:
@@ -33,7 +30,8 @@ class Amount:
     loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
     then `window_s`. names: the configurations; swept: those that are measured at all loads, the
     others at `other_load`, or not at all. rounds: where all fits, of `fitting_sessions`.
-    wrong_sessions: whose tokens are compared.
+    wrong_sessions: whose tokens are compared, of wrong_names. think_turns: users think for as long
+    in the mean as so many turns take that are computed again.
     """
 
     is_quick: bool
@@ -46,6 +44,8 @@ class Amount:
     rounds: int
     fitting_sessions: int
     wrong_sessions: int
+    wrong_names: tuple[str, ...] = NAMES
+    think_turns: int = 20
     seed: int = 1
     threads: int = max(1, (os.cpu_count() or 2) - 1)
 
@@ -78,12 +78,13 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     running = _running(setting, OVERFLOWING, amount.names, advance)
     advance("sessions: how fast is this machine")
     answers_per_s = _answers_per_s(running[RECOMPUTE], amount, setting)
+    think_s = amount.think_turns / answers_per_s
     end_s = amount.warm_s + amount.window_s
     played = []
     for share in amount.loads:
         rate = share * answers_per_s / mean_turns
         population = Population(setting.source, SCALE, amount.seed)
-        load = population.steady(rate, THINK_TURNS / answers_per_s, amount.warm_s, end_s)
+        load = population.steady(rate, think_s, amount.warm_s, end_s)
         for name, one in running.items():
             if name in amount.swept or share == amount.other_load:
                 advance(f"sessions: {rate:.2f}/s on {name}")
@@ -97,7 +98,7 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
         {
             "recomputed_answers_per_s": answers_per_s,
             "mean_turns": mean_turns,
-            "think_s": THINK_TURNS / answers_per_s,
+            "think_s": think_s,
             "size": asdict(OVERFLOWING),
             "scale": asdict(SCALE),
             "emulated_cxl": CXL,
@@ -152,18 +153,18 @@ def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
 
 
 def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
-    """Every configuration's tokens against plain vLLM's, in fp32, over the same sessions."""
+    """Configurations' tokens against plain vLLM's, in fp32, over the same sessions."""
     population = Population(setting.source, COMPARED_SCALE, amount.seed)
     load = population.at_once(amount.wrong_sessions)
     made = _engines(setting, COMPARED)
     played: dict[str, Played] = {}
-    for name in NAMES:
+    for name in amount.wrong_names:
         advance(f"wrong: {name}")
         # One after the other in one process: in fp32 they take much memory.
         running = setting.workers.running([made[name]])
         played[name] = running[name].play(load, is_free=True)
     right = played[VLLM].tokens
-    unused = [n for n in TIERED if not played[n].tiers.get("memory restored")]
+    unused = [n for n in played if n in TIERED and not played[n].tiers.get("memory restored")]
     if unused:
         raise TiermemError(f"{', '.join(unused)}: no block was restored: more sessions are needed")
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}

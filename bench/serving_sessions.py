@@ -73,6 +73,11 @@ class Load:
     sessions: tuple[Session, ...]
 
     @property
+    def tokens(self) -> int:
+        """When all was said."""
+        return sum(one.tokens for one in self.sessions)
+
+    @property
     def turns_in_window(self) -> int:
         """As if each were answered at once."""
         found = 0
@@ -138,7 +143,14 @@ class Population:
         return Load(rate, warm_s, end_s, self._seed, tuple(sessions))
 
     def at_once(self, sessions: int) -> Load:
-        """So many sessions, whole, without pauses: a fixed amount of work."""
+        """So many sessions, whole, without pauses: a fixed amount of work, of `_DRAWS` the one
+        that is nearest to their mean."""
+        draws = [self._at_once(sessions) for _ in range(_DRAWS)]
+        mean = sum(one.tokens for one in draws) / len(draws)
+        return min(draws, key=lambda one: abs(one.tokens - mean))
+
+    def _at_once(self, sessions: int) -> Load:
+        self._drawn = 0
         made = [self._session(0.0, 0, self.turns(think_s=0.0)) for _ in range(sessions)]
         return Load(0.0, 0.0, math.inf, self._seed, tuple(made))
 
