@@ -88,6 +88,16 @@ def test_a_crowd_comes_at_once_and_does_not_think() -> None:
     assert {turn.think_s for one in load.sessions for turn in one.turns} == {0.0}
 
 
+def test_crowds_of_the_same_size_have_about_as_much_to_say() -> None:
+    """Sessions themselves differ by more than ten times."""
+    crowds = [Population(SOURCE, SCALE, seed).at_once(4) for seed in range(20)]
+    assert len({one.sessions for one in crowds}) == 20
+    said = [one.tokens for one in crowds]
+    assert max(said) < 2 * min(said)
+    alone = [one.tokens for crowd in crowds for one in crowd.sessions]
+    assert max(alone) > 10 * min(alone)
+
+
 def mooncake(path: Path, *requests: tuple[int, int, int, list[int]]) -> Path:
     names = ("timestamp", "input_length", "output_length", "hash_ids")
     path.write_text(
