@@ -38,7 +38,7 @@ FULL = Amount(
     warm_s=6,
     window_s=30,
     rounds=11,
-    fitting_sessions=6,
+    fitting_sessions=4,
     wrong_sessions=20,
 )
 TIMES = {
@@ -55,7 +55,6 @@ QUICK = replace(
     warm_s=3,
     window_s=14,
     rounds=3,
-    fitting_sessions=4,
     wrong_sessions=8,
     wrong_names=(VLLM, ALL),
     think_turns=10,

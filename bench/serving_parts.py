@@ -59,6 +59,8 @@ class Setting:
     ssd: Path
 
 
+# Whose answers say how fast a machine is.
+_SPEED_SESSIONS = 6
 SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
 # Four contexts: about what is left for KV where a model just fits into its accelerators.
 OVERFLOWING = Size(
@@ -125,7 +127,7 @@ def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
 
 def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
     """Of an engine that is never idle."""
-    load = Population(setting.source, SCALE, amount.seed).at_once(amount.fitting_sessions)
+    load = Population(setting.source, SCALE, amount.seed).at_once(_SPEED_SESSIONS)
     played = playing.play(load)
     return len(played.requests) / played.wall_s
 
@@ -137,7 +139,7 @@ def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
     for number in range(amount.rounds):
         advance(f"fits: round {number + 1} of {amount.rounds}")
         population = Population(setting.source, SCALE, amount.seed + number)
-        load = population.at_once(amount.fitting_sessions)
+        load = population.at_once_alike(amount.fitting_sessions)
         # Each is the first as often as the second.
         order = (VLLM, ALL) if number % 2 else (ALL, VLLM)
         played = {name: running[name].play(load) for name in order}

@@ -143,16 +143,17 @@ class Population:
         return Load(rate, warm_s, end_s, self._seed, tuple(sessions))
 
     def at_once(self, sessions: int) -> Load:
-        """So many sessions, whole, without pauses: a fixed amount of work, of `_DRAWS` the one
-        that is nearest to their mean."""
-        draws = [self._at_once(sessions) for _ in range(_DRAWS)]
-        mean = sum(one.tokens for one in draws) / len(draws)
-        return min(draws, key=lambda one: abs(one.tokens - mean))
-
-    def _at_once(self, sessions: int) -> Load:
+        """So many sessions, whole, without pauses: a fixed amount of work."""
         self._drawn = 0
         made = [self._session(0.0, 0, self.turns(think_s=0.0)) for _ in range(sessions)]
         return Load(0.0, 0.0, math.inf, self._seed, tuple(made))
+
+    def at_once_alike(self, sessions: int) -> Load:
+        """The same, but of `_DRAWS` the one that is nearest to their mean: about as much work
+        whatever the seed."""
+        draws = [self.at_once(sessions) for _ in range(_DRAWS)]
+        mean = sum(one.tokens for one in draws) / len(draws)
+        return min(draws, key=lambda one: abs(one.tokens - mean))
 
     def _from(self, arrival_s: float, turns: list[Turn]) -> Session | None:
         """What is left of it at time 0. Answers are taken to have come at once before that."""

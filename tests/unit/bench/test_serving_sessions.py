@@ -90,7 +90,7 @@ def test_a_crowd_comes_at_once_and_does_not_think() -> None:
 
 def test_crowds_of_the_same_size_have_about_as_much_to_say() -> None:
     """Sessions themselves differ by more than ten times."""
-    crowds = [Population(SOURCE, SCALE, seed).at_once(4) for seed in range(20)]
+    crowds = [Population(SOURCE, SCALE, seed).at_once_alike(4) for seed in range(20)]
     assert len({one.sessions for one in crowds}) == 20
     said = [one.tokens for one in crowds]
     assert max(said) < 2 * min(said)
