@@ -32,8 +32,7 @@ static void do_copy(struct kv_copy *copy)
 	const uint64_t begin_ns = now_ns();
 
 	if (copy->is_load)
-		copy->bad = kv_blocks_load(copy->pieces, copy->count, copy->piece_bytes,
-					   copy->pace);
+		kv_blocks_load(copy->pieces, copy->count, copy->piece_bytes, copy->pace);
 	else
 		kv_blocks_save(copy->pieces, copy->count, copy->piece_bytes, copy->pace);
 	copy->took_ns = now_ns() - begin_ns;

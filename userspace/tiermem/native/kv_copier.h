@@ -20,9 +20,8 @@ struct kv_copy {
 	struct kv_piece *pieces;
 	struct copy_pace *pace;		/* the tier's, or NULL */
 	uint64_t piece_bytes;
-	uint64_t took_ns;		/* once it is done; so is `bad`, of loads */
+	uint64_t took_ns;		/* once it is done */
 	uint32_t count;
-	uint32_t bad;
 	int is_load;
 	struct kv_copy *next;		/* the copier's */
 };

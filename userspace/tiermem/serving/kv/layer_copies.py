@@ -11,7 +11,7 @@ from typing import Any
 
 from tiermem.errors import KernelError
 from tiermem.native._kv import ffi, lib
-from tiermem.serving.kv.pieces import Pieces, given
+from tiermem.serving.kv.pieces import Pieces, cast_pace, given
 
 
 class LayerCopier:
@@ -62,7 +62,7 @@ class LayerCopies:
         for layer in range(layers):
             one = self._copies[layer]
             one.pieces = given(pieces[layer])
-            one.pace = ffi.cast("struct copy_pace *", pace)
+            one.pace = cast_pace(pace)
             one.piece_bytes, one.count, one.is_load = piece_bytes, count, is_load
 
     def start(self, layer: int) -> None:

@@ -22,12 +22,12 @@ def new_pieces(*shape: int) -> Pieces:
 
 def save(pieces: Pieces, piece_bytes: int, pace: Any) -> None:
     """Copy each and set its sum."""
-    lib.kv_blocks_save(given(pieces), pieces.size, piece_bytes, _cast_pace(pace))
+    lib.kv_blocks_save(given(pieces), pieces.size, piece_bytes, cast_pace(pace))
 
 
 def load(pieces: Pieces, piece_bytes: int, pace: Any) -> int:
     """Copy each and mark those whose sum is wrong; how many."""
-    return int(lib.kv_blocks_load(given(pieces), pieces.size, piece_bytes, _cast_pace(pace)))
+    return int(lib.kv_blocks_load(given(pieces), pieces.size, piece_bytes, cast_pace(pace)))
 
 
 def is_whole(address: int, sums: Sequence[int], piece_bytes: int) -> bool:
@@ -43,5 +43,6 @@ def given(pieces: Pieces) -> Any:
     return ffi.cast("struct kv_piece *", pieces.ctypes.data)
 
 
-def _cast_pace(pace: Any) -> Any:
+def cast_pace(pace: Any) -> Any:
+    """A tier's schedule, or NULL, whichever extension made it."""
     return ffi.cast("struct copy_pace *", pace)

@@ -9,6 +9,9 @@ import torch
 
 from tiermem.serving.prefill_only.workspace import Workspace
 
+# Whose cosines and sines are made at a time.
+_POSITIONS = 512
+
 
 class TransformersDecoder:
     """See `decoder.Decoder`."""
@@ -62,6 +65,3 @@ def write_rotations(rotary: Any, space: Workspace) -> None:
         places = torch.arange(tokens.start, tokens.stop)[None]
         cosines, sines = rotary(space.hidden, places)
         space.cosines[tokens], space.sines[tokens] = cosines[0], sines[0]
-
-
-_POSITIONS = 512

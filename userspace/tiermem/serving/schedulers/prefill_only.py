@@ -19,7 +19,7 @@ has come more than T / fairness after a request of T seconds cannot pass it any 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tiermem.serving.schedulers.prefill_time import PrefillTime
@@ -45,11 +45,7 @@ def choose(
     waiting: Iterable[Candidate], now_s: float, time: PrefillTime, fairness: float
 ) -> Candidate | None:
     """The one to run next, of equals the one that came first; None where none waits."""
-    return min(
-        waiting,
-        key=lambda one: (score_s(one, now_s, time, fairness), one.arrival_s, one.key),
-        default=None,
-    )
+    return min(waiting, key=_order(now_s, time, fairness), default=None)
 
 
 def choose_together(
@@ -64,9 +60,7 @@ def choose_together(
     """The first in the order, and those right behind it for as long as all together compute at
     most `tokens_max` tokens; one that computes more by itself runs alone. None where none waits.
     """
-    order = sorted(
-        waiting, key=lambda one: (score_s(one, now_s, time, fairness), one.arrival_s, one.key)
-    )
+    order = sorted(waiting, key=_order(now_s, time, fairness))
     chosen, tokens = order[:1], sum(map(_new_tokens, order[:1]))
     for one in order[1:count_max]:
         tokens += _new_tokens(one)
@@ -74,6 +68,13 @@ def choose_together(
             break
         chosen.append(one)
     return chosen
+
+
+def _order(
+    now_s: float, time: PrefillTime, fairness: float
+) -> Callable[[Candidate], tuple[float, float, str]]:
+    """By score; of equals the one that came first."""
+    return lambda one: (score_s(one, now_s, time, fairness), one.arrival_s, one.key)
 
 
 def _new_tokens(request: Candidate) -> int:
