@@ -17,11 +17,13 @@ from tiermem.service.client import LocalClient
 Daemon = subprocess.Popen[bytes]
 
 
-def until(is_so: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """The first true answer."""
+def until(
+    is_so: Callable[[], Any], timeout_s: float = 20.0, told: Callable[[], object] = lambda: None
+) -> Any:
+    """The first true answer; told: what there is instead, where none comes."""
     deadline_s = time.monotonic() + timeout_s
     while not (answer := is_so()):
-        assert time.monotonic() < deadline_s
+        assert time.monotonic() < deadline_s, told()
         time.sleep(0.02)
     return answer
 
@@ -34,7 +36,8 @@ def start_daemon(
     values = {"pool": pool, "socket": socket, "state_file": folder / "fork.jsonl"}
     options = [f"--set={key}={value}" for key, value in {**values, **changes}.items()]
     command = [sys.executable, "-m", "tiermem.cli", "fork", "run", *options]
-    daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    # Its log is the test's, and shown where that fails.
+    daemon = subprocess.Popen(command)
     stack.callback(stop, daemon)
     client = LocalClient(socket, timeout_s=30)
     until(lambda: answers(client))

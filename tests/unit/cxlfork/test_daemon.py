@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,12 +27,13 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="other processes are r
 MIB = 1 << 20
 # Long enough for a busy machine, and shorter than usual.
 LEASE_S = 2.0
+# A line is one write, also where PYTHONUNBUFFERED is set: two clones write into one file.
 COUNTER = """
-import time
+import os, time
 n = 0
 while True:
     n += 1
-    print(n, flush=True)
+    os.write(1, b"%d\\n" % n)
     time.sleep(0.02)
 """
 ASKER = "print('got', input(), flush=True); raise SystemExit(3)"
@@ -104,16 +106,21 @@ def test_a_process_is_taken_and_restored_and_goes_on_where_it_was(
     assert taken["image_bytes"] > MIB
     until(lambda: client.get("/v1/images")[0]["state"] == "good")
     os.kill(pid, signal.SIGKILL)
+    # What it was writing when it was killed comes before that.
+    until(lambda: is_gone(pid))
     before = file.read_text().split()
     clones = client.post("/v1/restore", {"name": "count", "count": 2})
 
-    def counted() -> list[int]:
-        return [int(word) for word in file.read_text().split()[len(before) :]]
+    def counted() -> Counter[int]:
+        return Counter(map(int, file.read_text().split()[len(before) :]))
 
     # Both go on from the same number, so that each comes twice.
     begin = min(until(counted))
     assert begin <= int(before[-1]) + 1
-    until(lambda: all(counted().count(n) == 2 for n in range(begin, begin + 5)))
+    until(
+        lambda: all(counted()[n] == 2 for n in range(begin, begin + 5)),
+        told=lambda: (before, file.read_text().split(), client.get("/v1/clones")),
+    )
     for clone in clones:
         client.post("/v1/end", {"pid": clone["pid"]})
     assert client.get("/v1/image", {"name": "count"})["threads"] == 1
