@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import multiprocessing
 import os
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -27,6 +25,7 @@ import pytest
 from tiermem.layer.pool import create_pool
 from tiermem.serving.kv.store import KvStore
 
+from tests.serving.fresh_process import in_fresh_process
 from tests.serving.kv.chats import Chat, chat, hold
 from tests.serving.kv.engines import (
     BLOCK_BYTES,
@@ -76,8 +75,7 @@ def test_nothing_grows_and_no_token_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(ONEDNN_PRODUCTS))
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        check_is_flat(process.submit(serve, tmp_path).result())
+    check_is_flat(in_fresh_process(serve, tmp_path))
 
 
 def serve(folder: Path) -> list[Measured]:

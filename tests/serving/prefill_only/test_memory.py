@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,6 +14,7 @@ from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.start import StartOptions, measure_longest, start
 
 from bench.smollm2 import model_folder
+from tests.serving.fresh_process import in_fresh_process
 from tests.serving.prefill_only.models import decoder_of, executor, smollm2, tokens_of
 
 MIB = 1 << 20
@@ -32,12 +30,6 @@ def test_an_input_takes_no_more_than_is_computed(dtype: Any, attention: Any) -> 
     assert measured < tokens * dimensions.kv_token_bytes
     item_bytes = {"float32": 4, "bfloat16": 2}[dtype]
     assert measured < tokens * tokens * dimensions.heads * item_bytes
-
-
-def in_fresh_process(measure: Callable[..., Any], *arguments: Any) -> Any:
-    """As a server is when it starts: without the memory that others have freed before."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, *arguments).result()
 
 
 def measure_an_input(dtype: Any, attention: Any, tokens: int) -> tuple[int, Budget, Dimensions]:

@@ -19,7 +19,7 @@ static int are_heads_served(const struct attention_heads *of)
 #define INLINE FOR_THIS static inline __attribute__((always_inline))
 
 enum {
-	LANES = 16,
+	LANES = ATTENTION_LANES,
 	/* Rows are queries, of all heads that share a head of keys. So many of them times two
 	 * vectors of keys, or half of them times four vectors of values, fill the registers. */
 	ROWS = 12,
@@ -57,53 +57,6 @@ int attention_is_served(const struct attention_heads *of)
 	return are_heads_served(of) && __builtin_cpu_supports("avx512bf16") &&
 	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
 	       __builtin_cpu_supports("avx512vl");
-}
-
-static uint64_t head_numbers(const struct attention_heads *of)
-{
-	return 2ULL * ATTENTION_BLOCK_TOKENS * of->head_dim;
-}
-
-static uint64_t keys_at(const struct attention_heads *of, int32_t block, uint32_t kv_head)
-{
-	return ((uint64_t)block * of->kv_heads + kv_head) * head_numbers(of);
-}
-
-/* Of keys, pairs of numbers of 16 tokens lie side by side; of values, numbers of two tokens. */
-static void store_token(uint16_t *keys_there, uint32_t place, uint32_t head_dim,
-			const uint16_t *keys, const uint16_t *values)
-{
-	uint16_t *const k = keys_there + place / LANES * LANES * head_dim + place % LANES * 2;
-	uint16_t *const v =
-		keys_there + (ATTENTION_BLOCK_TOKENS + place / 2 * 2) * head_dim + place % 2;
-
-	for (uint32_t pair = 0; pair < head_dim / 2; pair++)
-		memcpy(k + pair * 2 * LANES, keys + 2 * pair, 2 * sizeof(*keys));
-	for (uint32_t number = 0; number < head_dim; number++)
-		v[2 * number] = values[number];
-}
-
-void attention_store(const struct attention_heads *of, uint16_t *blocks, const int32_t *table,
-		     uint32_t at, uint32_t tokens, const uint16_t *keys, const uint16_t *values,
-		     uint64_t stride)
-{
-	static const uint16_t zeros[ATTENTION_HEAD_DIM_MAX];
-	const uint32_t end = at + tokens;
-	const uint32_t block_end = (end + ATTENTION_BLOCK_TOKENS - 1) / ATTENTION_BLOCK_TOKENS *
-				   ATTENTION_BLOCK_TOKENS;
-
-	for (uint32_t token = at; token < block_end; token++) {
-		const int32_t block = table[token / ATTENTION_BLOCK_TOKENS];
-
-		for (uint32_t head = 0; head < of->kv_heads; head++) {
-			const uint64_t from = (token - at) * stride + head * of->head_dim;
-
-			store_token(blocks + keys_at(of, block, head),
-				    token % ATTENTION_BLOCK_TOKENS, of->head_dim,
-				    token < end ? keys + from : zeros,
-				    token < end ? values + from : zeros);
-		}
-	}
 }
 
 static uint32_t tile_tokens(const struct attention_heads *of)
@@ -260,7 +213,7 @@ INLINE void look_at(const struct look *look, struct tile *tile, uint32_t row, ui
 		blocks = TILE_BLOCKS;
 	for (uint32_t block = 0; block < blocks; block++)
 		score_block(tile->queries + row * head_dim,
-			    look->blocks + keys_at(look->of,
+			    look->blocks + attention_keys_at(look->of,
 						   look->table[begin / ATTENTION_BLOCK_TOKENS + block],
 						   kv_head),
 			    head_dim, scale, tile->scores + block * ATTENTION_BLOCK_TOKENS);
@@ -273,7 +226,7 @@ INLINE void look_at(const struct look *look, struct tile *tile, uint32_t row, ui
 	for (uint32_t block = 0; block < blocks; block++) {
 		const uint16_t *const values =
 			look->blocks +
-			keys_at(look->of, look->table[begin / ATTENTION_BLOCK_TOKENS + block],
+			attention_keys_at(look->of, look->table[begin / ATTENTION_BLOCK_TOKENS + block],
 				kv_head) +
 			ATTENTION_BLOCK_TOKENS * head_dim;
 
@@ -394,14 +347,6 @@ int attention_is_served(const struct attention_heads *of)
 }
 
 /* The rest may not be called where nothing is served. */
-void attention_store(const struct attention_heads *of, uint16_t *blocks, const int32_t *table,
-		     uint32_t at, uint32_t tokens, const uint16_t *keys, const uint16_t *values,
-		     uint64_t stride)
-{
-	(void)of, (void)blocks, (void)table, (void)at, (void)tokens, (void)keys, (void)values;
-	(void)stride;
-}
-
 uint32_t attention_tiles(const struct attention_heads *of, uint32_t new_tokens)
 {
 	(void)of, (void)new_tokens;

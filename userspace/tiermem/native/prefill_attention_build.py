@@ -6,8 +6,8 @@ from tiermem.native.extension import Extension, native
 
 EXTENSION = Extension(
     "prefill_attention",
-    native("prefill_attention.h"),
-    native("prefill_attention.c"),
+    native("attention_blocks.h", "prefill_attention.h"),
+    native("attention_blocks.c", "prefill_attention.c"),
     # Loops over registers have to be unrolled.
     flags=("-std=gnu99", "-O3", "-Wall", "-Wextra"),
 )

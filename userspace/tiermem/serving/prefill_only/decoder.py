@@ -21,7 +21,6 @@ class Decoder(Protocol):
     scale: float
     dtype: torch.dtype
     device: torch.device
-    weight_bytes: int
 
     def prepare(self, space: Workspace) -> None:
         """Write cosines and sines of all its positions, as `project` wants them."""

@@ -33,7 +33,6 @@ class PackedDecoder:
         if model.config.hidden_act != "silu":
             raise MissingError(f"no kernel for {model.config.hidden_act}")
         decoder = model.model
-        self.weight_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
         self.dtype, self.device = model.dtype, model.device
         self.scale: float = decoder.layers[0].self_attn.scaling
         self._head_dim = decoder.layers[0].self_attn.head_dim

@@ -57,6 +57,7 @@ def start(
     model = load_model(name, options.dtype)
     threads = _set_threads(options.threads)
     dimensions = dimensions_of(model.config, model.dtype.itemsize)
+    weight_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
     decoder = make_decoder(options.attention, model)
     longest = options.max_input_tokens or dimensions.context_tokens
 
@@ -82,7 +83,7 @@ def start(
         progress("taking memory for the prefix cache")
         arena = create_arena("prefill-only", budget.kv_bytes, tier=options.tier)
     executor = _executor(decoder, dimensions, budget, options, arena)
-    return Started(executor, decoder.weight_bytes, measured, arena)
+    return Started(executor, weight_bytes, measured, arena)
 
 
 def measure_longest(

@@ -22,7 +22,6 @@ class TransformersDecoder:
         self.layers = len(self._decoder.layers)
         self.scale: float = self._decoder.layers[0].self_attn.scaling
         self.dtype, self.device = model.dtype, model.device
-        self.weight_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
 
     def prepare(self, space: Workspace) -> None:
         """As transformers computes them."""
