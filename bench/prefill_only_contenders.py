@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-DTYPE: Literal["bfloat16"] = "bfloat16"
+from bench.smollm2 import fast_dtype
+
+DTYPE = fast_dtype()
 CONTEXT_TOKENS = 8192
 # How vLLM takes prompts: in pieces beside others (its default), or whole and one at a time.
 VLLM_SETTINGS: dict[str, dict[str, Any]] = {

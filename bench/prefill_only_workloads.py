@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from tiermem.serving.prefill_only.budget import BLOCK_TOKENS
 
-from bench.prefill_only_contenders import ONE_AT_A_TIME, OURS, VLLM_SETTINGS
+from bench.prefill_only_contenders import DTYPE, ONE_AT_A_TIME, OURS, VLLM_SETTINGS
+from bench.smollm2 import DTypeName
 
 # Of vLLM's capacity: a busy server; and the multiple of that at which fairness is tried.
 LOAD, SWEPT = 0.9, 1.4
@@ -54,9 +55,9 @@ class Workload:
         return self.kv_requests * (-(-longest // BLOCK_TOKENS) * BLOCK_TOKENS)
 
 
-def workloads(quick: bool) -> list[Workload]:
-    """Recommending posts, and judging credit."""
-    smaller = 48 if quick else 24
+def workloads(quick: bool, dtype: DTypeName = DTYPE) -> list[Workload]:
+    """Recommending posts, and judging credit; half as long in float32, which is slower."""
+    smaller = (48 if quick else 24) * (1 if dtype == "bfloat16" else 2)
     posts, credit = ((11_000, 17_000), 150), ((40_000, 60_000), 0)
     return [
         Workload("recommendation", 16 if quick else 20, 2 if quick else 4, *posts, smaller),

@@ -1,4 +1,4 @@
-"""What `bench.serving` compares, and at what size.
+"""What `bench.serving` compares, in memory of which size.
 
 Each step adds one thing: vLLM's prefix cache over computing all again; a second level in DRAM;
 more of it in CXL memory instead; SSD behind it; FlashGen-Sched. This machine's CXL memory is an
@@ -24,7 +24,8 @@ TIERED = (DRAM, CXL_MEMORY, CXL_SSD, ALL)
 
 @dataclass(frozen=True)
 class Size:
-    """kv_tokens: of the engines' own KV memory, dram, cxl, ssd: of the tiers; all in tokens."""
+    """kv_tokens: of the engines' own KV memory, dram, cxl, ssd: of the tiers; step: what they
+    compute at a time; all in tokens."""
 
     dtype: DTypeName
     context_tokens: int
@@ -32,6 +33,7 @@ class Size:
     dram_tokens: int
     cxl_tokens: int
     ssd_tokens: int
+    step_tokens: int = 1024
 
     @property
     def token_bytes(self) -> int:
@@ -43,7 +45,7 @@ def engines(size: Size, folder: Path) -> Mapping[str, Engine]:
     """All configurations by name. folder: on the SSD that is measured."""
     dram = {"memory": {"capacity": size.dram_tokens * size.token_bytes}}
     cxl = {"memory": {"capacity": size.cxl_tokens * size.token_bytes, "emulated": CXL}}
-    plain = Engine(VLLM, size.dtype, size.context_tokens, size.kv_tokens)
+    plain = Engine(VLLM, size.dtype, size.context_tokens, size.kv_tokens, size.step_tokens)
 
     def on_ssd(name: str) -> Mapping[str, object]:
         path = folder / f"{name.replace(', ', '-')}.kv"

@@ -16,7 +16,6 @@ from typing import Any
 from bench.smollm2 import DTypeName, model_folder
 
 BLOCK_TOKENS = 32
-STEP_TOKENS = 1024
 REQUESTS_MAX = 48
 FLASHGEN = "tiermem.serving.schedulers.vllm_flashgen.FlashGenScheduler"
 GIVEN = "given_answer"
@@ -25,12 +24,14 @@ GIVEN = "given_answer"
 @dataclass(frozen=True)
 class Engine:
     """name: of the configuration. tiers: what TieredKV is told; None: plain vLLM.
-    scheduler: None: vLLM's own. kv_tokens: what its own KV memory holds."""
+    scheduler: None: vLLM's own. kv_tokens: what its own KV memory holds; step_tokens: what it
+    computes at a time."""
 
     name: str
     dtype: DTypeName
     context_tokens: int
     kv_tokens: int
+    step_tokens: int
     has_prefix_cache: bool = True
     scheduler: str | None = None
     tiers: Mapping[str, Any] | None = None
@@ -95,7 +96,7 @@ def started(spec: Engine) -> Iterator[Any]:
             # One is vLLM's own, and never holds anything.
             num_gpu_blocks_override=spec.kv_tokens // BLOCK_TOKENS + 1,
             max_num_seqs=REQUESTS_MAX,
-            max_num_batched_tokens=STEP_TOKENS,
+            max_num_batched_tokens=spec.step_tokens,
             enable_prefix_caching=spec.has_prefix_cache,
             scheduler_cls=spec.scheduler,
             kv_transfer_config=transfer,

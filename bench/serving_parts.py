@@ -18,7 +18,8 @@ from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERED, VLL
 from bench.serving_engine import Engine
 from bench.serving_figures import Point
 from bench.serving_play import Played
-from bench.serving_sessions import Population, Scale
+from bench.serving_sessions import Population
+from bench.serving_sizes import COMPARED, COMPARED_SCALE, sizes
 from bench.serving_traces import Source
 from bench.serving_worker import Playing, Workers
 
@@ -61,32 +62,24 @@ class Setting:
 
 # Whose answers say how fast a machine is.
 _SPEED_SESSIONS = 6
-SCALE = Scale(4096, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
-# Four contexts: about what is left for KV where a model just fits into its accelerators.
-OVERFLOWING = Size(
-    "bfloat16", 4096, kv_tokens=16384, dram_tokens=16384, cxl_tokens=32768, ssd_tokens=1 << 18
-)
-FITTING = Size(
-    "bfloat16", 4096, kv_tokens=24576, dram_tokens=24576, cxl_tokens=24576, ssd_tokens=1 << 18
-)
-# In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
-COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=768, ssd_tokens=1 << 17)
-COMPARED_SCALE = Scale(512, tokens=0.1, turn_tokens_max=120, answer_tokens_max=16)
 
 
 def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The sweep over rates, at which each configuration has its turn."""
-    mean_turns = Population(setting.source, SCALE, amount.seed).mean_turns
-    running = _running(setting, OVERFLOWING, amount.names, advance)
+    size = sizes()
+    population = Population(setting.source, size.scale, amount.seed)
+    mean_turns = population.mean_turns
+    running = _running(setting, size.overflowing, amount.names, advance)
     advance("sessions: how fast is this machine")
-    answers_per_s = _answers_per_s(running[RECOMPUTE], amount, setting)
+    answers_per_s = _answers_per_s(running[RECOMPUTE], population)
     think_s = amount.think_turns / answers_per_s
     end_s = amount.warm_s + amount.window_s
     played = []
     for share in amount.loads:
         rate = share * answers_per_s / mean_turns
-        population = Population(setting.source, SCALE, amount.seed)
-        load = population.steady(rate, think_s, amount.warm_s, end_s)
+        load = Population(setting.source, size.scale, amount.seed).steady(
+            rate, think_s, amount.warm_s, end_s
+        )
         for name, one in running.items():
             if name in amount.swept or share == amount.other_load:
                 advance(f"sessions: {rate:.2f}/s on {name}")
@@ -101,8 +94,7 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
             "recomputed_answers_per_s": answers_per_s,
             "mean_turns": mean_turns,
             "think_s": think_s,
-            "size": asdict(OVERFLOWING),
-            "scale": asdict(SCALE),
+            **asdict(size),
             "emulated_cxl": CXL,
         },
         failures,
@@ -127,20 +119,19 @@ def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
     return figures, failures
 
 
-def _answers_per_s(playing: Playing, amount: Amount, setting: Setting) -> float:
+def _answers_per_s(playing: Playing, population: Population) -> float:
     """Of an engine that is never idle."""
-    load = Population(setting.source, SCALE, amount.seed).at_once(_SPEED_SESSIONS)
-    played = playing.play(load)
+    played = playing.play(population.at_once(_SPEED_SESSIONS))
     return len(played.requests) / played.wall_s
 
 
 def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The same work where vLLM's own cache holds all of it, in turns."""
-    pairs = []
-    running = _running(setting, FITTING, (VLLM, ALL), advance)
+    pairs, size = [], sizes()
+    running = _running(setting, size.fitting, (VLLM, ALL), advance)
     for number in range(amount.rounds):
         advance(f"fits: round {number + 1} of {amount.rounds}")
-        population = Population(setting.source, SCALE, amount.seed + number)
+        population = Population(setting.source, size.scale, amount.seed + number)
         load = population.at_once_alike(amount.fitting_sessions)
         # Each is the first as often as the second.
         order = (VLLM, ALL) if number % 2 else (ALL, VLLM)
@@ -152,7 +143,7 @@ def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
         {"throughput_loss_when_it_fits": loss},
         runs,
         [serving_tables.rounds(pairs, loss)],
-        {"size": asdict(FITTING)},
+        asdict(size),
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.serving_clock import Clock
-from bench.serving_engine import STEP_TOKENS
 
 
 @dataclass(frozen=True)
@@ -91,5 +90,6 @@ class Watch:
         self._preemptions += len(output.preempted_req_ids or ())
         # Those that wait for what is on its way to them do not wait for memory.
         waiting = [one for one in scheduler.waiting if one not in scheduler.deferred_waiting]
-        is_full = bool(waiting) and output.total_num_scheduled_tokens < STEP_TOKENS
+        step_tokens = scheduler.max_num_scheduled_tokens
+        is_full = bool(waiting) and output.total_num_scheduled_tokens < step_tokens
         self._now = (float(self._pool.get_usage()), is_full, len(scheduler.running))

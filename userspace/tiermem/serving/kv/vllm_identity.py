@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiermem.serving.kv.weights import fingerprint
+from tiermem.serving.processor import processor_flags
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -23,7 +24,7 @@ def engine_facts(config: VllmConfig, kv_caches: Mapping[str, Any]) -> dict[str, 
 
     model = config.model_config
     described = model.hf_config.to_dict()
-    folder = Path(model.model)
+    folder, flags = Path(model.model), processor_flags()
     return {
         "vllm": vllm.__version__,
         "model": {k: str(v) for k, v in described.items() if k not in _NOT_OF_THE_MODEL},
@@ -37,12 +38,5 @@ def engine_facts(config: VllmConfig, kv_caches: Mapping[str, Any]) -> dict[str, 
             [name, str(one.dtype), list(one.shape[1:]), list(one.stride()[1:])]
             for name, one in kv_caches.items()
         ],
-        "cpu": _cpu_flags(),
+        "cpu": [flag for flag in _CPU_FLAGS if flag in flags],
     }
-
-
-def _cpu_flags() -> list[str]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = next((one for one in lines if one.startswith(("flags", "Features"))), ":")
-    there = set(named.partition(":")[2].split())
-    return [flag for flag in _CPU_FLAGS if flag in there]

@@ -16,6 +16,7 @@ from tiermem.serving.prefill_only.prefill_queue import PrefillQueue
 from tiermem.serving.prefill_only.server import Server
 from tiermem.serving.prefill_only.start import Started
 from tiermem.serving.prefill_only.texts import Texts
+from tiermem.serving.processor import multiplies_bfloat16
 from tiermem.serving.schedulers.options import PrefillOnlyOptions
 
 
@@ -66,7 +67,7 @@ def described(started: Started) -> list[tuple[str, str]]:
     budget, measured = started.executor.budget, started.measured_bytes
     tokens = budget.cache_blocks * BLOCK_TOKENS
     taken = "not measured" if measured is None else f"{size_text(measured)} measured"
-    return [
+    rows = [
         ("weights, beside the limit", size_text(started.weight_bytes)),
         ("limit of memory", size_text(budget.memory_bytes)),
         (
@@ -75,3 +76,6 @@ def described(started: Started) -> list[tuple[str, str]]:
         ),
         ("prefix cache", f"{size_text(budget.cache_bytes)}, {tokens} tokens"),
     ]
+    if started.dtype == "bfloat16" and not multiplies_bfloat16():
+        rows.append(("slow", "this processor emulates bfloat16: --dtype float32 is faster here"))
+    return rows

@@ -44,6 +44,7 @@ class Started:
     """An executor, and what its longest input took by measurement (None: was not measured)."""
 
     executor: Executor
+    dtype: str
     weight_bytes: int
     measured_bytes: int | None
     arena: Arena | None
@@ -83,7 +84,8 @@ def start(
         progress("taking memory for the prefix cache")
         arena = create_arena("prefill-only", budget.kv_bytes, tier=options.tier)
     executor = _executor(decoder, dimensions, budget, options, arena)
-    return Started(executor, weight_bytes, measured, arena)
+    dtype = str(decoder.dtype).removeprefix("torch.")
+    return Started(executor, dtype, weight_bytes, measured, arena)
 
 
 def measure_longest(

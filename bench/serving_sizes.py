@@ -1,0 +1,53 @@
+"""How large everything is in `bench.serving`: sessions, and the memory that they overflow or fit.
+
+Where the processor multiplies no bfloat16, engines compute in float32 and ten times as slowly:
+there all lengths are an eighth, so that a context takes about as long to compute as elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.serving_configurations import Size
+from bench.serving_sessions import Scale
+from bench.smollm2 import DTypeName, fast_dtype
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """scale: of sessions. overflowing: their KV does not stay in engines; fitting: it does."""
+
+    scale: Scale
+    overflowing: Size
+    fitting: Size
+
+
+def sizes() -> Sizes:
+    """For this machine's processor."""
+    return SIZES[fast_dtype()]
+
+
+def _sizes(dtype: DTypeName, scale: Scale) -> Sizes:
+    context = scale.context_tokens
+
+    def size(contexts: int, in_cxl: int) -> Size:
+        """DRAM for as much as engines hold, and SSD for more than is ever said."""
+        kv = contexts * context
+        ssd = 64 * context
+        return Size(dtype, context, kv, kv, in_cxl * context, ssd, step_tokens=context // 4)
+
+    # Four contexts: about what is left for KV where a model just fits into its accelerators.
+    return Sizes(scale, overflowing=size(4, in_cxl=8), fitting=size(6, in_cxl=6))
+
+
+SIZES: dict[DTypeName, Sizes] = {
+    "bfloat16": _sizes(
+        "bfloat16", Scale(4096, tokens=1 / 4, turn_tokens_max=384, answer_tokens_max=64)
+    ),
+    "float32": _sizes(
+        "float32", Scale(512, tokens=1 / 32, turn_tokens_max=48, answer_tokens_max=16)
+    ),
+}
+# In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
+COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=768, ssd_tokens=1 << 17)
+COMPARED_SCALE = Scale(512, tokens=0.1, turn_tokens_max=120, answer_tokens_max=16)
