@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,15 @@ def test_limits_hold_while_blocks_move_between_all_tiers(tmp_path: Path) -> None
     source = np.random.default_rng(1).integers(0, 256, SHAPE.payload_bytes, dtype=np.uint8)
     create_pool(tmp_path / "pool", hosts=1, entries=256, size=64 << 20)
     with ExitStack() as stack:
-        pool = stack.enter_context(open_pool(tmp_path / "pool", 0, run_dir=tmp_path / "run"))
+        open_it = partial(open_pool, tmp_path / "pool", 0, run_dir=tmp_path / "run")
+        pool = stack.enter_context(open_pool(tmp_path / "pool"))
         store = KvStore(
             region,
             SHAPE,
             32,
             IDENTITY,
             ssd=(tmp_path / "kv", 4096 + SSD_PLACES * SHAPE.bytes + 4095),
-            pool=(pool, POOL_BLOCKS * SHAPE.bytes + 4095),
+            pool=(open_it, POOL_BLOCKS * SHAPE.bytes + 4095),
         )
         stack.callback(store.close)
         Load(store, source).run(0.3)  # threads, rings and their stacks are there after that

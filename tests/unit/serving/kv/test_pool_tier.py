@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from errno import EIO
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -29,19 +33,22 @@ def opened(tmp_path: Path) -> Iterator[Opener]:
     with ExitStack() as stack:
 
         def open_it(host: int, blocks: int = 8, **options: object) -> tuple[KvStore, Pool]:
-            pool = stack.enter_context(
-                open_pool(tmp_path / "pool", host, run_dir=tmp_path / f"run{host}")
-            )
+            pools: list[Pool] = []
+
+            def open_as_host() -> Pool:
+                pools.append(open_pool(tmp_path / "pool", host, run_dir=tmp_path / f"run{host}"))
+                return pools[-1]
+
             store = KvStore(
                 region(4),
                 SHAPE,
                 32,
                 IDENTITY,
-                pool=(pool, blocks * SHAPE.bytes),
+                pool=(open_as_host, blocks * SHAPE.bytes),
                 **options,  # type: ignore[arg-type]
             )
             stack.callback(store.close)
-            return store, pool
+            return store, pools[-1]
 
         yield open_it
 
@@ -186,3 +193,61 @@ def test_a_publication_that_fails_is_no_end_of_the_tier(
     assert one.flush(5)
     assert one.counters.get("pool", "failed") == 1
     assert one.counters.get("pool", "stored") == 1
+
+
+def test_a_host_that_was_taken_for_dead_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    """While its engine stands still, another host removes one of its two blocks."""
+    create_pool(tmp_path / "pool", hosts=2, entries=64, size=16 << 20)
+    command = [sys.executable, "-c", ENGINE, tmp_path, str(LEASE_S)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as engine:
+        assert engine.stdin is not None
+        assert engine.stdout is not None
+        assert engine.stdout.readline() == "two stored\n"
+        os.kill(engine.pid, signal.SIGSTOP)
+        with open_pool(tmp_path / "pool", 1, lease_s=LEASE_S, run_dir=tmp_path / "run1") as other:
+            other.remove(f"kv-{key(1).hex()}")
+            until = time.monotonic() + 20
+            while not other.collect():
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            os.kill(engine.pid, signal.SIGCONT)
+            said, _ = engine.communicate("go on\n", timeout=20)
+            there = {entry.name for entry in other.entries() if entry.extent.host == 0}
+    assert said.splitlines() == ["reopened 1", "1 gone, 2 whole, 3 whole"]
+    # As many as its capacity allows, those from before included.
+    assert there == {f"kv-{key(number).hex()}" for number in (2, 3)}
+
+
+LEASE_S = 1.0
+ENGINE = """
+import sys
+from functools import partial
+from pathlib import Path
+from tiermem.layer.pool import open_pool
+from tiermem.serving.kv.store import KvStore
+from tests.unit.serving.kv.tiers import IDENTITY, SHAPE, content, key, put, read_block, region
+
+folder = Path(sys.argv[1])
+open_it = partial(
+    open_pool, folder / "pool", 0, lease_s=float(sys.argv[2]), run_dir=folder / "run0"
+)
+store = KvStore(region(1), SHAPE, 32, IDENTITY, pool=(open_it, 2 * SHAPE.bytes))
+for number in (1, 2):
+    put(store, [number])
+    assert store.flush(5)
+print("two stored", flush=True)
+sys.stdin.readline()
+put(store, [3])
+assert store.flush(20)
+print("reopened", store.counters.get("pool", "reopened"))
+seen = []
+for number in (1, 2, 3):
+    staging = store.stage([key(number)])
+    assert staging.wait(5)
+    store.release(staging)
+    found = read_block(store, number)
+    seen.append(f"{number} " + ("gone" if found is None else "whole"))
+    assert found in (None, content(number).tobytes())
+print(", ".join(seen))
+store.close()
+"""

@@ -19,6 +19,7 @@ Event = Literal[
     "short",  # blocks of which a part was missing
     "failed",  # reads or writes that ended in an error
     "refused",  # blocks that the tier had no room for
+    "reopened",  # a pool, after this host may have been taken for dead
     "bytes_in",
     "bytes_out",
 ]

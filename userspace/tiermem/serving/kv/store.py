@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,8 +53,8 @@ class Staging:
 
 
 class KvStore:
-    """Threads may share it; `close` it. ssd: a file and its bytes; pool: an open one, which
-    stays the caller's, and the bytes of this engine in it."""
+    """Threads may share it; `close` it. ssd: a file and its bytes; pool: what opens it as this
+    host, and the bytes of this engine in it."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class KvStore:
         *,
         eviction: PolicyName = "lru",
         ssd: tuple[Path, int] | None = None,
-        pool: tuple[Pool, int] | None = None,
+        pool: tuple[Callable[[], Pool], int] | None = None,
         transfers: Transfers | None = None,
     ) -> None:
         self.shape = shape
@@ -76,31 +76,54 @@ class KvStore:
         self.memory = MemoryTier(region, shape, make_policy(eviction, blocks), self.counters)
         self.disk: DiskTier | None = None
         self.pool: PoolTier | None = None
-        if pool is not None:
-            shared, most_bytes = pool
-            self.pool = PoolTier(
-                shared,
-                most_bytes,
-                self.memory,
-                make_policy(eviction, max(1, most_bytes // shape.bytes)),
-                self.counters,
-                rate=self.cost.note_transfer,
-            )
-        if ssd is not None:
-            path, capacity_bytes = ssd
-            file = DiskFile(path, capacity_bytes, shape, identity)
-            self.disk = DiskTier(
-                file,
-                self.memory,
-                make_policy(eviction, max(1, file.places)),
-                self.counters,
-                rate=self.cost.note_transfer,
-                transfers=transfers,
-            )
         # The faster one first.
-        self._behind: list[BehindMemory] = [one for one in (self.pool, self.disk) if one]
-        for one in self._behind:
-            one.start()
+        self._behind: list[BehindMemory] = []
+        try:
+            if pool is not None:
+                self.pool = self._with_pool(*pool, eviction)
+            if ssd is not None:
+                self.disk = self._with_disk(*ssd, identity, eviction, transfers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _with_pool(
+        self, open_pool: Callable[[], Pool], capacity_bytes: int, eviction: PolicyName
+    ) -> PoolTier:
+        tier = PoolTier(
+            open_pool,
+            capacity_bytes,
+            self.memory,
+            make_policy(eviction, max(1, capacity_bytes // self.shape.bytes)),
+            self.counters,
+            rate=self.cost.note_transfer,
+        )
+        self._begin(tier)
+        return tier
+
+    def _with_disk(
+        self,
+        path: Path,
+        capacity_bytes: int,
+        identity: bytes,
+        eviction: PolicyName,
+        transfers: Transfers | None,
+    ) -> DiskTier:
+        file = DiskFile(path, capacity_bytes, self.shape, identity)
+        tier = DiskTier(
+            file,
+            self.memory,
+            make_policy(eviction, max(1, file.places)),
+            self.counters,
+            rate=self.cost.note_transfer,
+            transfers=transfers,
+        )
+        self._begin(tier)
+        return tier
+
+    def _begin(self, tier: BehindMemory) -> None:
+        tier.start()
+        self._behind.append(tier)
 
     def look_up(self, keys: Sequence[bytes]) -> tuple[int, dict[TierName, int]]:
         """How many are in memory, and how many follow, by the tiers that have them."""

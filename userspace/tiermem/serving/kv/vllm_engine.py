@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tiermem.errors import ConfigError, MissingError
 from tiermem.layer.arena import Arena, create_arena
-from tiermem.layer.pool import Pool, open_pool
+from tiermem.layer.pool import open_pool
 from tiermem.serving.kv.counters import TierName
 from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.keys import identity_of
@@ -50,7 +51,6 @@ class Engine:
         self._blocks: int = kv_cache_config.num_blocks
         self._arena: Arena | None = None
         self._region: ArenaRegion | None = None
-        self._pool: Pool | None = None
         self._store: KvStore | None = None
         self._steps: Steps | None = None
         self.identity = b""
@@ -94,8 +94,6 @@ class Engine:
         )
         try:
             self._region = ArenaRegion(self._arena)
-            if shared is not None:
-                self._pool = open_pool(shared.path, shared.host)
             self._store = KvStore(
                 self._region,
                 shape,
@@ -103,7 +101,11 @@ class Engine:
                 self.identity,
                 eviction=self.settings.eviction,
                 ssd=(ssd.path, int(ssd.capacity)) if ssd else None,
-                pool=(self._pool, int(shared.capacity)) if self._pool and shared else None,
+                pool=(
+                    (partial(open_pool, shared.path, shared.host), int(shared.capacity))
+                    if shared
+                    else None
+                ),
             )
         except BaseException:
             self._give_back()
@@ -135,9 +137,6 @@ class Engine:
         self._give_back()
 
     def _give_back(self) -> None:
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
         if self._region is not None:
             self._region.close()
             self._region = None
