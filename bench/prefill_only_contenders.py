@@ -22,5 +22,6 @@ ONE_AT_A_TIME = "PrefillOnly, one at a time"
 # Plain prefills by transformers' model code, as it is called by default, and without KV.
 WITH_KV, WITHOUT_KV = "transformers", "transformers, use_cache=False"
 ALL = (OURS, *VLLM_SETTINGS, WITH_KV, WITHOUT_KV)
-# The better of vLLM's for inputs, and the plain prefill.
+# The better of vLLM's for inputs, and the plain prefill; of vLLM's for requests mostly the better.
 QUICK = (OURS, "vLLM, chunked prefill", WITH_KV)
+VLLM_QUICK = ("vLLM, whole prompts",)

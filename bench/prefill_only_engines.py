@@ -152,9 +152,9 @@ class Engines:
     memory_bytes: int
 
 
-def make_engines(prompts: Sequence[list[int]], kv_tokens: int) -> Engines:
-    """vLLM with so much KV memory, in both settings, and PrefillOnly in the same memory."""
-    vllm = {name: Vllm(kv_tokens, settings) for name, settings in VLLM_SETTINGS.items()}
+def make_engines(prompts: Sequence[list[int]], kv_tokens: int, settings: Sequence[str]) -> Engines:
+    """vLLM with so much KV memory, in these settings, and PrefillOnly in the same memory."""
+    vllm = {name: Vllm(kv_tokens, VLLM_SETTINGS[name]) for name in settings}
     model = load_model(str(model_folder(DTYPE)), DTYPE)
     kv_bytes = kv_tokens * dimensions_of(model.config, model.dtype.itemsize).kv_token_bytes
     longest = sorted(prompts, key=len)[-_LONGEST:]
@@ -164,7 +164,7 @@ def make_engines(prompts: Sequence[list[int]], kv_tokens: int) -> Engines:
         peak_growth_bytes(lambda e=engine: e.serve(longest, [0.0] * len(longest), _nobody))
         for engine in vllm.values()
     ]
-    # The lesser of the two settings: what either of them has, PrefillOnly may have as well.
+    # The least of the settings: what any of them has, PrefillOnly may have as well.
     memory_bytes = kv_bytes + min(passing)
     ours = Ours(model, memory_bytes, len(longest[-1]))
     ours.serve(longest, [0.0] * len(longest), _nobody)

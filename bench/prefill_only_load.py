@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.prefill_only_contenders import ONE_AT_A_TIME, OURS
+from bench.prefill_only_contenders import ONE_AT_A_TIME, OURS, VLLM_QUICK, VLLM_SETTINGS
 from bench.prefill_only_engines import Answered, make_engines
 from bench.prefill_only_workloads import (
     LOAD,
@@ -39,11 +39,11 @@ def say(what: str) -> None:
 
 
 def compare(workload: Workload, quick: bool) -> Compared:
-    """vLLM's two settings and PrefillOnly, in the same memory."""
+    """vLLM's two settings (quick: one) and PrefillOnly, in the same memory."""
     prompts, runs = workload.prompts(), list[Served]()
     kv_tokens = workload.kv_tokens(prompts)
     say(f"{workload.name}: starting engines")
-    engines = make_engines(prompts, kv_tokens)
+    engines = make_engines(prompts, kv_tokens, VLLM_QUICK if quick else tuple(VLLM_SETTINGS))
 
     def run(name: str, serve: Serve, per_s: float | None) -> Served:
         say(f"{workload.name}: {name}, {'at once' if per_s is None else f'{per_s:.2f}/s'}")
@@ -57,8 +57,8 @@ def compare(workload: Workload, quick: bool) -> Compared:
     at_once = [run(name, engine.serve, None) for name, engine in engines.vllm.items()]
     better = max(at_once, key=lambda one: one.throughput_per_s)
     capacity_per_s = better.throughput_per_s
-    has_prefixes = workload.requests_each > 1
-    if has_prefixes:
+    is_swept = workload.requests_each > 1 and not quick
+    if is_swept:
         run(ONE_AT_A_TIME, partial(engines.ours.serve, is_together=False), None)
     ours(None)
     best = run(better.engine, engines.vllm[better.engine].serve, LOAD * capacity_per_s)
@@ -68,7 +68,7 @@ def compare(workload: Workload, quick: bool) -> Compared:
         return found.mean_s <= best.mean_s and found.p99_s <= best.p99_s
 
     ratio = highest(QUICK_MULTIPLES if quick else MULTIPLES, is_no_worse)
-    for fairness in FAIRNESSES if has_prefixes and not quick else ():
+    for fairness in FAIRNESSES if is_swept else ():
         serve = partial(engines.ours.serve, fairness=fairness)
         run(f"{OURS}, fairness {fairness:g}", serve, SWEPT * LOAD * capacity_per_s)
     return Compared(

@@ -49,13 +49,13 @@ TIMES = {
 QUICK = replace(
     FULL,
     is_quick=True,
-    loads=(0.7, 2.5),
+    loads=(0.7, 4.0),
     names=(RECOMPUTE, VLLM, ALL),
     other_load=None,
     warm_s=3,
     window_s=14,
     rounds=3,
-    wrong_sessions=8,
+    wrong_sessions=6,
     wrong_names=(VLLM, ALL),
     think_turns=10,
 )

@@ -40,7 +40,8 @@ def draw(points: Sequence[Point], path: Path) -> None:
 
 
 def _latency(axes: Any, points: Sequence[Point]) -> None:
-    for name in NAMES:
+    there = {one.engine for one in points}
+    for name in (one for one in NAMES if one in there):
         curve = sorted((one for one in points if one.engine == name), key=lambda one: one.rate)
         axes.plot(
             [one.requests_per_s for one in curve],
@@ -52,6 +53,8 @@ def _latency(axes: Any, points: Sequence[Point]) -> None:
         )
     axes.axhline(BOUND_S, color="black", linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
+    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        set_formatter("{x:g}")
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.set_xlabel("answers a second")

@@ -13,7 +13,7 @@ from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.start import StartOptions, measure_longest, start
 
-from bench.smollm2 import model_folder
+from bench.smollm2 import fast_dtype, model_folder
 from tests.serving.fresh_process import in_fresh_process
 from tests.serving.prefill_only.models import decoder_of, executor, smollm2, tokens_of
 
@@ -48,7 +48,7 @@ def test_many_requests_stay_within_the_limit() -> None:
 
 
 def measure_many_requests() -> tuple[int, int]:
-    model = smollm2("bfloat16")
+    model = smollm2(fast_dtype())
 
     def serve() -> None:
         ours = executor(model, max_input_tokens=1024, cache_blocks=40, attention="torch")
@@ -68,7 +68,7 @@ def measure_many_requests() -> tuple[int, int]:
 
 
 def test_the_limit_is_divided_at_the_start() -> None:
-    folder = str(model_folder("bfloat16"))
+    folder = str(model_folder(fast_dtype()))
     options = StartOptions(256 * MIB, max_input_tokens=1024, tier="fastest")
     started = start(folder, options)
     budget = started.executor.budget

@@ -43,12 +43,14 @@ class Decoder(Protocol):
 
 def make_decoder(name: AttentionName, model: Any) -> Decoder:
     """Of a model of `families`, whose weights may not be used otherwise afterwards: with vLLM's
-    kernels they are packed, and the model's own are given up. `torch`: the model's modules."""
+    kernels they are packed, where those multiply its numbers, and the model's own are given up.
+    `torch`: the model's modules."""
     if name != "torch":
         try:
-            from tiermem.serving.prefill_only.packed_decoder import PackedDecoder
+            from tiermem.serving.prefill_only.packed_decoder import PackedDecoder, can_pack
 
-            return PackedDecoder(model)
+            if can_pack(model.dtype):
+                return PackedDecoder(model)
         except (ImportError, AttributeError, MissingError):
             if name == "vllm":
                 raise MissingError("attention vllm: vLLM for the CPU is not installed") from None

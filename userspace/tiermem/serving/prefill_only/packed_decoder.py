@@ -22,8 +22,17 @@ _PREPARED = 32
 _OPERATIONS = ("onednn_mm", "rms_norm", "fused_add_rms_norm", "rotary_embedding", "silu_and_mul")
 
 
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies that here: bfloat16 only where the processor does."""
+    try:
+        kernels.create_onednn_mm(torch.zeros((64, 64), dtype=dtype).t(), 1)
+    except RuntimeError:
+        return False
+    return True
+
+
 class PackedDecoder:
-    """See `decoder.Decoder`."""
+    """See `decoder.Decoder`. Of a dtype that `can_pack`."""
 
     def __init__(self, model: Any) -> None:
         """MissingError where vLLM was built without one of the kernels, or the MLP has another
