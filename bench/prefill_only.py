@@ -2,17 +2,19 @@
 
 Logits against a plain prefill; the longest input under a limit of memory, against vLLM's and
 transformers' plain prefills; and requests a second at no worse latency than vLLM's, on the
-paper's two workloads made smaller. All in one run, on one thread, each part in a process of
-its own. Prints tables, writes bench/out/prefill_only.json; exit status 1 where it could not be
-measured. docs/serving.md says more.
+paper's two workloads made smaller. All in one run, each part on one thread in a process of its
+own: what is timed alone (QUICK: the two workloads at once), the rest by twos. Prints tables,
+writes bench/out/prefill_only.json; exit status 1 where it could not be measured.
+docs/serving.md says more.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -27,7 +29,7 @@ from bench.prefill_only_tables import tables
 if TYPE_CHECKING:
     from bench.prefill_only_likeness import Likeness
     from bench.prefill_only_search import Longest
-    from bench.prefill_only_workloads import Compared
+    from bench.prefill_only_workloads import Compared, Workload
 
 # One thread, in which everything runs that is timed.
 SETTINGS = {
@@ -41,6 +43,8 @@ SETTINGS = {
 }
 # Memory that is free goes back to the kernel, so that peaks are of what is in use.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+_AT_ONCE = 2
+_starting = threading.Lock()
 FoundT = TypeVar("FoundT")
 
 
@@ -65,30 +69,40 @@ def measure_all(quick: bool) -> Measured:
     from bench.prefill_only_memory import longest_input
     from bench.prefill_only_workloads import workloads
 
-    say("logits")
-    alike = _alone(likenesses, quick)
-    inputs = []
-    for engine in QUICK if quick else ALL:
+    def longest(engine: str) -> Longest:
         say(f"longest input: {engine}")
-        inputs.append(_alone(longest_input, engine, quick, environment=MALLOC))
-    loads = [_alone(compare, workload, quick) for workload in workloads(quick)]
-    return Measured(alike, inputs, loads)
+        return _alone(longest_input, engine, quick, environment=MALLOC)
+
+    def compared(workload: Workload) -> Compared:
+        return _alone(compare, workload, quick)
+
+    with ThreadPoolExecutor(_AT_ONCE) as lanes:
+        say("logits")
+        alike = lanes.submit(_alone, likenesses, quick)
+        inputs = list(lanes.map(longest, QUICK if quick else ALL))
+    with ThreadPoolExecutor(_AT_ONCE if quick else 1) as lanes:
+        loads = list(lanes.map(compared, workloads(quick)))
+    return Measured(alike.result(), inputs, loads)
 
 
 def _alone(
     part: Callable[..., FoundT], *arguments: Any, environment: dict[str, str] | None = None
 ) -> FoundT:
     """In a process of its own."""
-    before = dict(os.environ)
-    os.environ.update(SETTINGS | (environment or {}))
     try:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(part, *arguments).result()
+            # It takes the environment of the moment in which it starts.
+            with _starting:
+                before = dict(os.environ)
+                os.environ.update(SETTINGS | (environment or {}))
+                try:
+                    found = pool.submit(part, *arguments)
+                finally:
+                    os.environ.clear()
+                    os.environ.update(before)
+            return found.result()
     except BrokenProcessPool:
         raise TiermemError(f"{part.__name__}: its process was killed") from None
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def figures(found: Measured) -> dict[str, float]:

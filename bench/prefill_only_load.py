@@ -49,7 +49,10 @@ def compare(workload: Workload, quick: bool) -> Compared:
         say(f"{workload.name}: {name}, {'at once' if per_s is None else f'{per_s:.2f}/s'}")
         times_s = [0.0] * len(prompts) if per_s is None else poisson(len(prompts), per_s)
         done = _served(workload.name, name, serve, prompts=prompts, times_s=times_s, per_s=per_s)
-        say(f"  mean {done.mean_s:.2f} s, P99 {done.p99_s:.2f} s, {done.cached_share:.0%} cached")
+        say(
+            f"{workload.name}: {name}: mean {done.mean_s:.2f} s, P99 {done.p99_s:.2f} s, "
+            f"{done.cached_share:.0%} cached"
+        )
         runs.append(done)
         return done
 

