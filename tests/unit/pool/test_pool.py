@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiermem.errors import (
     DamagedError,
+    LeaseLostError,
     MissingError,
     NameTakenError,
     NoSpaceError,
@@ -53,6 +54,22 @@ def test_a_view_cannot_be_written_through(opened: Opener) -> None:
     pool.publish("x", b"abc")
     with pool.open("x") as extent, pytest.raises(TypeError):
         extent.view()[0] = 1
+
+
+def test_a_draft_is_given_back_also_where_the_lease_was_lost_meanwhile(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else on this host would, as long as this process lives."""
+    pool = opened()
+
+    def is_lost() -> None:
+        raise LeaseLostError("silent for too long")
+
+    with pytest.raises(LeaseLostError), pool.reserve(10) as draft:
+        draft.append(b"0123456789")
+        monkeypatch.setattr(pool, "check_lease", is_lost)
+        draft.publish("x")
+    assert pool.entries(unfinished=True) == []
 
 
 def test_a_draft_is_filled_by_appending_or_in_place(opened: Opener) -> None:

@@ -15,7 +15,7 @@ from subprocess import PIPE
 from typing import Any
 
 import pytest
-from tiermem.errors import KernelError, NoSpaceError
+from tiermem.errors import KernelError, LeaseLostError, NoSpaceError, TiermemError
 from tiermem.layer.pool import Pool, create_pool, open_pool
 from tiermem.serving.kv import pool_tier
 from tiermem.serving.kv.record import memory_at
@@ -193,6 +193,60 @@ def test_a_publication_that_fails_is_no_end_of_the_tier(
     assert one.flush(5)
     assert one.counters.get("pool", "failed") == 1
     assert one.counters.get("pool", "stored") == 1
+
+
+def test_what_is_read_yet_counts_for_the_next_engine_as_well(
+    opened: Opener, tmp_path: Path
+) -> None:
+    one, _ = opened(0)
+    put(one, [1, 2])
+    assert one.flush(5)
+    with open_pool(tmp_path / "pool", 1, run_dir=tmp_path / "run1") as reader:
+        with reader.open(f"kv-{key(1).hex()}"):
+            one.clear()
+            one.close()
+            other, _ = opened(0, blocks=2)
+            assert other.pool is not None
+            assert (other.pool.used_blocks, other.pool.used_bytes) == (0, SHAPE.bytes)
+            put(other, [3, 4])
+            assert other.flush(5)
+            assert other.pool.used_bytes <= 2 * SHAPE.bytes
+        put(other, [5])
+        assert other.flush(5)
+        assert other.pool.used_blocks == 2
+
+
+def test_a_pool_that_cannot_be_opened_anew_is_tried_again(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And what was cleared meanwhile is gone when it is back."""
+    monkeypatch.setattr(pool_tier, "PAUSE_S", 0.3)
+    one, pool = opened(0)
+    put(one, [1, 2])
+    assert one.flush(5)
+    assert one.pool is not None
+    open_it = one.pool._open_pool
+
+    def is_lost() -> None:
+        raise LeaseLostError("silent for too long")
+
+    def is_not_to_be_had() -> Pool:
+        raise TiermemError("another host still cleans up: try again")
+
+    monkeypatch.setattr(pool, "check_lease", is_lost)
+    monkeypatch.setattr(one.pool, "_open_pool", is_not_to_be_had)
+    put(one, [3])
+    assert one.flush(5)
+    assert not one.pool.has(key(1))
+    assert one.counters.get("pool", "refused") == 1
+    one.clear()
+    monkeypatch.setattr(one.pool, "_open_pool", open_it)
+    time.sleep(0.4)
+    put(one, [4])
+    assert one.flush(5)
+    assert one.counters.get("pool", "reopened") == 1
+    with open_pool(tmp_path / "pool") as looker:
+        assert [entry.name for entry in looker.entries()] == [f"kv-{key(4).hex()}"]
 
 
 def test_a_host_that_was_taken_for_dead_goes_on_with_what_is_left(tmp_path: Path) -> None:

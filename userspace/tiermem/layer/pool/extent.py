@@ -102,8 +102,7 @@ class Draft:
         """Drop it, unless it is published."""
         if self._is_open:
             self._is_open = False
-            with self._pool.alone():
-                self._pool.directory.withdraw(self.extent)
+            self._pool.withdraw(self.extent)
 
     def __enter__(self) -> Self:
         return self

@@ -230,6 +230,12 @@ class Pool:
             self.directory.let_go(extent)
             self._own.note_let_go(extent)
 
+    def withdraw(self, extent: ExtentId) -> None:
+        """The end of a `reserve` that was not published. Also where the lease was lost meanwhile:
+        others that open the pool on this host would not give it back while this process lives."""
+        with self._own.lock():
+            self.directory.withdraw(extent)
+
     def remove(self, name: str) -> None:
         """Unpublish; the space comes back when nobody holds it. MissingError."""
         with self.alone():

@@ -63,7 +63,11 @@ class BehindMemory(ABC):
 
     def start(self) -> None:
         """From now on it works."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._end()
+            raise
 
     def has(self, key: bytes) -> bool:
         """Whether it should be there."""

@@ -13,6 +13,7 @@ from threading import Condition
 
 from tiermem.errors import DamagedError, MissingError, NoSpaceError
 from tiermem.layer.pool import Pool
+from tiermem.layer.pool.directory import State
 from tiermem.layer.pool.local import ExtentId, is_running, process_identity
 from tiermem.serving.kv.counters import Counters
 from tiermem.serving.kv.eviction import EvictionPolicy
@@ -30,7 +31,6 @@ class OwnBlocks:
 
     def __init__(
         self,
-        pool: Pool,
         capacity_bytes: int,
         policy: EvictionPolicy,
         counters: Counters,
@@ -38,8 +38,9 @@ class OwnBlocks:
         lock: Condition,
         is_free: Callable[[bytes], bool],
     ) -> None:
-        self._pool, self._capacity_bytes, self._policy = pool, capacity_bytes, policy
+        self._capacity_bytes, self._policy = capacity_bytes, policy
         self._counters, self._lock, self._is_free = counters, lock, is_free
+        self._pool: Pool
         # Engines of other models may have left some, whose blocks are of other sizes.
         self._sizes: dict[bytes, int] = {}
         # Removed, and held by readers yet.
@@ -63,30 +64,35 @@ class OwnBlocks:
         with self._lock:
             return sum(self._sizes.values()) + sum(self._leaving.values())
 
-    def take_over(self) -> None:
-        """What engines of this host that are gone have published, or this process had, counts as
-        this one's; what the gone had not finished is given back."""
-        self._pool.collect()
+    def take_over(self, pool: Pool) -> None:
+        """What engines of this host that are gone have in this pool, or this process had, counts
+        as this one's; what the gone had not finished is given back."""
+        self._pool = pool
+        pool.collect()
         own = process_identity(os.getpid())
-        for entry in self._pool.entries():
+        for entry in pool.entries(unfinished=True):
             key = key_of(entry.name)
             if (
-                key is not None
-                and not entry.is_damaged
-                and entry.extent.host == self._pool.directory.host
-                and (entry.holder == own or not is_running(entry.holder))
+                key is None
+                or entry.is_damaged
+                or entry.extent.host != pool.directory.host
+                or (entry.holder != own and is_running(entry.holder))
             ):
+                continue
+            if entry.state is State.PUBLISHED:
                 self._note(key, entry.bytes, worth=1.0)
+            elif entry.state is State.CONDEMNED:
+                with self._lock:
+                    self._leaving[entry.extent] = entry.bytes
         while self.used_bytes > self._capacity_bytes and self._make_room():
             pass
 
-    def lose(self, pool: Pool) -> None:
-        """None of them counts any more; `pool` is the same one, opened anew."""
+    def lose(self) -> None:
+        """None of them counts any more, until the next `take_over`."""
         for key in self.published():
             self.forget(key)
         with self._lock:
             self._leaving.clear()
-        self._pool = pool
 
     def use(self, key: bytes) -> None:
         """It was read."""

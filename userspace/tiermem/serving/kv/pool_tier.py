@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 
 class PoolTier(BehindMemory):
-    """open_pool: as this host, for this tier alone, which closes it. capacity_bytes: this
-    engine's."""
+    """open_pool: as this host, for this tier alone, which closes it: what is noted of a host is by
+    process, so none may have two. capacity_bytes: this engine's."""
 
     tier: ClassVar[TierName] = "pool"
 
@@ -66,17 +66,18 @@ class PoolTier(BehindMemory):
         self._open_pool, self._capacity_bytes = open_pool, capacity_bytes
         self._others: set[bytes] = set()
         self._look_at_s = self._paused_until_s = 0.0
-        self._pool = open_pool()
+        # The lease was lost, and the pool is not open again yet; what was cleared meanwhile.
+        self._is_away = self._is_to_forget = False
         self._own = OwnBlocks(
-            self._pool,
             capacity_bytes,
             policy,
             counters,
             lock=self._wake,
             is_free=lambda key: key not in self._busy,
         )
+        self._pool = open_pool()
         try:
-            self._own.take_over()
+            self._own.take_over(self._pool)
         except BaseException:
             self._end()
             raise
@@ -119,36 +120,58 @@ class PoolTier(BehindMemory):
         self._pool.close()
 
     def _forget_all(self) -> None:
-        # Without the lease nothing could be removed.
-        self._keep_lease()
-        for key in self._own.published():
-            self._own.remove(key)
+        self._is_to_forget = True
+        if self._is_there():
+            self._forget_own()
 
-    def _keep_lease(self) -> None:
-        """Open the pool anew where others may have taken this host for dead; what is there of
-        it yet is found again. Meanwhile the pool has nothing for anybody."""
+    def _forget_own(self) -> None:
+        # Without the lease nothing can be removed: then it is when that is back.
+        with suppress(LeaseLostError):
+            for key in self._own.published():
+                self._own.remove(key)
+            self._is_to_forget = False
+
+    # --- the lease ---
+
+    def _is_there(self) -> bool:
+        """Whether the pool is. Where others may have taken this host for dead it is opened anew,
+        and what is there of it yet is found again; meanwhile it has nothing for anybody."""
         try:
-            self._pool.check_lease()
+            if not self._is_away:
+                self._pool.check_lease()
         except LeaseLostError as error:
             log.warning("%s", error)
-        else:
-            return
+            self._leave()
+        if self._is_away and time.monotonic() >= self._paused_until_s:
+            try:
+                self._come_back()
+            except TiermemError as error:
+                self._counters.add("pool", "failed")
+                log.warning("%s", error)
+                self._paused_until_s = time.monotonic() + PAUSE_S
+        return not self._is_away
+
+    def _leave(self) -> None:
         with self._wake:
-            self._look_at_s = math.inf
+            self._is_away, self._look_at_s, self._paused_until_s = True, math.inf, 0.0
             self._others.clear()
+            self._own.lose()
+
+    def _come_back(self) -> None:
+        self._own.lose()
         self._pool.close()
         self._pool = self._open_pool()
-        self._own.lose(self._pool)
-        self._own.take_over()
+        self._own.take_over(self._pool)
+        if self._is_to_forget:
+            self._forget_own()
         self._counters.add("pool", "reopened")
         with self._wake:
-            self._look_at_s = 0.0
+            self._is_away, self._look_at_s = False, 0.0
 
     # --- reads ---
 
     def _do_reads(self, reads: list[Read]) -> None:
-        self._keep_lease()
-        for read in reads:
+        for read in reads if self._is_there() else ():
             read.end(is_good=self._read(read.block))
 
     def _read(self, block: Block) -> bool:
@@ -191,10 +214,9 @@ class PoolTier(BehindMemory):
     # --- writes ---
 
     def _do_writes(self, blocks: list[Block]) -> None:
-        self._keep_lease()
-        size = self._memory.shape.bytes
+        is_there, size = self._is_there(), self._memory.shape.bytes
         for block in blocks:
-            if time.monotonic() < self._paused_until_s:
+            if not is_there or time.monotonic() < self._paused_until_s:
                 self._counters.add("pool", "refused")
                 continue
             try:

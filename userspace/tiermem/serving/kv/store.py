@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -215,8 +216,9 @@ class KvStore:
 
     def close(self) -> None:
         """What no tier behind memory has yet is lost with it."""
-        for one in self._behind:
-            one.close()
+        with ExitStack() as closing:
+            for one in self._behind:
+                closing.callback(one.close)
 
     def _tier_of(self, key: bytes) -> TierName | None:
         return next((one.tier for one in self._behind if one.has(key)), None)

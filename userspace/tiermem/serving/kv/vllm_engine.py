@@ -20,7 +20,7 @@ from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.keys import identity_of
 from tiermem.serving.kv.record import RecordShape
 from tiermem.serving.kv.region import ArenaRegion
-from tiermem.serving.kv.settings import KvSettings, read_settings
+from tiermem.serving.kv.settings import KvSettings, PoolSettings, read_settings
 from tiermem.serving.kv.steps import Steps
 from tiermem.serving.kv.store import KvStore
 from tiermem.serving.kv.vllm_identity import engine_facts
@@ -85,6 +85,8 @@ class Engine:
         self.identity = identity_of(engine_facts(self._config, kv_caches))
         shape = RecordShape(len(layers), self._piece_bytes)
         memory, ssd, shared = self.settings.memory, self.settings.ssd, self.settings.pool
+        if shared is not None:
+            _check_is_alone(self, shared)
         self._arena = create_arena(
             "kv",
             int(memory.capacity),
@@ -147,6 +149,23 @@ class Engine:
 
 _engines: dict[str, Engine] = {}
 _engines_lock = threading.Lock()
+
+
+def _check_is_alone(engine: Engine, pool: PoolSettings) -> None:
+    """ConfigError where another engine of this process is the same host of the pool: each would
+    take the other's blocks for its own."""
+    for other in list(_engines.values()):
+        taken = other.settings.pool
+        if (
+            other is not engine
+            and other.is_open
+            and taken is not None
+            and (taken.path.resolve(), taken.host) == (pool.path.resolve(), pool.host)
+        ):
+            raise ConfigError(
+                f"pool.host = {pool.host}: another engine of this process is that host of "
+                f"{pool.path}: each engine of a process needs a number of its own"
+            )
 
 
 def engine_of(config: VllmConfig, kv_cache_config: KVCacheConfig) -> Engine:
