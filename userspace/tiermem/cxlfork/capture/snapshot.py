@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 from tiermem.cxlfork.capture.areas import Area, find_gap, read_areas
 from tiermem.cxlfork.capture.descriptors import read_descriptors
@@ -29,6 +28,7 @@ from tiermem.cxlfork.image_writer import Snapshot
 from tiermem.cxlfork.records import HostFacts, Thread, VmaKind
 from tiermem.layer.image_device import ImageDevice
 from tiermem.layer.pages.mappings import read_process_file
+from tiermem.layer.processor import processor_flags
 
 GAP_BYTES = 2 << 20
 
@@ -146,14 +146,7 @@ def _host_facts(
         monotonic_ns=clocks[0],
         boottime_ns=clocks[1],
         kernel=os.uname().release,
-        cpu_flags=_cpu_flags(),
+        cpu_flags=" ".join(processor_flags()),
         vdso_checksum=checksum,
         xfeatures=int.from_bytes(threads[0].xstate[_XCR0_AT : _XCR0_AT + 8], "little"),
     )
-
-
-def _cpu_flags() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("flags"):
-            return line.partition(":")[2].strip()
-    return ""

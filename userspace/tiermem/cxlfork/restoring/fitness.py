@@ -14,6 +14,7 @@ from tiermem.cxlfork.checksum import crc32c
 from tiermem.cxlfork.image import Image
 from tiermem.cxlfork.records import File, VmaKind
 from tiermem.errors import MissingError
+from tiermem.layer.processor import processor_flags
 from tiermem.native._fork import lib
 
 RESTORER_PID = 1
@@ -24,7 +25,7 @@ def check_host(image: Image) -> None:
     """Of the host itself, which stays as it is: once for an image is enough."""
     facts = image.host
     what = f"image {image.name!r}"
-    missing = set(facts.cpu_flags.split()) - _cpu_flags()
+    missing = set(facts.cpu_flags.split()).difference(processor_flags())
     if missing:
         raise MissingError(
             f"{what}: was made on a CPU with {', '.join(sorted(missing))}, which this one lacks"
@@ -84,14 +85,6 @@ def _change(file: File, found: os.stat_result) -> str | None:
     if found.st_mtime_ns != file.modified_ns:
         return f"{file.name} was modified since"
     return None
-
-
-@cache
-def _cpu_flags() -> frozenset[str]:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.partition(":")[2].split())
-    return frozenset()
 
 
 @cache

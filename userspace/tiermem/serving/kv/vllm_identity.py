@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiermem.layer.processor import processor_flags
 from tiermem.serving.kv.weights import fingerprint
-from tiermem.serving.processor import processor_flags
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig

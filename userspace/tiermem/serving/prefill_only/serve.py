@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tiermem.errors import TiermemError
+from tiermem.layer.processor import multiplies_bfloat16
 from tiermem.service.size import size_text
 from tiermem.serving.prefill_only.budget import BLOCK_TOKENS
 from tiermem.serving.prefill_only.executor import Prefilled
@@ -16,7 +17,6 @@ from tiermem.serving.prefill_only.prefill_queue import PrefillQueue
 from tiermem.serving.prefill_only.server import Server
 from tiermem.serving.prefill_only.start import Started
 from tiermem.serving.prefill_only.texts import Texts
-from tiermem.serving.processor import multiplies_bfloat16
 from tiermem.serving.schedulers.options import PrefillOnlyOptions
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiermem.serving.processor import multiplies_bfloat16, processor_flags
+from tiermem.layer.processor import multiplies_bfloat16, processor_flags
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_bfloat16_is_multiplied_where_a_flag_says_so(
 def test_flags_are_those_of_the_first_processor(tmp_path: Path) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text("processor\t: 0\nflags\t\t: a b\n\nprocessor\t: 1\nflags\t\t: c\n")
-    assert processor_flags(file) == {"a", "b"}
+    assert processor_flags(file) == ("a", "b")
