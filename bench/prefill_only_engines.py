@@ -159,7 +159,7 @@ def make_engines(prompts: Sequence[list[int]], kv_tokens: int, settings: Sequenc
     kv_bytes = kv_tokens * dimensions_of(model.config, model.dtype.itemsize).kv_token_bytes
     longest = sorted(prompts, key=len)[-_LONGEST:]
     for engine in vllm.values():
-        engine.serve(longest, [0.0] * len(longest), _nobody)
+        engine.serve(longest[-1:], [0.0], _nobody)
     passing = [
         peak_growth_bytes(lambda e=engine: e.serve(longest, [0.0] * len(longest), _nobody))
         for engine in vllm.values()
@@ -167,7 +167,7 @@ def make_engines(prompts: Sequence[list[int]], kv_tokens: int, settings: Sequenc
     # The least of the settings: what any of them has, PrefillOnly may have as well.
     memory_bytes = kv_bytes + min(passing)
     ours = Ours(model, memory_bytes, len(longest[-1]))
-    ours.serve(longest, [0.0] * len(longest), _nobody)
+    ours.serve(longest[-1:], [0.0], _nobody)
     return Engines(vllm, ours, memory_bytes)
 
 

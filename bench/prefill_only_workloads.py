@@ -1,8 +1,9 @@
 """The two workloads of PrefillOnly, made smaller, and a clock that only runs while one works.
 
 The paper's inputs are of 11k to 17k tokens (20 users, 50 posts of 150 tokens each) and of 40k
-to 60k tokens (60 users, one request each). All lengths of both are divided by the same number, so
-that they fit the model's context and this machine's time, and there are fewer requests.
+to 60k tokens (60 users, one request each). All lengths of both are divided by the same number:
+8, with which the longest fills SmolLM2's context of 8192 tokens; by more where that would take
+too long. There are fewer requests.
 
 vLLM has KV memory for the longest request, and for nothing beside it: on the paper's A100 it took
 inputs of up to 11k tokens. Where it has more (`kv_requests`), more of what it computed is still
@@ -57,11 +58,11 @@ class Workload:
 
 def workloads(quick: bool, dtype: DTypeName = DTYPE) -> list[Workload]:
     """Recommending posts, and judging credit; half as long in float32, which is slower."""
-    smaller = (48 if quick else 24) * (1 if dtype == "bfloat16" else 2)
+    smaller = (48 if quick else 8) * (1 if dtype == "bfloat16" else 2)
     posts, credit = ((11_000, 17_000), 150), ((40_000, 60_000), 0)
     return [
-        Workload("recommendation", 10 if quick else 20, 2 if quick else 4, *posts, smaller),
-        Workload("credit", 5 if quick else 12, 1, *credit, smaller),
+        Workload("recommendation", 10 if quick else 12, 2 if quick else 4, *posts, smaller),
+        Workload("credit", 5 if quick else 8, 1, *credit, smaller),
     ]
 
 
