@@ -187,6 +187,58 @@ def test_what_is_made_with_other_weights_is_found_by_nobody_else(
     assert sessions.match("later too", "", said(2), 0, 1).blocks == 0
 
 
+def test_what_was_computed_before_other_weights_came_is_not_saved_under_theirs(
+    engine: ToyEngine,
+) -> None:
+    """A reset while a request runs, whose blocks stay; and one when the engine is empty."""
+    assert engine.match("running", said(2)).blocks == 0
+    engine.sessions.admit("running", [4, 5, 6, 7], 0)
+    engine.step("running", said(2, 40), 0, [4, 5])
+    engine.steps.drain()
+    engine.sessions.renew(is_empty=False)
+    engine.store.clear()
+    engine.step("running", said(2), 40, [4, 5, 6, 7])
+    engine.sessions.finish("running")
+    # It may come from the engine's own cache.
+    engine.run("a", said(2), [4, 5, 6, 7])
+    assert engine.store.memory.used_blocks == 0
+    engine.sessions.renew()
+    engine.run("b", said(1), [0, 1, 2, 3])
+    assert engine.run("c", said(1), [4, 5, 6, 7]) == (3, set())
+    assert engine.match("d", said(2)).blocks == 0
+
+
+def test_an_idle_engine_restores_within_the_step(engine: ToyEngine) -> None:
+    """Nobody decodes any more, though the last step only did that."""
+    engine.run("a", said(1), [0, 1, 2, 3])
+    assert engine.match("decoding", said(9, 40)).blocks == 0
+    engine.step("decoding", said(9, 40), 39, [4, 5])
+    engine.sessions.finish("decoding")
+    assert engine.match("b", said(1)) == Match(3, is_background=False)
+    engine.sessions.finish("b")
+
+
+def test_who_decodes_does_not_wait_for_what_another_restores(tmp_path: Path) -> None:
+    """A copy of a piece takes at least 20 ms."""
+    with create_arena(
+        "kv", 8 * SHAPE.bytes, emulation=Emulation(10**9, 20_000_000), run_dir=tmp_path / "run"
+    ) as arena:
+        region = ArenaRegion(arena)
+        toy = ToyEngine(tmp_path / "kv", 0, region)
+        toy.run("a", said(1), [0, 1, 2, 3])
+        toy.step("decoding", said(9, 20), 19, [4])
+        assert toy.match("b", said(1)) == Match(3, is_background=True)
+        toy.sessions.admit("b", [0, 1, 2, 3], 3)
+        for token in range(20, 25):
+            toy.step("decoding", said(9, token + 1), token, [4])
+        assert toy.steps.take_results() == (set(), set()), "five steps, and it is not there yet"
+        toy.steps.drain()
+        assert toy.steps.take_results() == ({"b"}, set())
+        toy.steps.close()
+        toy.store.close()
+        region.close()
+
+
 def _keys(tokens: list[int]) -> list[bytes]:
     from tiermem.serving.kv.keys import KeyChain
 

@@ -221,6 +221,40 @@ for number in range(12):
     assert read_block(store, number) in (None, content(number).tobytes())
 store.close()
 """
+FULL_AT_FIRST = """
+import sys
+from pathlib import Path
+from tests.unit.serving.kv.tiers import content, key, open_store, put, read_block
+
+folder = Path(sys.argv[1])
+others = folder / "of others"
+with others.open("wb", buffering=0) as file:
+    try:
+        while file.write(bytes(4096)) == 4096:
+            pass
+    except OSError:
+        pass
+store = open_store(folder / "kv", 4, 16)
+for number in (1, 2):
+    put(store, [number])
+    assert store.flush(10)
+assert store.counters.get("ssd", "refused") == 2, store.counters.snapshot()
+assert (folder / "kv").stat().st_size == 0
+others.unlink()
+put(store, [3])
+assert store.flush(10)
+assert store.disk.used_blocks == 0, "it is tried again after a minute only"
+store.disk._full_until_s = 0.0
+put(store, [4])
+assert store.flush(10)
+store.close()
+store = open_store(folder / "kv", 4, 16)
+staging = store.stage([key(4)])
+assert staging.wait(10)
+store.release(staging)
+assert read_block(store, 4) == content(4).tobytes()
+store.close()
+"""
 READ_ONLY = """
 import sys
 from pathlib import Path
@@ -253,6 +287,10 @@ def run_mounted(mounts: str, program: str, folder: Path) -> None:
 def test_a_full_disk_keeps_what_fits(tmp_path: Path) -> None:
     size_kib = (4096 + 5 * SHAPE.bytes) // 1024
     run_mounted(f'mount -t tmpfs -o size={size_kib}k none "$2"', FULL, tmp_path)
+
+
+def test_a_disk_that_is_full_at_first_is_used_when_it_is_not(tmp_path: Path) -> None:
+    run_mounted('mount -t tmpfs -o size=128k none "$2"', FULL_AT_FIRST, tmp_path)
 
 
 def test_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:

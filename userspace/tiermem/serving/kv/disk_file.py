@@ -13,7 +13,7 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
-from errno import EINVAL, EROFS
+from errno import EDQUOT, EFBIG, EINVAL, ENOSPC, EROFS
 from pathlib import Path
 
 from tiermem.errors import ConfigError, KernelError, MissingError, NoSpaceError
@@ -22,6 +22,8 @@ from tiermem.serving.kv.record import PAGE_BYTES, Header, RecordShape, checksum,
 
 _MAGIC = b"tiermSSD"
 _VERSION = 1
+# What the kernel says where nothing more fits.
+FULL = (ENOSPC, EDQUOT, EFBIG)
 # The kernel ends what a killed process had under way, and closes its files, after it is gone.
 _LOCK_S = 1.0
 # Magic, version, bytes of a record, identity of the engine; then the checksum of all that.
@@ -29,7 +31,10 @@ _FIRST = struct.Struct(f"<8sIQ{KEY_BYTES}s")
 
 
 class DiskFile:
-    """`capacity_bytes` is never exceeded, the first page included; `fd` is for whole pages only."""
+    """`capacity_bytes` is never exceeded, the first page included; `fd` is for whole pages only.
+
+    is_begun: its first page is there.
+    """
 
     def __init__(
         self, path: Path, capacity_bytes: int, shape: RecordShape, identity: bytes
@@ -47,9 +52,11 @@ class DiskFile:
                 f"{PAGE_BYTES + shape.bytes} in its file"
             )
         self.fd, self.is_direct, self.is_writable = _open(path)
+        self._page = _first_page(shape, identity)
+        self.is_begun = False
         try:
             self._lock()
-            self._begin(_first_page(shape, identity))
+            self._take_over()
         except BaseException:
             os.close(self.fd)
             raise
@@ -59,12 +66,28 @@ class DiskFile:
         """How many the file is long enough for now."""
         return min(self.places, max(0, os.fstat(self.fd).st_size - PAGE_BYTES) // self.shape.bytes)
 
+    def begin(self) -> bool:
+        """Write the first page, where it is not there; False while the disk is full. No place
+        may be written before. KernelError."""
+        if self.is_begun:
+            return True
+        try:
+            with _plain(self.path, os.O_WRONLY) as fd:
+                os.ftruncate(fd, 0)
+                self.is_begun = os.pwrite(fd, self._page, 0) == PAGE_BYTES
+        except OSError as error:
+            if error.errno not in FULL:
+                raise KernelError(f"begin {self.path}", error.errno or 0) from None
+        return self.is_begun
+
     def offset(self, place: int) -> int:
         """Where a place begins."""
         return PAGE_BYTES + place * self.shape.bytes
 
     def headers(self) -> Iterator[tuple[int, Header]]:
         """Places whose records may be whole. Their pieces were not looked at."""
+        if not self.is_begun:
+            return
         with _plain(self.path) as fd:
             end = os.fstat(fd).st_size
             # Nothing but headers: no reading ahead.
@@ -106,24 +129,18 @@ class DiskFile:
             f"{self.path}: another process has it open: each engine needs a file of its own"
         )
 
-    def _begin(self, page: bytes) -> None:
+    def _take_over(self) -> None:
         with _plain(self.path) as fd:
             found = os.pread(fd, PAGE_BYTES, 0)
-        if found == page:
+        if found == self._page:
+            self.is_begun = True
             self._cut()
-            return
-        if is_foreign(found):
+        elif is_foreign(found):
             raise ConfigError(f"{self.path}: is a file of something else: name another path")
-        if not self.is_writable:
+        elif not self.is_writable:
             self.places = 0
-            return
-        try:
-            with _plain(self.path, os.O_WRONLY) as fd:
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, page, 0)
-        except OSError:
-            # Full: without its page the next process starts anew, and this one writes nothing.
-            self.places = 0
+        else:
+            self.begin()
 
     def _cut(self) -> None:
         limit = self.offset(self.places)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from errno import EDQUOT, EFBIG, ENOSPC
 from typing import ClassVar
 
+from tiermem.errors import KernelError
 from tiermem.serving.kv.behind import (
     AT_ONCE,
     PAUSE_S,
@@ -20,7 +20,7 @@ from tiermem.serving.kv.behind import (
     check_record,
 )
 from tiermem.serving.kv.counters import Counters, TierName
-from tiermem.serving.kv.disk_file import DiskFile
+from tiermem.serving.kv.disk_file import FULL, DiskFile
 from tiermem.serving.kv.eviction import EvictionPolicy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
 from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers, explain
@@ -144,7 +144,7 @@ class DiskTier(BehindMemory):
     # --- writes ---
 
     def _do_writes(self, blocks: list[Block]) -> None:
-        if time.monotonic() < self._paused_until_s:
+        if time.monotonic() < self._paused_until_s or not self._is_begun():
             self._counters.add("ssd", "refused", len(blocks))
             return
         placed: list[tuple[Block, int]] = []
@@ -166,6 +166,21 @@ class DiskTier(BehindMemory):
         for (block, place), outcome in zip(placed, outcomes, strict=True):
             self._settle_write(block, place, outcome)
 
+    def _is_begun(self) -> bool:
+        """Whether the file has its first page; on a disk that was full it may get it later."""
+        if self._file.is_begun:
+            return True
+        if time.monotonic() < self._full_until_s:
+            return False
+        try:
+            if self._file.begin():
+                return True
+            log.warning("%s: the disk is full: nothing is kept there yet", self._file.path)
+        except KernelError as error:
+            log.warning("%s", error)
+        self._full_until_s = time.monotonic() + _FULL_S
+        return False
+
     def _take_place(self) -> int | None:
         with self._wake:
             if self._free:
@@ -184,7 +199,7 @@ class DiskTier(BehindMemory):
             self._counters.add("ssd", "failed")
             log.warning("%s", explain(f"{self._file.path}: write a KV block", outcome))
             with self._wake:
-                if outcome.error in (ENOSPC, EDQUOT, EFBIG):
+                if outcome.error in FULL:
                     # The next ones go to places that have been written before, if there are any.
                     self._full_until_s = time.monotonic() + _FULL_S
                     self._fresh.append(place)

@@ -75,7 +75,9 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}
         self._matched: set[str] = set()
         self._loads: list[Load] = []
-        self._is_decoding = False
+        # Those that the last step only decoded, if it did nothing else.
+        self._decoding: set[str] = set()
+        self._is_saving = True
 
     def match(
         self, request_id: str, salt: str, tokens: Sequence[int], computed: int, live: int
@@ -94,7 +96,7 @@ class Sessions:
         self._end_staging(session)
         self._matched.add(request_id)
         session.missed = len(keys) - len(session.pins)
-        session.is_background = self._is_decoding
+        session.is_background = bool(self._decoding)
         return Match(len(session.pins), session.is_background and bool(session.pins))
 
     def bring_near(
@@ -138,7 +140,8 @@ class Sessions:
         parts = list(scheduled)
         for part in parts:
             self._plan_saves(plan, part)
-        self._is_decoding = bool(parts) and all(part.new == 1 for part in parts)
+        is_decoding = all(part.new == 1 for part in parts)
+        self._decoding = {part.request_id for part in parts} if is_decoding else set()
         if len(parts) == 1 and parts[0].new >= self._store.block_tokens:
             plan.prefill = (parts[0].computed + parts[0].new, parts[0].new)
         return plan
@@ -148,13 +151,16 @@ class Sessions:
         for session in self._sessions.values():
             session.saved = 0
 
-    def renew(self) -> None:
+    def renew(self, *, is_empty: bool = True) -> None:
         """KV is not what it was (other weights): from now on by keys that nobody has seen.
 
         So nobody finds there what is made from now on by what the engine was, nor this engine
-        what others had made. Between steps only.
+        what others had made. is_empty: the engine holds no KV of before, neither of requests
+        nor in a cache of its own; where it does, nothing is saved until it is renewed without.
+        Between steps only.
         """
         self._identity = renewed(self._identity)
+        self._is_saving = is_empty
         for session in self._sessions.values():
             self._end_staging(session)
             session.chain, session.saved = self._chain(session.salt), 0
@@ -163,6 +169,7 @@ class Sessions:
         """The request is over."""
         session = self._sessions.pop(request_id, None)
         self._matched.discard(request_id)
+        self._decoding.discard(request_id)
         if session is not None:
             self._unpin(session)
             self._end_staging(session)
@@ -259,7 +266,7 @@ class Sessions:
 
     def _plan_saves(self, plan: Plan, part: Scheduled) -> None:
         session = self._sessions.get(part.request_id)
-        if session is None:
+        if session is None or not self._is_saving:
             return
         size = self._store.block_tokens
         full = min(part.computed + part.new, len(part.known)) // size

@@ -9,6 +9,7 @@ It only translates: `sessions` decides, `steps` copies. See docs/serving.md.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from vllm.v1.kv_cache_interface import KVCacheConfig
     from vllm.v1.outputs import KVConnectorOutput
     from vllm.v1.request import Request
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -222,11 +225,18 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         return self.request_finished(request, block_ids[0])
 
     def reset_cache(self) -> bool:
-        """Nothing of what was computed so far is right any more."""
+        """Nothing of what was computed so far is right any more. False where vLLM still has
+        some of it: then nothing is saved until a reset finds it empty."""
+        manager = self._kv_cache_manager
+        assert manager is not None
+        # What vLLM's own reset looks at, just before.
+        is_empty: bool = manager.usage == 0
+        if not is_empty:
+            log.warning("KV is not saved any more: reset the cache again when no request runs")
         self._engine.steps.drain()
-        self._sessions.renew()
+        self._sessions.renew(is_empty=is_empty)
         self._engine.store.clear()
-        return True
+        return is_empty
 
     def get_kv_connector_stats(self) -> TierStats | None:
         """What happened since the last time; told by the scheduler's half."""

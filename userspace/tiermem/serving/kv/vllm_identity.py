@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiermem.layer.processor import processor_flags
-from tiermem.serving.kv.weights import fingerprint
+from tiermem.serving.kv.weights import weights_of
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -22,13 +21,14 @@ def engine_facts(config: VllmConfig, kv_caches: Mapping[str, Any]) -> dict[str, 
     """JSON values by name. kv_caches: the engine's tensors, by layer."""
     import vllm
 
-    model = config.model_config
+    model, load = config.model_config, config.load_config
     described = model.hf_config.to_dict()
-    folder, flags = Path(model.model), processor_flags()
+    flags = processor_flags()
     return {
         "vllm": vllm.__version__,
         "model": {k: str(v) for k, v in described.items() if k not in _NOT_OF_THE_MODEL},
-        "weights": fingerprint(folder) if folder.is_dir() else [model.model, str(model.revision)],
+        "weights": weights_of(model.model, model.revision, load.download_dir),
+        "loaded": str(load.load_format),
         "dtype": str(model.dtype),
         "quantization": str(model.quantization),
         "kv_dtype": str(config.cache_config.cache_dtype),
