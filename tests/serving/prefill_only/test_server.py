@@ -136,6 +136,22 @@ def test_bodies_that_are_none(server: Running, body: bytes) -> None:
     assert error["message"]
 
 
+@pytest.mark.parametrize("charset", ["punycode", "nonsense", "utf-7"])
+def test_a_charset_changes_nothing(server: Running, charset: str) -> None:
+    """Decoding a mebibyte of punycode takes minutes."""
+    kind = {"Content-Type": f"application/json; charset={charset}"}
+    begin = time.monotonic()
+    assert post(server, b"a" * (1 << 20), kind)[0] == 400
+    assert time.monotonic() - begin < 5
+    good = json.dumps({"model": "smollm2", "prompt": "é", "max_tokens": 1}).encode()
+    assert post(server, good, kind)[0] == 200
+
+
+def test_more_prompts_than_may_wait_are_refused_before_any_is_run(server: Running) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"at most {MAX_WAITING} may wait"):
+        ask(server, ["a"] * (MAX_WAITING + 1))
+
+
 def test_a_body_without_end_is_cut_off(server: Running) -> None:
     assert post(server, b'{"prompt": "' + b"a" * (2 << 20) + b'"}')[0] == 413
 
@@ -148,8 +164,10 @@ def test_wrong_methods_and_places(server: Running) -> None:
         assert json.load(caught.value)["error"]["message"]
 
 
-def post(server: Running, body: bytes) -> tuple[int, Any]:
-    request = urllib.request.Request(f"{server.url}/v1/completions", data=body, method="POST")
+def post(server: Running, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"{server.url}/v1/completions", data=body, headers=headers or {}, method="POST"
+    )
     try:
         return 200, json.load(urllib.request.urlopen(request))
     except urllib.error.HTTPError as error:
@@ -188,6 +206,11 @@ def test_a_full_queue_says_so_and_clients_that_leave_make_room(server: Running) 
     until(lambda: waiting(server) == MAX_WAITING, 5)
     with pytest.raises(openai.RateLimitError, match="4 requests wait"):
         ask(server, "one more")
+    clients[1].close()
+    until(lambda: waiting(server) == MAX_WAITING - 1)
+    with pytest.raises(openai.RateLimitError, match="3 requests wait, of 4 that may"):
+        ask(server, ["one", "more than may"])
+    assert waiting(server) == MAX_WAITING - 1
     for client in clients[1:]:
         client.close()
     until(lambda: waiting(server) == 0)

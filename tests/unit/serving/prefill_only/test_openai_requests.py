@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -71,6 +72,56 @@ def test_how_many_tokens_has_to_be_said() -> None:
     without = {key: value for key, value in CHAT.items() if key != "max_completion_tokens"}
     with pytest.raises(BadRequestError, match="must be 1"):
         read_request(without, ChatRequest)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ([{}] * 300_000, "prompt.tokens.0: "),
+        ([[1.5] * 300_000], "prompt.inputs.0.0: "),
+        (["a", *([1] * 300_000)], "prompt.texts.1: "),
+        ([[], 1], "prompt.inputs.0: "),
+        (7, "prompt: must be a text, a list of tokens, or a list of either"),
+    ],
+    ids=["objects", "numbers", "mixed", "empty", "number"],
+)
+def test_a_list_is_refused_at_its_first_wrong_element(prompt: Any, says: str) -> None:
+    """However many follow: telling of each would take seconds and hundreds of megabytes."""
+    begin = time.process_time()
+    with pytest.raises(BadRequestError, match=f"^{says}") as caught:
+        read_request(COMPLETION | {"prompt": prompt}, CompletionRequest)
+    assert caught.value.param == "prompt"
+    assert time.process_time() - begin < 0.2
+
+
+def test_the_same_of_messages_and_of_what_is_unknown() -> None:
+    begin = time.process_time()
+    for change in (
+        {"messages": [1] * 300_000},
+        {"messages": [{"role": "user", "content": [1] * 300_000}]},
+        {f"unknown{number}": 1 for number in range(100_000)},
+        {"logit_bias": {f"a{number}": 1 for number in range(100_000)}},
+    ):
+        with pytest.raises(BadRequestError):
+            read_request(CHAT | change, ChatRequest)
+    assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cache_salt": "\ud800"},
+        {"model": "\udfff"},
+        {"messages": [{"role": "user", "content": "a\ud800"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "\ud800"}]}]},
+    ],
+)
+def test_what_is_no_text_is_refused(change: dict[str, Any]) -> None:
+    """JSON can name halves of surrogate pairs; nothing can encode them."""
+    with pytest.raises(BadRequestError, match="surrogate") as caught:
+        read_request(CHAT | change, ChatRequest)
+    assert caught.value.param == next(iter(change))
+    str(caught.value).encode()
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 3])

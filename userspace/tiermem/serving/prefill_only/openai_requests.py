@@ -1,21 +1,72 @@
 """What OpenAI's API is asked for, as far as it is served: one token of each prompt.
 
 What is not served is refused by name, with what is allowed; nothing is taken and ignored that
-would change the answer.
+would change the answer. A list is refused at the first wrong element: a body of a mebibyte has
+room for hundreds of thousands.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from tiermem.serving.prefill_only.sampling import Sampling
 
 LOGPROBS_MAX = 20
+BIASES_MAX = 1024
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has half of a surrogate pair: must be Unicode text") from None
+    return text
+
+
+def _few(biases: object) -> object:
+    if isinstance(biases, dict) and len(biases) > BIASES_MAX:
+        raise ValueError(f"{len(biases)} tokens: at most {BIASES_MAX} are allowed")
+    return biases
+
+
+def _kind_of_prompt(prompt: object) -> str | None:
+    if isinstance(prompt, str):
+        return "text"
+    if not isinstance(prompt, list):
+        return None
+    first = prompt[0] if prompt else None
+    return "texts" if isinstance(first, str) else "inputs" if isinstance(first, list) else "tokens"
+
+
+Text = Annotated[str, AfterValidator(_whole)]
 Zero = Annotated[float, Field(ge=0, le=0)]
-TokenIds = Annotated[list[StrictInt], Field(min_length=1)]
+TokenIds = Annotated[list[StrictInt], Field(min_length=1, fail_fast=True)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+Biases = Annotated[dict[int, Bias], BeforeValidator(_few)]
+Prompt = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[TokenIds, Tag("tokens")]
+    | Annotated[list[Text], Field(fail_fast=True), Tag("texts")]
+    | Annotated[list[TokenIds], Field(fail_fast=True), Tag("inputs")],
+    Discriminator(
+        _kind_of_prompt,
+        custom_error_type="prompt",
+        custom_error_message="must be a text, a list of tokens, or a list of either",
+    ),
+]
 
 
 class BadRequestError(Exception):
@@ -31,14 +82,14 @@ class OneToken(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    model: str
+    model: Text
     temperature: float = Field(default=1.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: StrictInt | None = Field(default=None, ge=0, lt=1 << 63)
-    logit_bias: dict[int, Bias] | None = None
+    logit_bias: Biases | None = None
     allowed_token_ids: TokenIds | None = None
-    cache_salt: str = ""
-    user: str | None = None
+    cache_salt: Text = ""
+    user: Text | None = None
     n: Literal[1] | None = 1
     stream: Literal[False] | None = False
     stop: None = None
@@ -69,7 +120,7 @@ class OneToken(BaseModel):
 class CompletionRequest(OneToken):
     """POST /v1/completions: a text, tokens, or a list of either."""
 
-    prompt: str | TokenIds | list[str] | list[TokenIds]
+    prompt: Prompt
     max_tokens: Literal[1]
     logprobs: Annotated[StrictInt, Field(ge=0, le=LOGPROBS_MAX)] | None = None
     echo: Literal[False] | None = False
@@ -79,11 +130,8 @@ class CompletionRequest(OneToken):
     def prompts(self) -> list[str | list[int]]:
         """At least one."""
         prompt: Any = self.prompt
-        if isinstance(prompt, str) or (prompt and isinstance(prompt[0], int)):
-            return [prompt]
-        if not prompt:
-            raise BadRequestError("prompt: is an empty list; at least one is needed", "prompt")
-        return list(prompt)
+        is_one = isinstance(prompt, str) or isinstance(prompt[0], int)
+        return [prompt] if is_one else list(prompt)
 
 
 class TextPart(BaseModel):
@@ -92,7 +140,7 @@ class TextPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Message(BaseModel):
@@ -101,8 +149,12 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: Literal["system", "user", "assistant"]
-    content: str | list[TextPart]
-    name: str | None = None
+    content: Annotated[
+        Annotated[Text, Tag("text")]
+        | Annotated[list[TextPart], Field(fail_fast=True), Tag("parts")],
+        Discriminator(lambda content: "text" if isinstance(content, str) else "parts"),
+    ]
+    name: Text | None = None
 
     def plain(self) -> dict[str, str]:
         """As chat templates take it."""
@@ -114,7 +166,7 @@ class Message(BaseModel):
 class ChatRequest(OneToken):
     """POST /v1/chat/completions."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     max_tokens: Literal[1] | None = None
     max_completion_tokens: Literal[1] | None = None
     logprobs: bool | None = False
@@ -136,21 +188,17 @@ def read_request(body: object, kind: type[RequestT]) -> RequestT:
     """BadRequestError of one line that names the parameter and what is allowed."""
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
+    unknown = next((str(name) for name in body if name not in kind.model_fields), None)
+    if unknown is not None:
+        allowed = ", ".join(sorted(kind.model_fields))
+        raise BadRequestError(
+            f"{unknown[:80]!r}: is not served; parameters are {allowed}", unknown[:80]
+        )
     try:
         return kind.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = [str(part) for part in first["loc"]]
-        param = where[0] if where else None
-        if first["type"] == "extra_forbidden":
-            allowed = ", ".join(sorted(kind.model_fields))
-            message = f"{'.'.join(where)}: is not served; parameters are {allowed}"
-        elif first["type"] == "value_error":
-            message = first["msg"].removeprefix("Value error, ")
-        else:
-            message = f"{'.'.join(where)}: {_lower(first['msg'])}"
-        raise BadRequestError(message[:500], param) from None
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+        said = first["msg"].removeprefix("Value error, ")
+        message = f"{'.'.join(where)}: {said[:1].lower()}{said[1:]}" if where else said
+        raise BadRequestError(message[:500], where[0] if where else None) from None

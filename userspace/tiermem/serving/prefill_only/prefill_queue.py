@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from tiermem.errors import TiermemError
@@ -94,18 +95,33 @@ class PrefillQueue(Generic[FoundT]):
 
         QueueFullError, QueueClosedError.
         """
+        (answer,) = self.submit_all([(tokens, keys)], arrival_s)
+        return answer
+
+    def submit_all(
+        self,
+        inputs: Sequence[tuple[Sequence[int], Sequence[bytes]]],
+        arrival_s: float | None = None,
+    ) -> list[Future[FoundT]]:
+        """The same for several, of which all are taken or none."""
         with self._changed:
             if not self._is_open:
                 raise QueueClosedError("the server is ending")
-            if len(self._waiting) >= self.limit:
-                raise QueueFullError(f"{self.limit} requests wait, as many as may; try again later")
+            if len(self._waiting) + len(inputs) > self.limit:
+                raise QueueFullError(
+                    f"{len(self._waiting)} requests wait, of {self.limit} that may; try again later"
+                )
             arrival_s = self._clock() if arrival_s is None else arrival_s
-            request = Request(self._count, tokens, keys, arrival_s, Future[FoundT]())
-            self._waiting[request.number] = request
-            self._count += 1
+            requests = [
+                Request(number, tokens, keys, arrival_s, Future[FoundT]())
+                for number, (tokens, keys) in enumerate(inputs, self._count)
+            ]
+            self._waiting.update((one.number, one) for one in requests)
+            self._count += len(requests)
             self._changed.notify_all()
-        request.answer.add_done_callback(lambda _: self._withdraw(request.number))
-        return request.answer
+        for one in requests:
+            one.answer.add_done_callback(partial(self._withdraw, one.number))
+        return [one.answer for one in requests]
 
     def step(self) -> bool:
         """Run the next request, or the next short ones, to the end; False where none waits."""
@@ -172,7 +188,7 @@ class PrefillQueue(Generic[FoundT]):
             )
             return [self._waiting.pop(int(one.key)) for one in chosen]
 
-    def _withdraw(self, number: int) -> None:
+    def _withdraw(self, number: int, _answer: Future[FoundT]) -> None:
         with self._changed:
             self._waiting.pop(number, None)
 

@@ -65,6 +65,9 @@ class Server:
     async def _complete(self, request: web.Request) -> web.Response:
         asked = await self._read(request, CompletionRequest)
         prompts = asked.prompts()
+        if len(prompts) > self._queue.limit:
+            message = f"prompt: {len(prompts)} of them: at most {self._queue.limit} may wait"
+            raise BadRequestError(message, "prompt")
         encoded = [
             one if isinstance(one, list) else await asyncio.to_thread(self._texts.encode, one)
             for one in prompts
@@ -106,11 +109,8 @@ class Server:
         return web.Response(body=text, headers={"Content-Type": kind})
 
     async def _read(self, request: web.Request, kind: type[RequestT]) -> RequestT:
-        try:
-            body = json.loads(await request.text())
-        except (ValueError, RecursionError):
-            raise BadRequestError("the body is not JSON") from None
-        asked = read_request(body, kind)
+        # JSON is UTF-8, whatever charset a client names: some take minutes to decode.
+        asked = await asyncio.to_thread(_parse, await request.read(), kind)
         if asked.model != self._name:
             raise web.HTTPNotFound(text=f"model {asked.model!r}: served is {self._name!r}")
         asked.sampling(self._executor.dimensions.vocab)
@@ -121,11 +121,13 @@ class Server:
         began_s = time.monotonic()
         for prompt in prompts:
             self._executor.check(prompt)
-        waiting: list[asyncio.Future[Prefilled]] = []
+
+        def with_keys() -> list[tuple[list[int], Sequence[bytes]]]:
+            return [(prompt, self._executor.keys(prompt, salt)) for prompt in prompts]
+
+        inputs = await asyncio.to_thread(with_keys)
+        waiting = [asyncio.wrap_future(one) for one in self._queue.submit_all(inputs)]
         try:
-            for prompt in prompts:
-                keys = await asyncio.to_thread(self._executor.keys, prompt, salt)
-                waiting.append(asyncio.wrap_future(self._queue.submit(prompt, keys)))
             found = await asyncio.gather(*waiting)
         except BaseException:
             for one in waiting:
@@ -181,3 +183,11 @@ class Server:
         self._metrics.ended(outcome)
         body = answers.error(message, kind, param)
         return web.json_response(body, status=status, headers=headers)
+
+
+def _parse(data: bytes, kind: type[RequestT]) -> RequestT:
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadRequestError("the body is not JSON") from None
+    return read_request(body, kind)
