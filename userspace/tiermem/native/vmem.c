@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -22,10 +23,11 @@
 
 enum {
 	NOBODY = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-	MOVED = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+	PAGE_BYTES = 4096,
+	HUGE_BYTES = 2 << 20,
 };
 
-_Static_assert(sizeof(struct vmem_piece) == 24, "read by Python as an array");
+_Static_assert(sizeof(struct vmem_piece) == 32, "read by Python as an array");
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "addresses are 64 bits wide");
 
 static void *pointer(uint64_t address)
@@ -64,46 +66,81 @@ int vmem_free(uint64_t address, uint64_t bytes)
 	return munmap(pointer(address), bytes) < 0 ? -errno : 0;
 }
 
-/* What a failure leaves is what was there before: addresses without memory. */
-static int undo(const struct vmem_piece *piece, int error)
+/* Pages to another address; what is in their place there goes. */
+static int move(uint64_t from, uint64_t bytes, uint64_t to, int flags)
 {
-	put(piece->address, piece->bytes, PROT_NONE);
+	void *at = mremap(pointer(from), bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | flags,
+			  pointer(to));
+
+	if (at != MAP_FAILED)
+		return 0;
+	int error = -errno;
+
+	/* As a rule what was there is there; a hole would be given to somebody else. */
+	if (msync(pointer(to), bytes, MS_ASYNC) < 0)
+		put(to, bytes, PROT_NONE);
 	return error;
+}
+
+/* Addresses that are nobody's, at which pages can be moved as huge ones. */
+static int elsewhere(uint64_t bytes, uint64_t *address)
+{
+	return vmem_reserve(bytes, bytes % HUGE_BYTES ? PAGE_BYTES : HUGE_BYTES, address);
+}
+
+static int get_ready(int fd, int touch, const struct vmem_piece *piece, uint64_t *address)
+{
+	int error = elsewhere(piece->bytes, address);
+	void *at;
+
+	if (error)
+		return error;
+	at = mmap(pointer(*address), piece->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		  fd, (off_t)piece->source);
+	if (at == MAP_FAILED || madvise(at, piece->bytes, touch) < 0) {
+		error = -errno;
+		munmap(pointer(*address), piece->bytes);
+		return error;
+	}
+	if (piece->clear)
+		memset(at, 0, piece->bytes);
+	return 0;
 }
 
 int vmem_commit_file(int fd, int is_memory_file, size_t count, const struct vmem_piece *pieces,
 		     size_t *done)
 {
 	int touch = is_memory_file ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
+	uint64_t *ready = malloc(count * sizeof(*ready));
+	size_t n = 0;
+	int error = ready ? 0 : -ENOMEM;
 
-	for (*done = 0; *done < count; (*done)++) {
-		const struct vmem_piece *piece = &pieces[*done];
-		void *at = mmap(pointer(piece->address), piece->bytes, PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_FIXED, fd, (off_t)piece->source);
-
-		if (at == MAP_FAILED)
-			return undo(piece, -errno);
-		if (madvise(at, piece->bytes, touch) < 0)
-			return undo(piece, -errno);
+	while (!error && n < count) {
+		error = get_ready(fd, touch, &pieces[n], &ready[n]);
+		n += !error;
 	}
-	return 0;
-}
-
-static int move(uint64_t from, uint64_t bytes, uint64_t to)
-{
-	void *at = mremap(pointer(from), bytes, bytes, MOVED, pointer(to));
-
-	return at == MAP_FAILED ? -errno : 0;
+	*done = 0;
+	while (!error && *done < count) {
+		error = move(ready[*done], pieces[*done].bytes, pieces[*done].address, 0);
+		*done += !error;
+	}
+	for (size_t i = *done; i < n; i++)
+		munmap(pointer(ready[i]), pieces[i].bytes);
+	free(ready);
+	return error;
 }
 
 int vmem_commit_moved(size_t count, const struct vmem_piece *pieces, size_t *done)
 {
 	for (*done = 0; *done < count; (*done)++) {
 		const struct vmem_piece *piece = &pieces[*done];
-		int error = move(piece->source, piece->bytes, piece->address);
+		int error;
 
+		if (piece->clear)
+			memset(pointer(piece->source), 0, piece->bytes);
+		error = move(piece->source, piece->bytes, piece->address, MREMAP_DONTUNMAP);
 		if (error)
-			return undo(piece, error);
+			return error;
 	}
 	return 0;
 }
@@ -112,7 +149,7 @@ int vmem_return_moved(size_t count, const struct vmem_piece *pieces, size_t *don
 {
 	for (*done = 0; *done < count; (*done)++) {
 		const struct vmem_piece *piece = &pieces[*done];
-		int error = move(piece->address, piece->bytes, piece->source);
+		int error = move(piece->address, piece->bytes, piece->source, MREMAP_DONTUNMAP);
 
 		if (!error)
 			error = put(piece->address, piece->bytes, PROT_NONE);
@@ -154,10 +191,4 @@ int vmem_cover(size_t count, const struct vmem_piece *pieces, size_t *done)
 			return error;
 	}
 	return 0;
-}
-
-void vmem_clear(size_t count, const struct vmem_piece *pieces)
-{
-	for (size_t i = 0; i < count; i++)
-		memset(pointer(pieces[i].address), 0, pieces[i].bytes);
 }

@@ -12,11 +12,15 @@
 #include <stdint.h>
 #endif
 
-/* `bytes` at `address` of a reservation; `source`: an offset of a file, or an address. */
+/*
+ * `bytes` at `address` of a reservation; `source`: an offset of a file, or an address.
+ * clear: somebody else's bytes are there, to become zeros before anybody sees them.
+ */
 struct vmem_piece {
 	uint64_t address;
 	uint64_t source;
 	uint64_t bytes;
+	uint64_t clear;
 };
 
 /* Addresses without memory, which nobody can touch, from a multiple of `align` on. */
@@ -25,7 +29,11 @@ int vmem_reserve(uint64_t bytes, uint64_t align, uint64_t *address);
 /* End of a reservation, whatever is in it. */
 int vmem_free(uint64_t address, uint64_t bytes);
 
-/* Ranges of a file, mapped and touched; is_memory_file: of memfd_create(2). */
+/*
+ * Ranges of a file, mapped and touched; is_memory_file: of memfd_create(2). They get ready
+ * elsewhere: what is at the pieces' addresses can be read until they have memory, and also
+ * where there is none.
+ */
 int vmem_commit_file(int fd, int is_memory_file, size_t count, const struct vmem_piece *pieces,
 		     size_t *done);
 
@@ -46,8 +54,5 @@ int vmem_punch(int fd, size_t count, const struct vmem_piece *pieces, size_t *do
 
 /* The pieces read as zeros, without memory behind them; who writes there is killed. */
 int vmem_cover(size_t count, const struct vmem_piece *pieces, size_t *done);
-
-/* Make the pieces, which have memory, zeros. */
-void vmem_clear(size_t count, const struct vmem_piece *pieces);
 
 #endif

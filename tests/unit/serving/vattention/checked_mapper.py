@@ -16,8 +16,12 @@ class CheckedMapper:
         self.calls_until_failure: int | None = None
 
     def map(self, req_id: int, first: int, blocks: int) -> None:
-        """At the end of what is mapped."""
-        self._call("map", req_id, first, blocks)
+        """At the end of what is mapped. Where it fails, what was covered there need not be so."""
+        try:
+            self._call("map", req_id, first, blocks)
+        except KernelError:
+            self.covered[req_id] -= set(range(first, first + blocks))
+            raise
         assert first == self.mapped[req_id], "mapped twice, or with a hole"
         self.mapped[req_id] += blocks
         self.covered[req_id] -= set(range(first, first + blocks))

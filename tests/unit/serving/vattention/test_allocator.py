@@ -154,6 +154,31 @@ def test_a_step_that_the_kernel_fails_can_be_tried_again() -> None:
     assert allocator.step({first: 2, second: 2}) == 2
 
 
+def test_a_row_stays_readable_where_mapping_in_it_fails() -> None:
+    """In a step and ahead of it."""
+    allocator, mapper = _make(12)
+    req_id = allocator.alloc_reqid()
+    allocator.step({req_id: 2})
+    allocator.cover(req_id, 6)
+    cover = mapper.cover
+
+    def cover_again(*blocks: int) -> None:
+        mapper.calls_until_failure = None
+        cover(*blocks)
+
+    mapper.cover = cover_again  # type: ignore[method-assign]
+    for act in (
+        lambda: allocator.step({req_id: 5}),
+        lambda: allocator.map_ahead(steps=4, blocks=1),
+    ):
+        mapper.calls_until_failure = 0
+        with pytest.raises(KernelError):
+            act()
+        assert mapper.is_readable(req_id, 6)
+    allocator.step({req_id: 7})
+    assert mapper.mapped[req_id] == 7
+
+
 def test_threads_share_it() -> None:
     allocator, mapper = _make(24)
     failures: list[BaseException] = []

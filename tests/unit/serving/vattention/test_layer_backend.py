@@ -6,6 +6,7 @@ import ctypes
 import errno
 import mmap
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tiermem.layer.pool import create_pool, open_pool
 from tiermem.serving.vattention import pieces
 from tiermem.serving.vattention.layer_backend import LayerBackend
 from tiermem.serving.vattention.layout import KvLayout, Run
+from tiermem.serving.vattention.pieces import Piece
 from tiermem.serving.vattention.sources import ArenaPages, FileRange, MemoryFile, Source
 
 GROUP = 64 << 10
@@ -145,6 +147,62 @@ def test_what_is_not_mapped_cannot_be_touched_and_once_covered_be_read(
         backend.map([Run(GROUP, GROUP)])
         assert can_write(beyond)
         backend.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "pages"])
+def test_who_reads_meanwhile_sees_zeros_and_never_what_others_left(
+    kind: str, tmp_path: Path
+) -> None:
+    """As attention reads a covered row, masked, while the thread maps ahead in it."""
+    row = Run(0, 8 * GROUP)
+    seen = list[bool]()
+    for number in range(40):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with a_source(kind, folder, groups=8) as source:
+            backend = LayerBackend(LAYOUT, source)
+            backend.cover([row])
+            is_over = threading.Event()
+            reader = threading.Thread(target=_read, args=(backend, is_over, seen))
+            reader.start()
+            backend.map([row])
+            is_over.set()
+            reader.join()
+            backend.close()
+    assert len(seen) >= 40
+    assert not any(seen)
+
+
+def _read(backend: LayerBackend, is_over: threading.Event, seen: list[bool]) -> None:
+    row = array(backend)[: 8 * GROUP]
+    while True:
+        was_over = is_over.is_set()
+        seen.append(bool(row.any()))
+        if was_over:
+            return
+
+
+def test_a_mapping_that_fails_leaves_covered_rows_readable(tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    short.write_bytes(b"\xee" * GROUP)
+    backend = LayerBackend(LAYOUT, FileRange(short, 0, 3 * GROUP))
+    backend.cover([Run(0, 3 * GROUP)])
+    with pytest.raises(KernelError, match="EFAULT"):
+        backend.map([Run(0, 3 * GROUP)])
+    assert not array(backend)[: 3 * GROUP].any()
+    backend.close()
+
+
+def test_a_memory_file_keeps_nothing_of_a_mapping_that_fails() -> None:
+    source = MemoryFile(2 * GROUP)
+    address = pieces.reserve(2 * GROUP, GROUP)
+    beyond_its_end = Piece(address + GROUP, 2 * GROUP, GROUP)
+    with pytest.raises(KernelError, match="EFAULT"):
+        source.commit([Piece(address, 0, GROUP), beyond_its_end])
+    assert source.resident_bytes() == 0
+    assert not can_read(address)
+    pieces.free(address, 2 * GROUP)
+    source.close()
 
 
 def test_a_memory_file_takes_memory_while_it_is_mapped() -> None:

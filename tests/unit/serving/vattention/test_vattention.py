@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiermem.errors import ConfigError, KernelError, NoSpaceError
+from tiermem.errors import ConfigError, KernelError, NoSpaceError, TiermemError
 from tiermem.serving.vattention import Ahead, KvLayout, MemoryFile, VAttention, init
 from tiermem.serving.vattention.ahead import MappingThread
 from tiermem.serving.vattention.allocator import Allocator
@@ -109,6 +109,46 @@ def test_an_error_ahead_is_the_steps_own_where_it_comes_again() -> None:
     thread.close()
 
 
+def test_an_error_in_a_block_leaves_no_memory_when_its_tensors_are_gone() -> None:
+    source = MemoryFile(MEMORY)
+    kept: list[np.ndarray] = []
+
+    def fail() -> None:
+        with init(LAYOUT, source=source) as kv:
+            req_id = kv.alloc_reqid(1)
+            kv.step({req_id: 1})
+            kept.append(token(kv, req_id, 0))
+            raise KeyError("of the client's own")
+
+    with pytest.raises(KeyError):
+        fail()
+    kept[0][:] = 1
+    assert is_mapped()
+    kept.clear()
+    assert not is_mapped()
+
+
+def test_where_it_cannot_be_closed_it_goes_on() -> None:
+    kv = init(LAYOUT, memory_bytes=MEMORY, ahead=Ahead(steps=TOKENS, blocks=1))
+    req_id = kv.alloc_reqid(1)
+    kv.step({req_id: 1})
+    view = token(kv, req_id, 0)
+    with pytest.raises(TiermemError, match="in use"):
+        kv.close()
+    view[:] = 1
+    assert kv.mapping_ahead is not None
+    assert kv.step({req_id: TOKENS}) == 0
+    assert kv.mapping_ahead.wait(10)
+    assert kv.allocator.mapped_blocks(req_id) == 2
+    del view
+    kv.close()
+    assert not is_mapped()
+
+
+def is_mapped() -> bool:
+    return "tiermem-kv" in Path("/proc/self/maps").read_text()
+
+
 def test_wrong_parameters_are_named_and_nothing_stays(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one of memory_bytes, source and backend"):
         init(LAYOUT)
@@ -118,5 +158,4 @@ def test_wrong_parameters_are_named_and_nothing_stays(tmp_path: Path) -> None:
         init(LAYOUT, memory_bytes=LAYOUT.block_bytes - 1)
     with pytest.raises(ConfigError, match="steps = 0, blocks = 2: must be at least 1 each"):
         Ahead(steps=0)
-    maps = Path("/proc/self/maps").read_text()
-    assert "tiermem-kv" not in maps
+    assert not is_mapped()

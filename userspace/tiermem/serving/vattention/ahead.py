@@ -24,8 +24,8 @@ class Ahead:
 
 
 class MappingThread:
-    """Woken after a step that leaves a request short. It maps a block at a time, so that a
-    step waits for one at most.
+    """Woken after a step that leaves a request short. It maps a block at a time, and the next
+    one when nobody waits (see `turns`), so that a step waits for one at most.
 
     Errors of the memory are kept: the step that needs the block meets them itself.
     """

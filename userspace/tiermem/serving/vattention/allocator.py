@@ -8,20 +8,21 @@ all that is needed fits.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tiermem.errors import ConfigError, NoSpaceError, TiermemError
 from tiermem.serving.vattention.layout import KvLayout
+from tiermem.serving.vattention.turns import Turns
 
 FREE_SHARE = 100
 """Admission leaves at least one in so many blocks to the requests that run already."""
 
 
 class Mapper(Protocol):
-    """Where the blocks are mapped; an error leaves all as it was."""
+    """Where the blocks are mapped. An error leaves all as it was, but that covered blocks that
+    were to be mapped may not be so any more."""
 
     def map(self, req_id: int, first: int, blocks: int) -> None:
         """Blocks that are not mapped."""
@@ -66,7 +67,7 @@ class Allocator:
         self.blocks = blocks
         self._mapper = mapper
         self._rows = [Row() for _ in range(layout.batch)]
-        self._lock = threading.Lock()
+        self._turns = Turns()
 
     @property
     def reserve_blocks(self) -> int:
@@ -76,22 +77,22 @@ class Allocator:
     @property
     def usage(self) -> Usage:
         """As it is now."""
-        with self._lock:
+        with self._turns.first():
             return Usage(self.blocks, self._mapped(), self._needed())
 
     def tokens(self, req_id: int) -> int:
         """How long an active request is, by its last step."""
-        with self._lock:
+        with self._turns.first():
             return self._active(req_id).tokens
 
     def mapped_blocks(self, req_id: int) -> int:
         """How many a reqId has, active or not."""
-        with self._lock:
+        with self._turns.first():
             return self._row(req_id).mapped_blocks
 
     def can_alloc(self, tokens: int) -> bool:
         """Whether `alloc_reqid` would succeed."""
-        with self._lock:
+        with self._turns.first():
             return self._refusal(tokens) is None
 
     def alloc_reqid(self, tokens: int = 0) -> int:
@@ -100,7 +101,7 @@ class Allocator:
         The inactive one with the smallest mapping that suffices, else with the largest.
         NoSpaceError where all are taken, or less than the reserve would be left.
         """
-        with self._lock:
+        with self._turns.first():
             if (refusal := self._refusal(tokens)) is not None:
                 raise NoSpaceError(refusal)
             wanted = self.layout.blocks_of(tokens)
@@ -111,7 +112,7 @@ class Allocator:
 
     def free_reqid(self, req_id: int) -> None:
         """The request ended; what is mapped stays until somebody needs it."""
-        with self._lock:
+        with self._turns.first():
             row = self._active(req_id)
             row.is_active, row.tokens, row.admitted_tokens = False, 0, 0
 
@@ -121,7 +122,7 @@ class Allocator:
         Returns how many blocks were mapped. NoSpaceError where not all fit: then nothing
         has changed, and one of the requests has to end or to wait.
         """
-        with self._lock:
+        with self._turns.first():
             before = {req_id: self._active(req_id).tokens for req_id in tokens}
             for req_id, count in tokens.items():
                 self._check_tokens(count)
@@ -141,7 +142,7 @@ class Allocator:
     def map_ahead(self, steps: int, blocks: int) -> bool:
         """Map one block for what an active request needs within `steps` more tokens, at most
         `blocks` beyond its last token's; whether there was one to map. The most urgent first."""
-        with self._lock:
+        with self._turns.last():
             urgent = self._urgent(steps, blocks)
             if urgent is None or not self._make_room(1, active_too=False):
                 return False
@@ -150,12 +151,12 @@ class Allocator:
 
     def is_short(self, steps: int, blocks: int) -> bool:
         """Whether `map_ahead` has something to map, or lacks the memory for it."""
-        with self._lock:
+        with self._turns.first():
             return self._urgent(steps, blocks) is not None
 
     def cover(self, req_id: int, tokens: int) -> None:
         """Make a row readable up to so many tokens, mapped or not."""
-        with self._lock:
+        with self._turns.first():
             row = self._active(req_id)
             self._check_tokens(tokens)
             first = max(row.mapped_blocks, row.covered_blocks)
@@ -165,7 +166,7 @@ class Allocator:
 
     def reclaim(self) -> int:
         """Unmap all that no active request needs; how many blocks."""
-        with self._lock:
+        with self._turns.first():
             before = self._mapped()
             self._make_room(self.blocks, active_too=True)
             return before - self._mapped()
@@ -235,7 +236,14 @@ class Allocator:
 
     def _extend(self, req_id: int, blocks: int) -> None:
         row = self._rows[req_id]
-        self._mapper.map(req_id, row.mapped_blocks, blocks)
+        first = row.mapped_blocks
+        try:
+            self._mapper.map(req_id, first, blocks)
+        except TiermemError:
+            covered = min(row.covered_blocks, first + blocks) - first
+            if covered > 0:
+                self._mapper.cover(req_id, first, covered)
+            raise
         row.mapped_blocks += blocks
 
     def _urgent(self, steps: int, blocks: int) -> int | None:

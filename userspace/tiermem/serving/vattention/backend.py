@@ -33,6 +33,9 @@ class Backend(Protocol):
     def close(self) -> None:
         """End of the reservation, whatever is mapped."""
 
+    def abandon(self) -> None:
+        """The same, when nobody has a tensor of it any more, as far as that can be known."""
+
 
 @runtime_checkable
 class Coverable(Protocol):

@@ -83,6 +83,10 @@ class CudaBackend:
         self._driver.call("cuMemAddressFree", self.address, self._bytes)
         self._driver.call("cuDevicePrimaryCtxRelease", self._device)
 
+    def abandon(self) -> None:
+        """See Backend: nobody counts a GPU's tensors."""
+        self.close()
+
     def _use_context(self) -> None:
         """Threads have one each; the one that maps ahead begins without."""
         self._driver.call("cuCtxSetCurrent", self._context)

@@ -29,7 +29,8 @@ class LayerBackend:
         """ConfigError where the kernel would not allow as many mappings."""
         self._group_bytes = layout.group_bytes
         self._source = source
-        # A group's memory is its number in the source.
+        # A group's memory is its number in the source; those that were mapped before are clear,
+        # as all are in a source that is.
         self._table = GroupTable[int](layout, source.bytes // layout.group_bytes)
         self._check_maps(layout.tensors * layout.batch)
         self._bytes = layout.reserved_bytes
@@ -62,7 +63,8 @@ class LayerBackend:
                 heapq.heappush(self._free, group)
             raise
         self._table.mapped.update(pairs)
-        self._clear_new(pairs)
+        for group in groups:
+            self._clear[group] = 1
 
     def unmap(self, runs: Sequence[Run]) -> None:
         """See Backend."""
@@ -83,6 +85,15 @@ class LayerBackend:
         if (in_use := export()) is not None:
             self._export = in_use
             raise TiermemError("vAttention's memory cannot be closed: tensors of it are in use")
+        self._give_back()
+
+    def abandon(self) -> None:
+        """See Backend."""
+        export, self._export = self._export, None
+        if export is not None:
+            weakref.finalize(export, self._give_back).atexit = False
+
+    def _give_back(self) -> None:
         self._source.uncommit(self._pieces(sorted(self._table.mapped.items())))
         self._table.mapped.clear()
         calls.free(self.address, self._bytes)
@@ -104,6 +115,7 @@ class LayerBackend:
                 self.address + virtual * self._group_bytes,
                 self._source.first_place + group * self._group_bytes,
                 count * self._group_bytes,
+                is_dirty=not self._clear[group],
             )
             for virtual, group, count in self._joined(pairs)
         ]
@@ -113,7 +125,8 @@ class LayerBackend:
         begin, count = (0, 0), 0
         for virtual, group in pairs:
             follows = (virtual, group) == (begin[0] + count, begin[1] + count)
-            if count and self._source.joins and follows:
+            is_like = self._clear[group] == self._clear[begin[1]]
+            if count and self._source.joins and follows and is_like:
                 count += 1
                 continue
             if count:
@@ -121,11 +134,3 @@ class LayerBackend:
             begin, count = (virtual, group), 1
         if count:
             yield *begin, count
-
-    def _clear_new(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Zeros in place of what was in the memory before it was ours."""
-        new = [pair for pair in pairs if not self._clear[pair[1]]]
-        if new:
-            calls.clear(self._pieces(new))
-            for _, group in new:
-                self._clear[group] = 1

@@ -22,11 +22,12 @@ MAPS_MAX_FILE = Path("/proc/sys/vm/max_map_count")
 
 class Piece(NamedTuple):
     """Bytes at an address of a reservation, and where their memory is: a file's offset, or
-    another address."""
+    another address. is_dirty: it is to become zeros before anybody sees it."""
 
     address: int
     source: int
     bytes: int
+    is_dirty: bool = False
 
 
 def reserve(size_bytes: int, align_bytes: int) -> int:
@@ -93,11 +94,6 @@ def punch(handle: int, pieces: Sequence[Piece]) -> None:
 def cover(pieces: Sequence[Piece]) -> None:
     """They read as zeros."""
     _call(lib.vmem_cover, pieces, "make addresses without memory readable")
-
-
-def clear(pieces: Sequence[Piece]) -> None:
-    """They are zeros; they have memory."""
-    lib.vmem_clear(len(pieces), _array(pieces))
 
 
 def maps_max() -> int:

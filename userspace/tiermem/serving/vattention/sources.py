@@ -30,7 +30,8 @@ class Source(Protocol):
     bytes: int
 
     def commit(self, pieces: Sequence[Piece]) -> None:
-        """Map them all, touched, or none: KernelError, NoSpaceError."""
+        """Map them all, touched, or none: KernelError, NoSpaceError. Dirty ones as zeros, from
+        when they can be seen on."""
 
     def uncommit(self, pieces: Sequence[Piece]) -> None:
         """Nobody can touch them any more; their memory may be given elsewhere."""
@@ -76,7 +77,13 @@ class MemoryFile:
 
     def commit(self, pieces: Sequence[Piece]) -> None:
         """See Source."""
-        calls.commit_memory_file(self._handle, pieces)
+        try:
+            calls.commit_memory_file(self._handle, pieces)
+        except TiermemError:
+            # Of what was touched nothing is mapped, and nothing of this file is in use elsewhere.
+            if not self._keeps:
+                calls.punch(self._handle, pieces)
+            raise
 
     def uncommit(self, pieces: Sequence[Piece]) -> None:
         """See Source."""

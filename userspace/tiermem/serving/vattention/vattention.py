@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Self
 
-from tiermem.errors import ConfigError
+from tiermem.errors import ConfigError, TiermemError
 from tiermem.serving.vattention.ahead import Ahead, MappingThread
 from tiermem.serving.vattention.allocator import Allocator, Usage
 from tiermem.serving.vattention.backend import Backend, BlockMapper
@@ -60,6 +60,7 @@ class VAttention:
         self.backend = backend
         blocks = backend.memory_bytes // layout.block_bytes
         self.allocator = Allocator(layout, blocks, BlockMapper(layout, backend))
+        self._ahead = ahead
         self.mapping_ahead = MappingThread(self.allocator, ahead) if ahead else None
 
     @property
@@ -97,11 +98,19 @@ class VAttention:
         return self.allocator.tokens(req_id)
 
     def close(self) -> None:
-        """Give all back. TiermemError while tensors are in use."""
+        """Give all back. TiermemError while tensors are in use: then all goes on."""
+        self._end_mapping_ahead()
+        try:
+            self.backend.close()
+        except TiermemError:
+            if self._ahead is not None:
+                self.mapping_ahead = MappingThread(self.allocator, self._ahead)
+            raise
+
+    def _end_mapping_ahead(self) -> None:
         if self.mapping_ahead is not None:
             self.mapping_ahead.close()
             self.mapping_ahead = None
-        self.backend.close()
 
     def _wake(self) -> None:
         if self.mapping_ahead is not None:
@@ -113,6 +122,7 @@ class VAttention:
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         if kind is None:
             self.close()
-        elif self.mapping_ahead is not None:
-            # The error's own traceback may hold tensors.
-            self.mapping_ahead.close()
+        else:
+            # The error's own traceback may hold tensors: memory goes with the last of them.
+            self._end_mapping_ahead()
+            self.backend.abandon()
