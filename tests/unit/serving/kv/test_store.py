@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 from tiermem.errors import ConfigError, MissingError, NoSpaceError
 from tiermem.serving.kv.record import Header, pack_header, read_header
 from tiermem.serving.kv.store import Fill, KvStore
-from tiermem.serving.kv.transfers import Transfers
+from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers
 
 from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
 from tests.unit.serving.kv.tiers import (
@@ -127,15 +129,65 @@ def test_a_corrupted_block_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_short_file_has_fewer_blocks(tmp_path: Path) -> None:
-    saved(tmp_path / "kv", [0, 1, 2])
-    os.truncate(tmp_path / "kv", 4096 + 2 * SHAPE.bytes + SHAPE.header_bytes + 4096)
+    """What is there of the last one goes, and its place is one that nothing was written to."""
+    path = tmp_path / "kv"
+    saved(path, [0, 1, 2])
+    os.truncate(path, 4096 + 2 * SHAPE.bytes + SHAPE.header_bytes + 4096)
+    store = open_store(path, 8, 16)
+    assert path.stat().st_size == 4096 + 2 * SHAPE.bytes
+    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 2})
+    put(store, [3, 4])
+    assert store.flush(5)
+    store.memory.clear()
+    stage(store, [0, 1, 3, 4])
+    for number in (0, 1, 3, 4):
+        assert read_block(store, number) == content(number).tobytes()
+    store.close()
+
+
+def test_a_file_that_is_cut_while_it_is_used_has_fewer_blocks(tmp_path: Path) -> None:
     store = open_store(tmp_path / "kv", 8, 16)
-    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 3})
-    stage(store, [0, 1, 2])
-    assert read_block(store, 2) is None
+    put(store, [0, 1])
+    assert store.flush(5)
+    os.truncate(tmp_path / "kv", 4096 + SHAPE.bytes + SHAPE.header_bytes + 4096)
+    store.memory.clear()
+    stage(store, [0, 1])
+    assert (read_block(store, 0), read_block(store, 1)) == (content(0).tobytes(), None)
     assert store.counters.get("ssd", "short") == 1
     put(store, [2])
     assert store.flush(5)
+    store.close()
+
+
+def test_a_disk_that_is_full_for_what_it_has_as_well_loses_few_blocks(tmp_path: Path) -> None:
+    """As those are that never write in place."""
+
+    class FullTransfers(Transfers):
+        is_full = False
+
+        def run(self, fd: int, transfers: Sequence[Transfer]) -> list[Outcome]:
+            if self.is_full and any(one.is_write for one in transfers):
+                return [Outcome(0, ENOSPC) for _ in transfers]
+            return super().run(fd, transfers)
+
+    transfers = FullTransfers(4)
+    store = open_store(tmp_path / "kv", 4, 6, transfers=transfers)
+    assert store.disk is not None
+    for number in range(6):
+        put(store, [number])
+        assert store.flush(5)
+    transfers.is_full = True
+    for number in range(10, 20):
+        put(store, [number])
+        assert store.flush(5)
+    assert store.disk.used_blocks == 5, "of one it was tried"
+    assert store.counters.get("ssd", "failed") == 1
+    assert store.counters.get("ssd", "refused") == 9
+    transfers.is_full = False
+    store.disk._paused_until_s = 0.0
+    put(store, [20])
+    assert store.flush(5)
+    assert store.disk.used_blocks == 6
     store.close()
 
 
@@ -354,6 +406,11 @@ def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a file of something else"):
         open_store(letter, 4, 16)
     assert letter.read_bytes() == b"dear reader" * 1000
+    image = tmp_path / "of a disk"
+    image.write_bytes(bytes(65536) + b"something")
+    with pytest.raises(ConfigError, match="a file of something else"):
+        open_store(image, 4, 16)
+    assert image.stat().st_size == 65545
     with pytest.raises(MissingError, match="folder does not exist"):
         open_store(tmp_path / "nowhere" / "kv", 4, 16)
     with pytest.raises(ConfigError, match="is a folder"):
@@ -361,6 +418,22 @@ def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
     store = open_store(tmp_path / "kv", 4, 16)
     with pytest.raises(ConfigError, match="another process has it open"):
         open_store(tmp_path / "kv", 4, 16)
+    store.close()
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["page lost", "empty"])
+def test_a_file_without_its_first_page_starts_anew(tmp_path: Path, is_lost: bool) -> None:
+    """The power went before it was on the disk, or somebody made the file."""
+    path = tmp_path / "kv"
+    if is_lost:
+        saved(path, [1])
+        path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    else:
+        path.touch()
+    store = open_store(path, 4, 16)
+    assert store.look_up([key(1)]) == (0, {})
+    put(store, [1])
+    assert store.flush(5)
     store.close()
 
 

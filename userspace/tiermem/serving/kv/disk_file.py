@@ -18,7 +18,14 @@ from pathlib import Path
 
 from tiermem.errors import ConfigError, KernelError, MissingError, NoSpaceError
 from tiermem.serving.kv.keys import KEY_BYTES
-from tiermem.serving.kv.record import PAGE_BYTES, Header, RecordShape, checksum, read_header
+from tiermem.serving.kv.record import (
+    PAGE_BYTES,
+    Header,
+    RecordShape,
+    begins_record,
+    checksum,
+    read_header,
+)
 
 _MAGIC = b"tiermSSD"
 _VERSION = 1
@@ -89,15 +96,11 @@ class DiskFile:
         if not self.is_begun:
             return
         with _plain(self.path) as fd:
-            end = os.fstat(fd).st_size
             # Nothing but headers: no reading ahead.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-            for place in range(self.places):
-                at = self.offset(place)
-                if at >= end:
-                    return
+            for place in range(self.written_places):
                 try:
-                    data = os.pread(fd, self.shape.header_bytes, at)
+                    data = os.pread(fd, self.shape.header_bytes, self.offset(place))
                 except OSError:
                     continue
                 header = read_header(data, self.shape)
@@ -132,10 +135,11 @@ class DiskFile:
     def _take_over(self) -> None:
         with _plain(self.path) as fd:
             found = os.pread(fd, PAGE_BYTES, 0)
+            is_others = is_foreign(fd)
         if found == self._page:
             self.is_begun = True
             self._cut()
-        elif is_foreign(found):
+        elif is_others:
             raise ConfigError(f"{self.path}: is a file of something else: name another path")
         elif not self.is_writable:
             self.places = 0
@@ -143,14 +147,21 @@ class DiskFile:
             self.begin()
 
     def _cut(self) -> None:
-        limit = self.offset(self.places)
+        """Of what is more than the capacity, and of a record that is there in part only."""
+        limit = self.offset(self.written_places)
         if self.is_writable and os.fstat(self.fd).st_size > limit:
             os.ftruncate(self.fd, limit)
 
 
-def is_foreign(begin: bytes) -> bool:
-    """Whether a file that begins so is of something else, and must be left as it is."""
-    return not begin.startswith(_MAGIC) and bool(begin.strip(b"\0"))
+def is_foreign(fd: int) -> bool:
+    """Whether a file is of something else, and must be left as it is: images of disks begin
+    with zeros as well, which is all that the power's going may leave of the first page."""
+    begin = os.pread(fd, PAGE_BYTES, 0)
+    if begin.startswith(_MAGIC):
+        return False
+    if begin.strip(b"\0"):
+        return True
+    return os.fstat(fd).st_size > PAGE_BYTES and not begins_record(os.pread(fd, 8, PAGE_BYTES))
 
 
 class _plain:  # noqa: N801

@@ -148,6 +148,7 @@ class DiskTier(BehindMemory):
             self._counters.add("ssd", "refused", len(blocks))
             return
         placed: list[tuple[Block, int]] = []
+        written = self._file.written_places
         for block in blocks:
             place = self._take_place()
             if place is None:
@@ -164,7 +165,7 @@ class DiskTier(BehindMemory):
             ],
         )
         for (block, place), outcome in zip(placed, outcomes, strict=True):
-            self._settle_write(block, place, outcome)
+            self._settle_write(block, place, outcome, is_fresh=place >= written)
 
     def _is_begun(self) -> bool:
         """Whether the file has its first page; on a disk that was full it may get it later."""
@@ -193,14 +194,15 @@ class DiskTier(BehindMemory):
             self._counters.add("ssd", "evicted")
             return self._places.pop(victim)
 
-    def _settle_write(self, block: Block, place: int, outcome: Outcome) -> None:
+    def _settle_write(self, block: Block, place: int, outcome: Outcome, *, is_fresh: bool) -> None:
         size = self._file.shape.bytes
         if outcome.error or outcome.done_bytes < size:
             self._counters.add("ssd", "failed")
             log.warning("%s", explain(f"{self._file.path}: write a KV block", outcome))
             with self._wake:
-                if outcome.error in FULL:
-                    # The next ones go to places that have been written before, if there are any.
+                if outcome.error in FULL and is_fresh:
+                    # The next ones go to places that have been written before, if there are any,
+                    # which takes no more of most disks.
                     self._full_until_s = time.monotonic() + _FULL_S
                     self._fresh.append(place)
                 else:

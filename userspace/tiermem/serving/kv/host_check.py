@@ -23,7 +23,6 @@ from tiermem.layer.sysfs import Tree
 from tiermem.layer.topology import read_tiers
 from tiermem.service.size import size_text
 from tiermem.serving.kv.disk_file import is_foreign
-from tiermem.serving.kv.record import PAGE_BYTES
 from tiermem.serving.kv.settings import KvSettings, MemorySettings, PoolSettings, SsdSettings
 
 
@@ -138,7 +137,7 @@ def _check_file(path: Path) -> int | None:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ConfigError(f"{path}: is no ordinary file")
-        if is_foreign(os.pread(fd, PAGE_BYTES, 0)):
+        if is_foreign(fd):
             raise ConfigError(f"{path}: is a file of something else: name another path")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
