@@ -117,8 +117,13 @@ bench-oasis: setup ## pooled NICs and SSDs against direct ones, as root (QUICK=1
 	$(BIN)/python -m bench.oasis
 
 .PHONY: bench-serving
-bench-serving: setup $(VLLM)/.installed ## KV tiers and schedulers against plain vLLM, on the CPU (QUICK=1: at most 10 minutes)
-	$(VLLM)/bin/python -m bench.serving
+bench-serving: setup $(VLLM)/.installed ## KV tiers and schedulers against plain vLLM (QUICK=1: at most 10 minutes; AZURE=, MOONCAKE=: traces)
+	$(VLLM)/bin/python -m bench.serving $(if $(AZURE),--azure $(AZURE)) $(if $(MOONCAKE),--mooncake $(MOONCAKE))
+
+.PHONY: soak
+soak: setup $(VLLM)/.installed ## 2,000 requests on one vLLM engine with KV tiers: tokens, tiers, memory (REQUESTS=)
+	TIERMEM_SOAK_REQUESTS=$(or $(REQUESTS),2000) VLLM_ENABLE_V1_MULTIPROCESSING=0 HF_HUB_OFFLINE=1 \
+		$(VLLM)/bin/pytest -s tests/serving/kv/test_soak.py
 
 .PHONY: kmod
 kmod: ## the kernel modules for this host's kernel (KDIR=... for another)

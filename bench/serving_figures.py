@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from tiermem.errors import TiermemError
+from tiermem.serving.kv.counters import TierName
 
 from bench.serving_engine import BLOCK_TOKENS
 from bench.serving_play import Answered, Played
@@ -17,8 +18,10 @@ from bench.serving_play import Answered, Played
 BOUND_S = 2.0
 BOUNDS_S = {"": BOUND_S, "_interactive": 0.45}
 PERCENTILES = (50, 95, 99)
-OWN, MEMORY, SSD, RECOMPUTED = "own cache", "memory", "SSD", "recomputed"
-PLACES = (OWN, MEMORY, SSD, RECOMPUTED)
+OWN, DRAM, CXL, SSD = "own cache", "DRAM", "emulated CXL", "SSD"
+RECOMPUTED = "recomputed"
+PLACES = (OWN, DRAM, CXL, SSD, RECOMPUTED)
+_OF_TIERS: Mapping[str, TierName] = {DRAM: "memory", CXL: "cxl", SSD: "ssd"}
 
 
 @dataclass(frozen=True)
@@ -79,24 +82,19 @@ def point_of(played: Played) -> Point:
 
 
 def hit_places(played: Played) -> dict[str, float]:
-    """Where the tokens of histories came from, as shares of 1, of requests that were served. Blocks
-    that come from a tier are counted by the plugin; all else that was cached is the engine's."""
+    """Where the tokens of histories came from, as shares of 1, of requests that were served, when
+    they were first admitted. What was cached and came from no tier was the engine's own."""
     served = [one for one in played.requests if one.first_s is not None]
     known = sum(one.known_tokens for one in served)
-    cached = sum(min(one.known_tokens, one.cached_tokens) for one in served)
     if not known:
         return dict.fromkeys(PLACES, 0.0)
-    memory = played.tiers.get("memory hits", 0) * BLOCK_TOKENS
-    ssd = played.tiers.get("ssd hits", 0) * BLOCK_TOKENS
-    # Requests that are admitted again after they were preempted are restored again.
-    fits = min(1.0, cached / (memory + ssd)) if memory + ssd else 0.0
-    memory, ssd = memory * fits, ssd * fits
-    return {
-        OWN: (cached - memory - ssd) / known,
-        MEMORY: memory / known,
-        SSD: ssd / known,
-        RECOMPUTED: (known - cached) / known,
+    cached = sum(min(one.known_tokens, one.cached_tokens) for one in served)
+    tokens = {
+        place: sum(one.restored_blocks.get(tier, 0) for one in served) * BLOCK_TOKENS
+        for place, tier in _OF_TIERS.items()
     }
+    tokens |= {OWN: cached - sum(tokens.values()), RECOMPUTED: known - cached}
+    return {place: tokens[place] / known for place in PLACES}
 
 
 def at_bound(points: Sequence[Point], engine: str, most_s: float) -> AtBound:

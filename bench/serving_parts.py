@@ -14,7 +14,7 @@ from bench import prefill_only_tables as prefill_tables
 from bench import serving_figures, serving_tables
 from bench import vattention as vattention_part
 from bench.benchmark_parts import Advance, Found
-from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERED, VLLM, Size, engines
+from bench.serving_configurations import ALL, CXL, NAMES, RECOMPUTE, TIERS, VLLM, Size, engines
 from bench.serving_engine import Engine
 from bench.serving_figures import Point
 from bench.serving_play import Played
@@ -89,7 +89,10 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     return Found(
         figures,
         points,
-        [serving_tables.curves(points), serving_tables.bounds(points, amount.swept)],
+        [
+            serving_tables.curves(points, setting.source.name),
+            serving_tables.bounds(points, amount.swept),
+        ],
         {
             "recomputed_answers_per_s": answers_per_s,
             "mean_turns": mean_turns,
@@ -159,9 +162,14 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
         running = setting.workers.running([made[name]])
         played[name] = running[name].play(load, is_free=True)
     right = played[VLLM].tokens
-    unused = [n for n in played if n in TIERED and not played[n].tiers.get("memory restored")]
+    unused = [
+        f"{name}: none from {tier}"
+        for name, one in played.items()
+        for tier in TIERS.get(name, ())
+        if not one.tiers.get(f"{tier} hits")
+    ]
     if unused:
-        raise TiermemError(f"{', '.join(unused)}: no block was restored: more sessions are needed")
+        raise TiermemError(f"blocks were restored ({'; '.join(unused)}): more sessions are needed")
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
     return Found(
         {"wrong_tokens": sum(counts.values())},

@@ -23,7 +23,7 @@ COLOURS = dict(
         strict=True,
     )
 )
-PLACE_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#CCCCCC")
+PLACE_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CCCCCC")
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
@@ -74,4 +74,4 @@ def _places(axes: Any, points: Sequence[Point], rate: float) -> None:
     axes.set_xlim(0, 100)
     axes.set_xlabel("tokens of histories (%)")
     axes.set_title(f"Where their KV came from, at {rate:.2g} sessions a second", fontsize=10)
-    axes.legend(fontsize=8, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    axes.legend(fontsize=8, frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.14))

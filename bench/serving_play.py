@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tiermem.serving.kv.counters import TierName
+
 from bench.serving_clock import Clock, ClockName
 from bench.serving_engine import GIVEN
 from bench.serving_sessions import Load, Session
@@ -31,7 +33,8 @@ class Answered:
     wall_s of `Played`.
 
     known_tokens: of its prompt, those that its session said before; cached_tokens: those that
-    were not computed when it was first admitted."""
+    were not computed when it was first admitted; restored_blocks: of them, by the tiers that had
+    them."""
 
     due_s: float
     first_s: float | None
@@ -40,6 +43,7 @@ class Answered:
     known_tokens: int
     cached_tokens: int
     answer_tokens: int
+    restored_blocks: Mapping[TierName, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,7 @@ class Player:
                 talk.said,
                 talk.cached_tokens,
                 turn.answer_tokens,
+                self._watch.restored_blocks.get(talk.name, {}),
             )
         )
 

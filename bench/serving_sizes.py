@@ -49,5 +49,5 @@ SIZES: dict[DTypeName, Sizes] = {
     ),
 }
 # In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
-COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=768, ssd_tokens=1 << 17)
+COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=1152, ssd_tokens=1 << 17)
 COMPARED_SCALE = Scale(512, tokens=0.1, turn_tokens_max=120, answer_tokens_max=16)

@@ -8,14 +8,15 @@ from rich.table import Table
 from tiermem.errors import TiermemError
 
 from bench.benchmark_parts import table_of
+from bench.serving_configurations import CXL
 from bench.serving_figures import BOUNDS_S, PLACES, Point, at_bound
 from bench.serving_play import Played
 
 
-def curves(points: Sequence[Point]) -> Table:
-    """Each configuration at each rate."""
+def curves(points: Sequence[Point], lengths: str) -> Table:
+    """Each configuration at each rate. lengths: what those of sessions are from."""
     table = table_of(
-        "Sessions: what comes of each rate of arrivals",
+        f"Sessions: what comes of each rate of arrivals ({lengths})",
         (
             *("sessions/s", "configuration", "answers/s", "tokens/s"),
             *("TTFT p50 s", "p95", "p99", "TPOT p50 ms", "p95", "p99"),
@@ -23,7 +24,8 @@ def curves(points: Sequence[Point]) -> Table:
         ),
         caption="Shares are of the tokens of histories, by where their KV came from. ≥: some "
         "requests were given up without an answer, and count with the time that they had waited. "
-        "KV memory: in use while requests waited for it.",
+        "KV memory: in use while requests waited for it. CXL memory is emulated: DRAM whose copies "
+        f"are held to {CXL['bandwidth_Bps'] / 1e9:g} GB/s and {CXL['latency_ns']} ns.",
         words=1,
     )
     rates = sorted({one.rate for one in points})

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tiermem.serving.kv.counters import TierName
+
 from bench.serving_clock import Clock
 
 
@@ -41,6 +43,8 @@ class Watch:
         self._seen: list[tuple[float, float, bool, int]] = []
         self._now: tuple[float, bool, int] | None = None
         self._is_counted, self._begun_s = False, 0.0
+        # Of each request, as the player calls it, when it was first admitted.
+        self.restored_blocks: dict[str, Mapping[TierName, int]] = {}
 
     def __enter__(self) -> Watch:
         plain = self.scheduler.schedule
@@ -86,6 +90,9 @@ class Watch:
 
     def _look(self, output: Any) -> None:
         scheduler = self.scheduler
+        for one in output.scheduled_new_reqs if scheduler.connector else ():
+            name = one.req_id.split("-", 1)[0]
+            self.restored_blocks[name] = scheduler.connector.restored_blocks(one.req_id)
         self._computed_tokens += output.total_num_scheduled_tokens
         self._preemptions += len(output.preempted_req_ids or ())
         # Those that wait for what is on its way to them do not wait for memory.

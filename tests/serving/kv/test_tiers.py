@@ -43,6 +43,24 @@ def test_memory_and_ssd_have_the_history(plain: list[list[int]], file: Path) -> 
         assert store.memory.used_blocks <= 14
 
 
+def test_cxl_memory_has_what_left_memory(plain: list[list[int]]) -> None:
+    cxl = {
+        "capacity": 64 * BLOCK_BYTES,
+        "emulated": {"bandwidth_Bps": 30 * 10**9, "latency_ns": 250},
+    }
+    with engine(tiers(None, memory_blocks=14, restore="always", cxl=cxl)) as llm:
+        assert converse(llm) == plain
+        store = store_of_engine()
+        check_nothing_is_held(store)
+        assert store.counters.get("cxl", "hits") >= 1
+        assert store.counters.get("memory", "misses") == SESSIONS * TURNS * 2
+        assert store.memory.used_blocks <= 14
+        told = counter("vllm:tiermem_kv_events_total", tier="cxl", event="hits")
+        assert told == store.counters.get("cxl", "hits")
+        (where,) = labels_of("vllm:tiermem_kv_capacity_bytes", "where", tier="cxl")
+        assert where.startswith("emulated 30 GB/s 250 ns on")
+
+
 def test_a_new_process_goes_on_from_ssd(plain: list[list[int]], file: Path) -> None:
     with engine(tiers(file)) as llm:
         store = store_of_engine()
@@ -95,6 +113,17 @@ def counter(name: str, **labels: str) -> float:
         for sample in metric.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
+
+
+def labels_of(name: str, label: str, **labels: str) -> set[str]:
+    from prometheus_client import REGISTRY
+
+    return {
+        sample.labels[label]
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    }
 
 
 class Spy:

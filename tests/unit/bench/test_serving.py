@@ -74,10 +74,21 @@ class PretendedEngine:
         # Whoever has tiers is faster, and all grow slower with the rate.
         slow = (0.2 if self.engine.tiers else 1.0) * (1 + load.rate) ** 8
         requests = [
-            Answered(one, one + slow, one + slow + 1, 300, 200, 128 * bool(self.engine.tiers), 10)
+            Answered(
+                one,
+                one + slow,
+                one + slow + 1,
+                300,
+                200,
+                128 * bool(self.engine.tiers),
+                10,
+                {"memory": 3, "ssd": 1} if self.engine.tiers else {},
+            )
             for one in (load.warm_s + 0.1 * number for number in range(20))
         ]
         tiers = {"memory hits": 60.0, "ssd hits": 20.0, "memory restored": 80.0}
+        if self.restores:
+            tiers["cxl hits"] = 5.0
         return Played(
             self.engine.name,
             load.rate,
@@ -89,7 +100,7 @@ class PretendedEngine:
             MemoryUse(0.98, 3.0, 0.7, 4.0),
             1000,
             0,
-            tiers if self.engine.tiers and self.restores else {},
+            tiers if self.engine.tiers else {},
             {"1.0": [1, 2, 3]} if is_free else {},
         )
 
@@ -122,7 +133,7 @@ def test_fits_and_wrong_have_their_figures(tmp_path: Path) -> None:
 
 
 def test_tokens_say_nothing_where_no_block_was_restored(tmp_path: Path) -> None:
-    with pytest.raises(TiermemError, match="no block was restored"):
+    with pytest.raises(TiermemError, match="sched: none from cxl"):
         played_part("wrong", tmp_path, restores=False)
 
 

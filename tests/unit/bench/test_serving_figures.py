@@ -12,12 +12,12 @@ from tiermem.errors import TiermemError
 from bench import serving_figures as figures
 from bench import serving_tables
 from bench.serving_configurations import ALL, NAMES, VLLM, Size, engines
-from bench.serving_figures import MEMORY, OWN, RECOMPUTED, SSD, Point
+from bench.serving_figures import CXL, DRAM, OWN, RECOMPUTED, SSD, Point
 from bench.serving_play import Answered, Played
 from bench.serving_watch import MemoryUse
 
 
-def request(due_s: float, ttft_s: float | None, **more: float) -> Answered:
+def request(due_s: float, ttft_s: float | None, **more: object) -> Answered:
     first_s = None if ttft_s is None else due_s + ttft_s
     end_s = None if first_s is None else first_s + 0.9
     given = {"prompt_tokens": 100, "known_tokens": 64, "cached_tokens": 32, "answer_tokens": 10}
@@ -33,7 +33,7 @@ def played(engine: str, requests: Sequence[Answered], **more: object) -> Played:
 def point(engine: str, rate: float, per_s: float, p95_s: float) -> Point:
     ttft_s = {50: p95_s / 2, 95: p95_s, 99: 2 * p95_s}
     tpot_s = dict.fromkeys(ttft_s, 0.05)
-    places = {OWN: 0.25, MEMORY: 0.25, SSD: 0.25, RECOMPUTED: 0.25}
+    places = {OWN: 0.25, DRAM: 0.25, CXL: 0.0, SSD: 0.25, RECOMPUTED: 0.25}
     return Point(engine, rate, 50, 0, per_s, 40 * per_s, ttft_s, tpot_s, places, 100, None, 0)
 
 
@@ -64,17 +64,22 @@ def test_no_request_is_an_error() -> None:
         figures.point_of(played(ALL, []))
 
 
-def test_histories_come_from_four_places() -> None:
-    requests = [request(12, 1.0, known_tokens=320, cached_tokens=256), request(13, None)]
-    found = figures.hit_places(played(ALL, requests, tiers={"memory hits": 3, "ssd hits": 2}))
-    assert found == {OWN: 96 / 320, MEMORY: 96 / 320, SSD: 64 / 320, RECOMPUTED: 64 / 320}
-
-
-def test_shares_add_up_where_a_request_was_restored_twice() -> None:
-    requests = [request(12, 1.0, known_tokens=64, cached_tokens=64)]
-    found = figures.hit_places(played(ALL, requests, tiers={"memory hits": 2, "ssd hits": 2}))
+def test_histories_come_from_five_places() -> None:
+    """Of requests that came in the window and were answered, whatever else the tiers did."""
+    sources = {"memory": 3, "cxl": 1, "ssd": 1}
+    requests = [
+        request(12, 1.0, known_tokens=320, cached_tokens=256, restored_blocks=sources),
+        request(13, None, restored_blocks={"memory": 9}),
+    ]
+    found = figures.hit_places(played(ALL, requests, tiers={"memory hits": 90, "ssd hits": 50}))
+    assert found == {
+        OWN: 96 / 320,
+        DRAM: 96 / 320,
+        CXL: 32 / 320,
+        SSD: 32 / 320,
+        RECOMPUTED: 64 / 320,
+    }
     assert sum(found.values()) == pytest.approx(1)
-    assert found[MEMORY] == found[SSD] == 0.5
 
 
 def test_a_first_turn_has_no_history() -> None:
@@ -141,5 +146,8 @@ def test_configurations_differ_in_what_they_are_called_after(tmp_path: Path) -> 
 
 
 def test_tables_have_all_that_was_measured() -> None:
-    assert serving_tables.curves(CURVES).row_count == len(CURVES)
+    curves = serving_tables.curves(CURVES, "a trace")
+    assert curves.row_count == len(CURVES)
+    assert "a trace" in str(curves.title)
+    assert "emulated" in str(curves.caption)
     assert serving_tables.bounds(CURVES, (VLLM, ALL)).row_count == 2

@@ -41,6 +41,10 @@ def options(
     emulated_latency: Annotated[
         int, typer.Option(metavar="NS", help="Emulated tier: ns that each copy takes at least.")
     ] = 0,
+    cxl: Annotated[
+        Size | None,
+        typer.Option(metavar="SIZE", help="So much of the slowest tier behind that memory."),
+    ] = None,
     ssd: Annotated[Path | None, typer.Option(help="File on SSD behind it; one an engine.")] = None,
     ssd_capacity: Annotated[
         Size | None, typer.Option(metavar="SIZE", help="How large it may become.")
@@ -76,25 +80,30 @@ def options(
 ) -> None:
     """Check on this host what vLLM's KV tiers are to have, and print the options for it.
 
-    DRAM, and SSD behind it:
-    tiermem serving options --memory 8GiB --ssd /var/cache/kv --ssd-capacity 100GiB
+    DRAM, CXL memory and SSD, each behind the one before:
+    tiermem serving options --memory 8GiB --cxl 64GiB --ssd /var/cache/kv --ssd-capacity 1TiB
 
-    CXL memory:                      tiermem serving options --memory 64GiB --tier slowest
+    CXL memory alone:                tiermem serving options --memory 64GiB --tier slowest
 
     For a script:                    tiermem serving options --memory 8GiB --json
+
+    --emulated-bandwidth and --emulated-latency are of the CXL memory where there is some, else
+    of the memory.
 
     Standard output has the options alone, to be put behind `vllm serve MODEL`; what was seen
     goes to standard error. Nothing is taken or made yet. It is checked whether that memory is
     free now, whether the file can be written and is none of something else or in use, and
     whether the pool opens; an error names what is wrong (exit status 2, 3 or 6).
     """
+    emulated = _emulated(emulated_bandwidth, emulated_latency)
     extra = _given(
         memory=_given(
             capacity=memory,
             tier=int(tier) if tier and tier.isdecimal() else tier,
             nodes=node or None,
-            emulated=_emulated(emulated_bandwidth, emulated_latency),
+            emulated=None if cxl else emulated,
         ),
+        cxl=_given(capacity=cxl, emulated=emulated) if cxl else None,
         ssd=_place("ssd", ssd, ssd_capacity),
         pool=_place("pool", pool, pool_capacity, host=pool_host),
         eviction=eviction,

@@ -64,6 +64,13 @@ def test_a_disk_that_is_too_small_is_a_remark(tmp_path: Path) -> None:
     assert any("has room for" in text for text in on_ssd(tmp_path / "kv", "1000TiB"))
 
 
+def test_cxl_memory_is_looked_at_as_well() -> None:
+    texts = remarks(cxl={"capacity": "1MiB", "nodes": [0]})
+    assert ["1.0 MiB of" in text for text in texts] == [True, True]
+    with pytest.raises(NoSpaceError, match=r"cxl\.capacity = .* can give"):
+        remarks(cxl={"capacity": "1000TiB", "nodes": [0]})
+
+
 def test_memory_that_is_not_there() -> None:
     with pytest.raises(NoSpaceError, match="can give"):
         remarks(memory={"capacity": "1000TiB", "nodes": [0]})

@@ -103,6 +103,23 @@ def test_a_damaged_block_is_not_there_for_anybody(opened: Opener) -> None:
 
 
 def test_an_engine_that_is_gone_leaves_its_blocks_to_the_next(opened: Opener) -> None:
+    """Which has them as its own: it counts them, finds them, and they go when others come."""
+    one, _ = opened(0)
+    put(one, [1, 2, 3])
+    assert one.flush(5)
+    one.close()
+    following, pool = opened(0, blocks=3)
+    assert following.pool is not None
+    assert following.pool.used_bytes == 3 * SHAPE.bytes
+    stage(following, [1])
+    assert read_block(following, 1) == content(1).tobytes()
+    put(following, [4])
+    assert following.flush(5)
+    assert following.counters.get("pool", "evicted") == 1
+    assert len(pool.entries()) == 3
+
+
+def test_what_is_cleared_is_gone_for_other_hosts(opened: Opener) -> None:
     one, pool = opened(0)
     put(one, [1, 2, 3])
     assert one.flush(5)

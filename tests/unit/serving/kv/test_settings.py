@@ -18,6 +18,19 @@ def test_sizes_are_numbers_or_have_a_unit() -> None:
     assert found.ssd.capacity == 10**9
 
 
+def test_cxl_memory_is_of_the_slowest_tier_unless_it_says_otherwise() -> None:
+    def cxl(**more: object) -> object:
+        found = read_settings({"memory": MEMORY, "cxl": {"capacity": 1, **more}}).cxl
+        assert found is not None
+        return found.tier
+
+    assert cxl() == "slowest"
+    assert cxl(tier=1) == 1
+    assert cxl(nodes=[3]) is None
+    assert cxl(emulated={"bandwidth_Bps": 10**9, "latency_ns": 0}) is None
+    assert read_settings({"memory": MEMORY}).cxl is None
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -28,6 +41,8 @@ def test_sizes_are_numbers_or_have_a_unit() -> None:
         ({"memory": MEMORY, "eviction": "best"}, "'fifo', 'lru', 'arc' or 'cost'"),
         ({"memory": MEMORY, "ssd": {"path": "kv", "capacity": 5}}, "must be absolute"),
         ({"memory": {**MEMORY, "tier": 0, "nodes": [1]}}, "only one of the two"),
+        ({"memory": MEMORY, "cxl": {}}, "cxl.capacity: is missing"),
+        ({"memory": MEMORY, "cxl": {"capacity": 1, "tier": 0, "nodes": [1]}}, "cxl: tier and"),
         ({"memory": {**MEMORY, "emulated": {"bandwidth_Bps": 1, "latency_ns": 0}}}, "bandwidth"),
     ],
 )

@@ -1,7 +1,7 @@
 """What is behind memory: written in the background, and read back into memory when asked.
 
-One thread does all of it. Reads go first, for somebody waits for them. `disk_tier` and
-`pool_tier` are two of the kind.
+One thread does all of it. Reads go first, for somebody waits for them. `cxl_tier`,
+`pool_tier` and `disk_tier` are the kinds.
 """
 
 from __future__ import annotations

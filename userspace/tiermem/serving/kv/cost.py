@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from tiermem.serving.kv.counters import TierName
 
@@ -45,7 +46,7 @@ class CostModel:
     def __init__(self, block_bytes: int, block_tokens: int) -> None:
         self._block_bytes, self._block_tokens = block_bytes, block_tokens
         self._lock = threading.Lock()
-        self._tiers: dict[TierName, Ewma] = {"memory": Ewma(), "pool": Ewma(), "ssd": Ewma()}
+        self._tiers: dict[TierName, Ewma] = {tier: Ewma() for tier in get_args(TierName)}
         # By the power of two that the tokens before the end are at least.
         self._prefill: dict[int, Ewma] = {}
         self._lost = {"memory": 0, "staged": 0}

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import Literal
 
-TierName = Literal["memory", "pool", "ssd"]
+TierName = Literal["memory", "cxl", "pool", "ssd"]
 Event = Literal[
     "hits",  # blocks that were found, by the tier that had them
     "misses",  # blocks that no tier had

@@ -37,7 +37,9 @@ class Remark:
 
 def check_host(settings: KvSettings, tree: Tree | None = None) -> list[Remark]:
     """Remarks on each tier. TiermemError where the plugin would not start with it."""
-    remarks = list(_check_memory(settings.memory, tree or Tree()))
+    remarks = list(_check_memory("memory", settings.memory, tree or Tree()))
+    if settings.cxl is not None:
+        remarks += _check_memory("cxl", settings.cxl, tree or Tree())
     if settings.pool is not None:
         remarks += _check_pool(settings.pool)
     if settings.ssd is not None:
@@ -45,7 +47,7 @@ def check_host(settings: KvSettings, tree: Tree | None = None) -> list[Remark]:
     return remarks
 
 
-def _check_memory(memory: MemorySettings, tree: Tree) -> Iterator[Remark]:
+def _check_memory(name: str, memory: MemorySettings, tree: Tree) -> Iterator[Remark]:
     chosen = choose_nodes(read_nodes(tree), read_tiers(tree), memory.tier, memory.nodes)
     check_allowed(chosen.nodes, tree)
     emulated = memory.emulated
@@ -62,16 +64,14 @@ def _check_memory(memory: MemorySettings, tree: Tree) -> Iterator[Remark]:
     room = room_bytes(chosen.nodes, tree)
     if room < memory.capacity:
         raise NoSpaceError(
-            f"memory.capacity = {size_text(int(memory.capacity))}: {where} can give "
+            f"{name}.capacity = {size_text(int(memory.capacity))}: {where} can give "
             f"{size_text(room)} now"
         )
     yield Remark(
-        "memory", f"{size_text(int(memory.capacity))} of {where}, which can give {size_text(room)}"
+        name, f"{size_text(int(memory.capacity))} of {where}, which can give {size_text(room)}"
     )
     if memory.tier == "slowest" and chosen.tiers == 1:
-        yield Remark(
-            "memory", "this host has one tier only: its slowest is its fastest", is_well=False
-        )
+        yield Remark(name, "this host has one tier only: its slowest is its fastest", is_well=False)
 
 
 def _check_pool(pool: PoolSettings) -> Iterator[Remark]:

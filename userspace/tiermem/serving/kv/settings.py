@@ -30,7 +30,7 @@ class EmulatedSettings(Settings):
 
 
 class MemorySettings(Settings):
-    """The second level: where it lies, and how much of it there is."""
+    """Memory for KV: where it lies, and how much of it there is."""
 
     capacity: Bytes
     tier: Literal["fastest", "slowest"] | Annotated[int, Field(ge=0)] | None = None
@@ -39,7 +39,7 @@ class MemorySettings(Settings):
 
 
 class SsdSettings(Settings):
-    """The file behind it, and behind the pool."""
+    """The file behind all memory."""
 
     path: Path
     capacity: Bytes
@@ -54,9 +54,11 @@ class PoolSettings(Settings):
 
 
 class KvSettings(Settings):
-    """All of it. restore: "always" leaves the cost model out."""
+    """All of it. cxl: memory behind `memory`, of the slowest tier unless it says otherwise.
+    restore: "always" leaves the cost model out."""
 
     memory: MemorySettings
+    cxl: MemorySettings | None = None
     ssd: SsdSettings | None = None
     pool: PoolSettings | None = None
     eviction: PolicyName = "lru"
@@ -66,10 +68,17 @@ class KvSettings(Settings):
 def read_settings(values: Mapping[str, Any]) -> KvSettings:
     """ConfigError of one line that names key, value and what is allowed."""
     settings = validate(values, KvSettings, SOURCE)
-    memory = settings.memory
-    if memory.tier is not None and memory.nodes is not None:
-        raise ConfigError(f"{SOURCE}: memory: tier and nodes: only one of the two can be named")
+    for name, memory in (("memory", settings.memory), ("cxl", settings.cxl)):
+        if memory is not None and memory.tier is not None and memory.nodes is not None:
+            raise ConfigError(f"{SOURCE}: {name}: tier and nodes: only one of the two can be named")
     for name, there in (("ssd", settings.ssd), ("pool", settings.pool)):
         if there is not None and not there.path.is_absolute():
             raise ConfigError(f"{SOURCE}: {name}.path = {str(there.path)!r}: must be absolute")
-    return settings
+    return settings.model_copy(update={"cxl": _of_slowest(settings.cxl)})
+
+
+def _of_slowest(cxl: MemorySettings | None) -> MemorySettings | None:
+    """Unless it says whose memory it is."""
+    if cxl is None or (cxl.tier, cxl.nodes, cxl.emulated) != (None, None, None):
+        return cxl
+    return cxl.model_copy(update={"tier": "slowest"})

@@ -1,6 +1,7 @@
 """The tiers below an engine's own KV cache as one store: look up, stage, restore, save.
 
-Pool and SSD are never read straight into an engine: blocks are staged in memory first. So a
+CXL memory behind it, pool and SSD are never read straight into an engine: blocks are staged
+in memory first. So a
 restore is of blocks that are in memory and pinned there, and nothing is promised to an
 engine before that.
 """
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from tiermem.layer.arena import Buffer
 from tiermem.layer.pool import Pool
 from tiermem.serving.kv.behind import BehindMemory
 from tiermem.serving.kv.cost import CostModel
 from tiermem.serving.kv.counters import Counters, TierName
+from tiermem.serving.kv.cxl_tier import CxlTier
 from tiermem.serving.kv.disk_file import DiskFile
 from tiermem.serving.kv.disk_tier import DiskTier
 from tiermem.serving.kv.eviction import PolicyName, make_policy
@@ -54,8 +57,8 @@ class Staging:
 
 
 class KvStore:
-    """Threads may share it; `close` it. ssd: a file and its bytes; pool: what opens it as this
-    host, and the bytes of this engine in it."""
+    """Threads may share it; `close` it. cxl: memory, which its owner closes afterwards; ssd: a
+    file and its bytes; pool: what opens it as this host, and the bytes of this engine in it."""
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class KvStore:
         identity: bytes,
         *,
         eviction: PolicyName = "lru",
+        cxl: Buffer | None = None,
         ssd: tuple[Path, int] | None = None,
         pool: tuple[Callable[[], Pool], int] | None = None,
         transfers: Transfers | None = None,
@@ -75,11 +79,14 @@ class KvStore:
         self.cost = CostModel(shape.bytes, block_tokens)
         blocks = region.bytes // shape.bytes
         self.memory = MemoryTier(region, shape, make_policy(eviction, blocks), self.counters)
+        self.cxl: CxlTier | None = None
         self.disk: DiskTier | None = None
         self.pool: PoolTier | None = None
         # The faster one first.
         self._behind: list[BehindMemory] = []
         try:
+            if cxl is not None:
+                self.cxl = self._with_cxl(cxl, eviction)
             if pool is not None:
                 self.pool = self._with_pool(*pool, eviction)
             if ssd is not None:
@@ -87,6 +94,13 @@ class KvStore:
         except BaseException:
             self.close()
             raise
+
+    def _with_cxl(self, buffer: Buffer, eviction: PolicyName) -> CxlTier:
+        policy = make_policy(eviction, max(1, buffer.bytes // self.shape.bytes))
+        rate = self.cost.note_transfer
+        tier = CxlTier(buffer, self.memory, policy, self.counters, rate=rate)
+        self._begin(tier)
+        return tier
 
     def _with_pool(
         self, open_pool: Callable[[], Pool], capacity_bytes: int, eviction: PolicyName
@@ -139,8 +153,9 @@ class KvStore:
 
     def fills(self) -> dict[TierName, Fill]:
         """By tier; of a pool what is this engine's."""
-        tiers: list[tuple[TierName, MemoryTier | PoolTier | DiskTier | None]] = [
+        tiers: list[tuple[TierName, MemoryTier | CxlTier | PoolTier | DiskTier | None]] = [
             ("memory", self.memory),
+            ("cxl", self.cxl),
             ("pool", self.pool),
             ("ssd", self.disk),
         ]
@@ -152,7 +167,7 @@ class KvStore:
     @property
     def state(self) -> tuple[int, ...]:
         """Differs whenever `counters` or `fills` do; for those that ask often."""
-        tiers = (self.memory, self.pool, self.disk)
+        tiers = (self.memory, self.cxl, self.pool, self.disk)
         return (self.counters.changes, *(one.used_blocks for one in tiers if one))
 
     @property

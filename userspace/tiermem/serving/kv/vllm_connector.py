@@ -24,6 +24,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 from vllm.v1.metrics.cache_hit_source import CacheHitSource
 
+from tiermem.serving.kv.counters import TierName
 from tiermem.serving.kv.sessions import Scheduled, Sessions
 from tiermem.serving.kv.steps import Plan
 from tiermem.serving.kv.vllm_engine import close_engine, engine_of
@@ -190,6 +191,10 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             source = CacheHitSource.DISK if tier == "ssd" else CacheHitSource.HOST
             tokens[source] += blocks * self._engine.block_tokens
         return dict(tokens) if num_external_tokens else {}
+
+    def restored_blocks(self, request_id: str) -> dict[TierName, int]:
+        """For benchmarks: what the request was last admitted with, by the tiers that had it."""
+        return self._sessions.sources(request_id)
 
     def build_connector_meta(self, scheduler_output: SchedulerOutput) -> KVConnectorMetadata:
         """The step is put together."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.keys import identity_of
 from tiermem.serving.kv.record import RecordShape
 from tiermem.serving.kv.region import ArenaRegion
-from tiermem.serving.kv.settings import KvSettings, PoolSettings, read_settings
+from tiermem.serving.kv.settings import KvSettings, MemorySettings, PoolSettings, read_settings
 from tiermem.serving.kv.steps import Steps
 from tiermem.serving.kv.store import KvStore
 from tiermem.serving.kv.vllm_identity import engine_facts
@@ -49,8 +50,9 @@ class Engine:
         self.block_tokens: int = group.kv_cache_spec.block_size
         self._piece_bytes: int = group.kv_cache_spec.page_size_bytes
         self._blocks: int = kv_cache_config.num_blocks
-        self._arena: Arena | None = None
-        self._region: ArenaRegion | None = None
+        # Memory, and CXL memory behind it.
+        self._arenas: dict[TierName, Arena] = {}
+        self._held = ExitStack()
         self._store: KvStore | None = None
         self._steps: Steps | None = None
         self.identity = b""
@@ -87,21 +89,16 @@ class Engine:
         memory, ssd, shared = self.settings.memory, self.settings.ssd, self.settings.pool
         if shared is not None:
             _check_is_alone(self, shared)
-        self._arena = create_arena(
-            "kv",
-            int(memory.capacity),
-            tier=memory.tier,
-            nodes=memory.nodes,
-            emulation=memory.emulated.emulation() if memory.emulated else None,
-        )
         try:
-            self._region = ArenaRegion(self._arena)
+            region = self._take("memory", memory)
+            cxl = self.settings.cxl
             self._store = KvStore(
-                self._region,
+                region,
                 shape,
                 self.block_tokens,
                 self.identity,
                 eviction=self.settings.eviction,
+                cxl=self._take("cxl", cxl).buffer if cxl else None,
                 ssd=(ssd.path, int(ssd.capacity)) if ssd else None,
                 pool=(
                     (partial(open_pool, shared.path, shared.host), int(shared.capacity))
@@ -114,10 +111,22 @@ class Engine:
             raise
         self._steps = Steps(self._store, EngineMemory(layers, shape))
 
+    def _take(self, tier: TierName, memory: MemorySettings) -> ArenaRegion:
+        arena = create_arena(
+            "kv" if tier == "memory" else f"kv-{tier}",
+            int(memory.capacity),
+            tier=memory.tier,
+            nodes=memory.nodes,
+            emulation=memory.emulated.emulation() if memory.emulated else None,
+        )
+        self._arenas[tier] = self._held.enter_context(arena)
+        region = ArenaRegion(arena)
+        self._held.callback(region.close)
+        return region
+
     def fills(self) -> Fills:
         """How full the tiers are, and where each is."""
-        assert self._arena is not None
-        places: dict[TierName, str] = {"memory": self._arena.description.where}
+        places = {tier: arena.description.where for tier, arena in self._arenas.items()}
         if self.settings.pool is not None:
             places["pool"] = str(self.settings.pool.path)
         if self.settings.ssd is not None:
@@ -139,12 +148,8 @@ class Engine:
         self._give_back()
 
     def _give_back(self) -> None:
-        if self._region is not None:
-            self._region.close()
-            self._region = None
-        if self._arena is not None:
-            self._arena.close()
-            self._arena = None
+        self._arenas.clear()
+        self._held.close()
 
 
 _engines: dict[str, Engine] = {}

@@ -18,7 +18,7 @@ from tiermem.serving.top.scrape import Scrape
 EVENTS = "vllm:tiermem_kv_events"
 CAPACITY = "vllm:tiermem_kv_capacity_bytes"
 USED = "vllm:tiermem_kv_used_bytes"
-TIERS = ("memory", "pool", "ssd")
+TIERS = ("memory", "cxl", "pool", "ssd")
 
 
 @dataclass(frozen=True)
