@@ -50,6 +50,21 @@ def test_what_is_printed_is_what_the_plugin_takes(options: Typed, tmp_path: Path
     assert not file.exists()
 
 
+def test_cxl_memory_lies_behind_memory_and_is_what_is_emulated(options: Typed) -> None:
+    status, printed, seen = options(
+        *("--memory", "8MiB", "--node", 0, "--cxl", "16MiB", "--json"),
+        *("--emulated-bandwidth", 10**10, "--emulated-latency", 250),
+    )
+    assert (status, seen) == (0, "")
+    said = json.loads(printed)
+    extra = said["kv_transfer_config"]["kv_connector_extra_config"]
+    settings = read_settings(extra)
+    assert settings.cxl is not None
+    assert (settings.memory.emulated, settings.cxl.capacity) == (None, 16 << 20)
+    memory, cxl = (remark["text"] for remark in said["remarks"])
+    assert ("emulated" in memory, "emulated 10 GB/s 250 ns on" in cxl) == (False, True)
+
+
 def test_json_is_for_scripts(options: Typed) -> None:
     status, printed, seen = options(
         "--memory", 4 << 20, "--node", 0, "--scheduler", "vllm", "--json"
