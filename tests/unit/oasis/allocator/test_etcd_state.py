@@ -180,7 +180,7 @@ def test_nobody_waits_for_a_courier_but_until_the_last_word_is_said(
             state.report(Report((nic(0),)))
             began_s = monotonic()
             old = state.look(monotonic)
-            assert monotonic() - began_s < 0.05
+            assert monotonic() - began_s < 1, "it asked etcd"
             sleep(0.3)
             assert state.look(monotonic) == old
         until(lambda: state.look(monotonic).beats.keys() == {0, 1})
