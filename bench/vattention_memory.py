@@ -14,6 +14,7 @@ from tiermem.serving.vattention import (
     ArenaPages,
     KvLayout,
     MemoryFile,
+    PrivateMemory,
     init,
 )
 from tiermem.serving.vattention.pieces import address_of
@@ -22,8 +23,9 @@ from tiermem.serving.vattention.sources import Source
 HUGE_BYTES = 2 << 20
 # SmolLM2-135M's in fp32: 60 tensors of 768 bytes a token.
 SMOLLM2 = KvLayout(layers=30, kv_heads=3, head_dim=64, item_bytes=4, context_tokens=8192, batch=1)
-COLD, KEPT, ARENA = "memory file", "memory file, kept", "arena's pages"
-SOURCES = (COLD, KEPT, ARENA)
+NEW, COLD, KEPT = "new memory", "memory file", "memory file, kept"
+ARENA = "arena's pages"
+SOURCES = (NEW, COLD, KEPT, ARENA)
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ def _commit_rate(name: str, group_bytes: int, size_bytes: int, rounds: int) -> f
 
 @contextmanager
 def _source(name: str, size_bytes: int) -> Iterator[Source]:
+    if name == NEW:
+        yield PrivateMemory(size_bytes)
+        return
     if name != ARENA:
         yield MemoryFile(size_bytes, keeps=name == KEPT)
         return

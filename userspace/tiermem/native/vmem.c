@@ -23,7 +23,6 @@
 
 enum {
 	NOBODY = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-	PAGE_BYTES = 4096,
 	HUGE_BYTES = 2 << 20,
 };
 
@@ -82,24 +81,46 @@ static int move(uint64_t from, uint64_t bytes, uint64_t to, int flags)
 	return error;
 }
 
-/* Addresses that are nobody's, at which pages can be moved as huge ones. */
-static int elsewhere(uint64_t bytes, uint64_t *address)
+/* A mapping at addresses that are nobody's, from which pages can be moved as huge ones. */
+static int map_elsewhere(int flags, int fd, const struct vmem_piece *piece, uint64_t *address)
 {
-	return vmem_reserve(bytes, bytes % HUGE_BYTES ? PAGE_BYTES : HUGE_BYTES, address);
+	void *at = NULL;
+	int error;
+
+	*address = 0;
+	if (piece->bytes % HUGE_BYTES == 0) {
+		error = vmem_reserve(piece->bytes, HUGE_BYTES, address);
+		if (error)
+			return error;
+		flags |= MAP_FIXED;
+	}
+	at = mmap(pointer(*address), piece->bytes, PROT_READ | PROT_WRITE, flags, fd,
+		  fd < 0 ? 0 : (off_t)piece->source);
+	if (at == MAP_FAILED) {
+		error = -errno;
+		if (*address)
+			munmap(pointer(*address), piece->bytes);
+		return error;
+	}
+	*address = (uint64_t)(uintptr_t)at;
+	return 0;
 }
 
-static int get_ready(int fd, int touch, const struct vmem_piece *piece, uint64_t *address)
+static int get_ready(int kind, int fd, const struct vmem_piece *piece, uint64_t *address)
 {
-	int error = elsewhere(piece->bytes, address);
-	void *at;
+	int flags = kind == VMEM_PRIVATE ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	int touch = kind == VMEM_MEMORY_FILE ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
+	int error = map_elsewhere(flags, fd, piece, address);
+	void *at = pointer(*address);
 
 	if (error)
 		return error;
-	at = mmap(pointer(*address), piece->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		  fd, (off_t)piece->source);
-	if (at == MAP_FAILED || madvise(at, piece->bytes, touch) < 0) {
+	/* Not every kernel has huge pages: without them it is slower. */
+	if (kind == VMEM_PRIVATE)
+		madvise(at, piece->bytes, MADV_HUGEPAGE);
+	if (madvise(at, piece->bytes, touch) < 0) {
 		error = -errno;
-		munmap(pointer(*address), piece->bytes);
+		munmap(at, piece->bytes);
 		return error;
 	}
 	if (piece->clear)
@@ -107,16 +128,14 @@ static int get_ready(int fd, int touch, const struct vmem_piece *piece, uint64_t
 	return 0;
 }
 
-int vmem_commit_file(int fd, int is_memory_file, size_t count, const struct vmem_piece *pieces,
-		     size_t *done)
+int vmem_commit(int kind, int fd, size_t count, const struct vmem_piece *pieces, size_t *done)
 {
-	int touch = is_memory_file ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
 	uint64_t *ready = malloc(count * sizeof(*ready));
 	size_t n = 0;
 	int error = ready ? 0 : -ENOMEM;
 
 	while (!error && n < count) {
-		error = get_ready(fd, touch, &pieces[n], &ready[n]);
+		error = get_ready(kind, fd, &pieces[n], &ready[n]);
 		n += !error;
 	}
 	*done = 0;

@@ -29,13 +29,14 @@ int vmem_reserve(uint64_t bytes, uint64_t align, uint64_t *address);
 /* End of a reservation, whatever is in it. */
 int vmem_free(uint64_t address, uint64_t bytes);
 
+/* What is mapped: new private memory (huge pages, where they fit), of memfd_create(2), a file. */
+enum vmem_kind { VMEM_PRIVATE, VMEM_MEMORY_FILE, VMEM_FILE };
+
 /*
- * Ranges of a file, mapped and touched; is_memory_file: of memfd_create(2). They get ready
- * elsewhere: what is at the pieces' addresses can be read until they have memory, and also
- * where there is none.
+ * New memory, or ranges of the file `fd`, mapped and touched. It gets ready elsewhere: what is
+ * at the pieces' addresses can be read until they have memory, and also where there is none.
  */
-int vmem_commit_file(int fd, int is_memory_file, size_t count, const struct vmem_piece *pieces,
-		     size_t *done);
+int vmem_commit(int kind, int fd, size_t count, const struct vmem_piece *pieces, size_t *done);
 
 /*
  * Pages of another mapping of this process, moved. What is left there stays mapped, so

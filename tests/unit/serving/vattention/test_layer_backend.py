@@ -6,6 +6,7 @@ import ctypes
 import errno
 import mmap
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,13 @@ from tiermem.serving.vattention import pieces
 from tiermem.serving.vattention.layer_backend import LayerBackend
 from tiermem.serving.vattention.layout import KvLayout, Run
 from tiermem.serving.vattention.pieces import Piece
-from tiermem.serving.vattention.sources import ArenaPages, FileRange, MemoryFile, Source
+from tiermem.serving.vattention.sources import (
+    ArenaPages,
+    FileRange,
+    MemoryFile,
+    PrivateMemory,
+    Source,
+)
 
 GROUP = 64 << 10
 LAYOUT = KvLayout(1, 1, 64, 4, context_tokens=2048, batch=2, group_bytes=GROUP)
@@ -48,7 +55,9 @@ def own_pages(groups: int) -> Iterator[OwnPages]:
 @contextmanager
 def a_source(kind: str, folder: Path, groups: int) -> Iterator[Source]:
     """Each kind of memory."""
-    if kind == "memory file":
+    if kind == "private memory":
+        yield PrivateMemory(groups * GROUP)
+    elif kind == "memory file":
         yield MemoryFile(groups * GROUP)
     elif kind == "kept memory file":
         yield MemoryFile(groups * GROUP, keeps=True)
@@ -66,7 +75,7 @@ def a_source(kind: str, folder: Path, groups: int) -> Iterator[Source]:
             yield ArenaPages(pages)
 
 
-KINDS = ("memory file", "kept memory file", "file", "pool", "pages")
+KINDS = ("private memory", "memory file", "kept memory file", "file", "pool", "pages")
 
 
 def array(backend: LayerBackend) -> np.ndarray:
@@ -216,6 +225,34 @@ def test_a_memory_file_takes_memory_while_it_is_mapped() -> None:
     backend.close()
 
 
+def test_private_memory_is_taken_while_it_is_mapped_in_huge_pages_where_they_fit() -> None:
+    huge = KvLayout(1, 1, 64, 4, context_tokens=1 << 16, batch=1, group_bytes=2 << 20)
+    backend = LayerBackend(huge, PrivateMemory(8 << 20))
+    before = resident_kib()
+    backend.map([Run(0, 8 << 20)])
+    assert resident_kib() - before >= 8 << 10
+    if "[never]" not in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text():
+        assert huge_kib(backend.address) >= 6 << 10
+    backend.unmap([Run(0, 8 << 20)])
+    assert resident_kib() - before <= 1 << 10
+    backend.close()
+
+
+def resident_kib() -> int:
+    return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
+
+
+def huge_kib(address: int) -> int:
+    """Of the mapping at an address, in huge pages."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(found[1], 16) <= address < int(found[2], 16)
+        elif inside and line.startswith("AnonHugePages:"):
+            return int(line.split()[1])
+    return 0
+
+
 def test_a_memory_file_that_keeps_takes_no_more_than_was_mapped_at_once() -> None:
     source = MemoryFile(8 * GROUP, keeps=True)
     backend = LayerBackend(LAYOUT, source)
@@ -275,6 +312,8 @@ def test_wrong_runs_are_named() -> None:
 def test_more_memory_than_there_is_is_refused_at_once() -> None:
     with pytest.raises(NoSpaceError, match="this machine has"):
         MemoryFile(1 << 50)
+    with pytest.raises(NoSpaceError, match="this machine has"):
+        PrivateMemory(1 << 50)
 
 
 def test_more_mappings_than_the_kernel_allows_are_refused_at_once(

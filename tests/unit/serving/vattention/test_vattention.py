@@ -129,7 +129,7 @@ def test_an_error_in_a_block_leaves_no_memory_when_its_tensors_are_gone() -> Non
 
 
 def test_where_it_cannot_be_closed_it_goes_on() -> None:
-    kv = init(LAYOUT, memory_bytes=MEMORY, ahead=Ahead(steps=TOKENS, blocks=1))
+    kv = init(LAYOUT, source=MemoryFile(MEMORY), ahead=Ahead(steps=TOKENS, blocks=1))
     req_id = kv.alloc_reqid(1)
     kv.step({req_id: 1})
     view = token(kv, req_id, 0)
@@ -155,7 +155,7 @@ def test_wrong_parameters_are_named_and_nothing_stays(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one of memory_bytes, source and backend"):
         init(LAYOUT, memory_bytes=MEMORY, source=MemoryFile(MEMORY))
     with pytest.raises(ConfigError, match="memory for 0 blocks: one takes 262144 bytes"):
-        init(LAYOUT, memory_bytes=LAYOUT.block_bytes - 1)
+        init(LAYOUT, source=MemoryFile(LAYOUT.block_bytes - 1))
     with pytest.raises(ConfigError, match="steps = 0, blocks = 2: must be at least 1 each"):
         Ahead(steps=0)
     assert not is_mapped()

@@ -51,15 +51,21 @@ def writable(address: int, size_bytes: int) -> Any:
     return ffi.buffer(ffi.cast("uint8_t *", address), size_bytes)
 
 
+def commit_private(pieces: Sequence[Piece]) -> None:
+    """New memory, touched, all or none."""
+    call = partial(lib.vmem_commit, lib.VMEM_PRIVATE, -1)
+    _all_or_none(call, uncommit, pieces, "new memory")
+
+
 def commit_memory_file(handle: int, pieces: Sequence[Piece]) -> None:
     """Ranges of a memory file, touched, all or none."""
-    call = partial(lib.vmem_commit_file, handle, 1)
+    call = partial(lib.vmem_commit, lib.VMEM_MEMORY_FILE, handle)
     _all_or_none(call, uncommit, pieces, "a memory file")
 
 
 def commit_file(handle: int, pieces: Sequence[Piece], what: str) -> None:
     """Ranges of another file or a device, touched, all or none."""
-    _all_or_none(partial(lib.vmem_commit_file, handle, 0), uncommit, pieces, what)
+    _all_or_none(partial(lib.vmem_commit, lib.VMEM_FILE, handle), uncommit, pieces, what)
 
 
 def address_of(buffer: Any) -> int:

@@ -1,4 +1,4 @@
-"""Where a reservation's memory is from: a memory file, a range of a file or device, an arena."""
+"""Where a reservation's memory is from: new memory, a file or device, an arena."""
 
 from __future__ import annotations
 
@@ -40,8 +40,36 @@ class Source(Protocol):
         """Nobody maps it any more."""
 
 
+class PrivateMemory:
+    """Memory of this process alone, taken when it is mapped, and given back to the kernel when
+    it is unmapped. In page groups of 2 MiB it is huge pages, where the kernel has some: then it
+    comes several times as fast (bench.vattention).
+    """
+
+    is_clear = True
+    joins = True
+    first_place = 0
+
+    def __init__(self, size_bytes: int) -> None:
+        """NoSpaceError where this machine has not so much memory available now."""
+        self.bytes = _whole_pages(size_bytes)
+        _check_available(size_bytes)
+
+    def commit(self, pieces: Sequence[Piece]) -> None:
+        """See Source."""
+        calls.commit_private(pieces)
+
+    def uncommit(self, pieces: Sequence[Piece]) -> None:
+        """See Source."""
+        calls.uncommit(pieces)
+
+    def close(self) -> None:
+        """See Source."""
+
+
 class MemoryFile:
-    """Memory of this process alone (memfd), taken when it is mapped, on `nodes` if given.
+    """Memory of this process alone as a file (memfd), taken when it is mapped, on `nodes` if
+    given.
 
     What is unmapped goes back to the kernel; with `keeps` it stays here, as it is, for what
     is mapped next, which then costs no clearing.
@@ -57,10 +85,7 @@ class MemoryFile:
         """NoSpaceError where this machine has not so much memory available now."""
         self.bytes = _whole_pages(size_bytes)
         self._keeps = keeps
-        if (available := psutil.virtual_memory().available) < size_bytes:
-            raise NoSpaceError(
-                f"{size_bytes} bytes are wanted, this machine has {available} available"
-            )
+        _check_available(size_bytes)
         self._handle = os.memfd_create("tiermem-kv", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._handle, size_bytes)
@@ -170,6 +195,11 @@ class ArenaPages:
 
     def close(self) -> None:
         """See Source. The arena's buffer is its client's again."""
+
+
+def _check_available(size_bytes: int) -> None:
+    if (available := psutil.virtual_memory().available) < size_bytes:
+        raise NoSpaceError(f"{size_bytes} bytes are wanted, this machine has {available} available")
 
 
 def _whole_pages(size_bytes: int) -> int:

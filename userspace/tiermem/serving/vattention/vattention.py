@@ -21,7 +21,7 @@ from tiermem.serving.vattention.allocator import Allocator, Usage
 from tiermem.serving.vattention.backend import Backend, BlockMapper
 from tiermem.serving.vattention.layer_backend import LayerBackend
 from tiermem.serving.vattention.layout import KvLayout
-from tiermem.serving.vattention.sources import MemoryFile, Source
+from tiermem.serving.vattention.sources import PrivateMemory, Source
 
 
 def init(
@@ -32,7 +32,7 @@ def init(
     backend: Backend | None = None,
     ahead: Ahead | None = Ahead(),  # noqa: B008 - frozen
 ) -> VAttention:
-    """Reserve the tensors. One of `memory_bytes` (of a memory file), `source`, `backend`.
+    """Reserve the tensors. One of `memory_bytes` (of new memory), `source`, `backend`.
 
     `ahead`: None maps within `step` only.
     """
@@ -41,7 +41,7 @@ def init(
     with ExitStack() as undo:
         if backend is None:
             if source is None:
-                source = MemoryFile(memory_bytes or 0)
+                source = PrivateMemory(memory_bytes or 0)
                 undo.callback(source.close)
             layer = LayerBackend(layout, source)
             undo.pop_all()
