@@ -87,7 +87,7 @@ def test_the_clock_skips_what_nobody_works_in() -> None:
 
 @given(st.integers(0, 12 << 20), st.integers(1000, 200_000), st.floats(0, 0.05))
 def test_the_search_finds_the_longest(fixed: int, per_token: int, bend: float) -> None:
-    """Within 5%, of memory that rises with the length, about in a straight line."""
+    """Within 5% or 8 tokens, of memory that rises with the length, about in a straight line."""
     limit = 16 << 20
 
     def peak(tokens: int) -> int:
@@ -96,7 +96,7 @@ def test_the_search_finds_the_longest(fixed: int, per_token: int, bend: float) -
     found = search("engine", peak, limit)
     exact = max((n for n in range(CONTEXT_TOKENS + 1) if peak(n) <= limit), default=0)
     assert found.tokens <= exact
-    assert exact - found.tokens <= max(32, 0.06 * exact)
+    assert exact - found.tokens <= max(8, 0.06 * exact)
     assert not found.tokens or found.peaks[found.tokens] <= limit
 
 
