@@ -52,6 +52,11 @@ class TouchedPages:
 
     address: int
     bytes: int
+    memory: mmap.mmap
+
+    def view(self) -> memoryview:
+        """See Pages."""
+        return memoryview(self.memory)
 
 
 def page_fault_rate(size_bytes: int, rounds: int) -> float:
@@ -141,4 +146,4 @@ def _source(name: str, size_bytes: int) -> Iterator[Source]:
         memory.madvise(mmap.MADV_HUGEPAGE)
         memory[:: mmap.PAGESIZE] = b"\1" * (len(memory) // mmap.PAGESIZE)
         begin = -(-address_of(memory) // HUGE_BYTES) * HUGE_BYTES
-        yield ArenaPages(TouchedPages(begin, size_bytes))
+        yield ArenaPages(TouchedPages(begin, size_bytes, memory))

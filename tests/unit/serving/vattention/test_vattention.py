@@ -143,6 +143,8 @@ def test_where_it_cannot_be_closed_it_goes_on() -> None:
     del view
     kv.close()
     assert not is_mapped()
+    kv.close()
+    assert kv.mapping_ahead is None
 
 
 def is_mapped() -> bool:

@@ -240,9 +240,10 @@ class Allocator:
         try:
             self._mapper.map(req_id, first, blocks)
         except TiermemError:
-            covered = min(row.covered_blocks, first + blocks) - first
-            if covered > 0:
-                self._mapper.cover(req_id, first, covered)
+            end, row.covered_blocks = row.covered_blocks, min(row.covered_blocks, first)
+            if end > first:
+                self._mapper.cover(req_id, first, end - first)
+                row.covered_blocks = end
             raise
         row.mapped_blocks += blocks
 

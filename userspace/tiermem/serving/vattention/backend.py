@@ -9,6 +9,10 @@ from tiermem.errors import TiermemError
 from tiermem.serving.vattention.layout import KvLayout, Run
 
 
+class InUseError(TiermemError):
+    """Somebody has a tensor of the memory yet."""
+
+
 class Backend(Protocol):
     """A reservation of addresses, and page groups of memory that can be mapped into it.
 
@@ -31,7 +35,7 @@ class Backend(Protocol):
         """Take their memory; nobody can touch them any more."""
 
     def close(self) -> None:
-        """End of the reservation, whatever is mapped."""
+        """End of the reservation, whatever is mapped. InUseError: nothing has changed."""
 
     def abandon(self) -> None:
         """The same, when nobody has a tensor of it any more, as far as that can be known."""

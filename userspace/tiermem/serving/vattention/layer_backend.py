@@ -13,6 +13,7 @@ from typing import Any
 
 from tiermem.errors import ConfigError, TiermemError
 from tiermem.serving.vattention import pieces as calls
+from tiermem.serving.vattention.backend import InUseError
 from tiermem.serving.vattention.groups import GroupTable
 from tiermem.serving.vattention.layout import KvLayout, Run
 from tiermem.serving.vattention.pieces import Piece
@@ -79,12 +80,12 @@ class LayerBackend:
         calls.cover([Piece(self.address + run.offset, 0, run.bytes) for run in runs])
 
     def close(self) -> None:
-        """See Backend. TiermemError while views are in use."""
+        """See Backend. InUseError while views are in use."""
         export = weakref.ref(self.buffer())
         self._export = None
         if (in_use := export()) is not None:
             self._export = in_use
-            raise TiermemError("vAttention's memory cannot be closed: tensors of it are in use")
+            raise InUseError("vAttention's memory cannot be closed: tensors of it are in use")
         self._give_back()
 
     def abandon(self) -> None:

@@ -166,6 +166,9 @@ class Pages(Protocol):
     def bytes(self) -> int:
         """How much there is."""
 
+    def view(self) -> memoryview:
+        """All of it; while somebody has it, nobody else is given the memory."""
+
 
 class ArenaPages:
     """Pages of an arena: moved into the reservation, so that nothing is cleared or touched.
@@ -181,7 +184,7 @@ class ArenaPages:
     def __init__(self, pages: Pages) -> None:
         if pages.address % PAGE_BYTES:
             raise TiermemError(f"pages at {pages.address:#x}: begin within a page")
-        self._pages = pages
+        self._held: memoryview | None = pages.view()
         self.first_place = pages.address
         self.bytes = _whole_pages(pages.bytes)
 
@@ -195,6 +198,7 @@ class ArenaPages:
 
     def close(self) -> None:
         """See Source. The arena's buffer is its client's again."""
+        self._held = None
 
 
 def _check_available(size_bytes: int) -> None:

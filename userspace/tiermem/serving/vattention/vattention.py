@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Self
 
-from tiermem.errors import ConfigError, TiermemError
+from tiermem.errors import ConfigError
 from tiermem.serving.vattention.ahead import Ahead, MappingThread
 from tiermem.serving.vattention.allocator import Allocator, Usage
-from tiermem.serving.vattention.backend import Backend, BlockMapper
+from tiermem.serving.vattention.backend import Backend, BlockMapper, InUseError
 from tiermem.serving.vattention.layer_backend import LayerBackend
 from tiermem.serving.vattention.layout import KvLayout
 from tiermem.serving.vattention.sources import PrivateMemory, Source
@@ -60,7 +60,7 @@ class VAttention:
         self.backend = backend
         blocks = backend.memory_bytes // layout.block_bytes
         self.allocator = Allocator(layout, blocks, BlockMapper(layout, backend))
-        self._ahead = ahead
+        self._ahead, self._is_closed = ahead, False
         self.mapping_ahead = MappingThread(self.allocator, ahead) if ahead else None
 
     @property
@@ -98,14 +98,18 @@ class VAttention:
         return self.allocator.tokens(req_id)
 
     def close(self) -> None:
-        """Give all back. TiermemError while tensors are in use: then all goes on."""
+        """Give all back, once. InUseError while tensors are in use: then all goes on."""
+        if self._is_closed:
+            return
         self._end_mapping_ahead()
         try:
             self.backend.close()
-        except TiermemError:
+        except InUseError:
             if self._ahead is not None:
                 self.mapping_ahead = MappingThread(self.allocator, self._ahead)
+                self.mapping_ahead.wake()
             raise
+        self._is_closed = True
 
     def _end_mapping_ahead(self) -> None:
         if self.mapping_ahead is not None:
@@ -122,7 +126,8 @@ class VAttention:
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         if kind is None:
             self.close()
-        else:
+        elif not self._is_closed:
             # The error's own traceback may hold tensors: memory goes with the last of them.
+            self._is_closed = True
             self._end_mapping_ahead()
             self.backend.abandon()
