@@ -80,6 +80,29 @@ def test_a_new_process_goes_on_from_ssd(plain: list[list[int]], file: Path) -> N
         check_nothing_is_held(store)
 
 
+def test_a_reset_while_a_request_runs_saves_nothing_until_one_finds_the_engine_empty(
+    plain: list[list[int]],
+) -> None:
+    """vLLM keeps what the request has computed, with weights of before as it may be."""
+    from vllm import SamplingParams
+
+    with engine(tiers(None, memory_blocks=40, restore="always")) as llm:
+        running, store = llm.llm_engine, store_of_engine()
+        params = SamplingParams(temperature=0, max_tokens=70, ignore_eos=True)
+        running.add_request("running", {"prompt_token_ids": plain[0][:70]}, params)
+        for _ in range(3):
+            running.step()
+        assert store.memory.used_blocks >= 1
+        assert not running.reset_prefix_cache(reset_connector=True)
+        while running.has_unfinished_requests():
+            running.step()
+        assert answer(llm, plain[0][:70]) == plain[0][70:76]
+        assert store.memory.used_blocks == 0
+        assert running.reset_prefix_cache(reset_connector=True)
+        assert converse(llm) == plain
+        assert store.counters.get("memory", "hits") >= 1
+
+
 def test_requests_that_are_preempted_go_on_from_the_tiers(
     said_plainly: tuple[list[list[int]], list[list[int]]],
 ) -> None:

@@ -70,6 +70,35 @@ def test_it_comes_before_ssd_which_has_what_it_has_not(opened: Opener, tmp_path:
     assert store.look_up([key(4), key(3)]) == (0, {"cxl": 1, "ssd": 1})
 
 
+def test_what_ssd_brings_is_there_again(opened: Opener, tmp_path: Path) -> None:
+    store, _ = opened(blocks=5, ssd=(tmp_path / "kv", 1 << 20))
+    for number in range(9):
+        put(store, [number])
+        assert store.flush(5)
+    stage(store, [0])
+    assert store.flush(5)
+    store.memory.clear()
+    assert store.look_up([key(0)]) == (0, {"cxl": 1})
+
+
+def test_what_memory_has_and_is_used_does_not_leave_it(tmp_path: Path) -> None:
+    """Of ten chats one goes on and on: it is in DRAM whenever it comes."""
+    with create_arena("cxl", 12 * TOY_SHAPE.bytes, run_dir=tmp_path / "run") as arena:
+        behind = ArenaRegion(arena)
+        engine = ToyEngine(tmp_path / "kv", 9, cxl=behind.buffer)
+        for number in range(10):
+            engine.run(f"other{number}", said(number + 1), [0, 1, 2, 3])
+            engine.run(f"hot{number}", said(0), [4, 5, 6, 7])
+            assert engine.store.flush(5)
+        assert engine.store.counters.get("cxl", "evicted") >= 9
+        engine.store.memory.clear()
+        assert engine.run("again", said(0), [0, 1, 2, 3]) == (3, set())
+        assert engine.store.counters.get("cxl", "hits") == 3
+        engine.steps.close()
+        engine.store.close()
+        behind.close()
+
+
 @given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 6))
 @settings(max_examples=30, deadline=None)
 def test_it_never_has_more_than_fits_nor_anything_wrong(numbers: list[int], blocks: int) -> None:
@@ -122,10 +151,10 @@ def test_what_is_cleared_is_gone(opened: Opener) -> None:
 
 def test_an_emulated_one_is_as_slow_as_it_is_said_to_be(opened: Opener) -> None:
     store, _ = opened(emulation=Emulation(10**6, 0))
-    put(store, [1])
     begun_s = time.monotonic()
+    put(store, [1])
     assert store.flush(5)
-    assert time.monotonic() - begun_s > 0.9 * SHAPE.bytes / 10**6
+    assert time.monotonic() - begun_s >= SHAPE.bytes / 10**6
     store.memory.clear()
     begun_s = time.monotonic()
     stage(store, [1])

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from tiermem.errors import ConfigError, MissingError, NoSpaceError, TiermemError
+from tiermem.layer.arena.room import room_bytes
 from tiermem.layer.pool import create_pool
+from tiermem.layer.sysfs import Tree
 from tiermem.serving.kv.host_check import check_host
 from tiermem.serving.kv.settings import read_settings
 
@@ -69,6 +71,12 @@ def test_cxl_memory_is_looked_at_as_well() -> None:
     assert ["1.0 MiB of" in text for text in texts] == [True, True]
     with pytest.raises(NoSpaceError, match=r"cxl\.capacity = .* can give"):
         remarks(cxl={"capacity": "1000TiB", "nodes": [0]})
+    # Each would fit by itself.
+    most = room_bytes([0], Tree()) * 6 // 10
+    both = {"capacity": most, "nodes": [0]}
+    remarks(memory=both)
+    with pytest.raises(NoSpaceError, match=r"cxl\.capacity"):
+        remarks(memory=both, cxl=both)
 
 
 def test_memory_that_is_not_there() -> None:

@@ -12,18 +12,20 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from tiermem.layer.arena import create_arena
 from tiermem.layer.pool import create_pool, open_pool
 from tiermem.native._kv import ffi
 from tiermem.serving.kv.behind import AT_ONCE
 from tiermem.serving.kv.pieces import new_pieces, save
 from tiermem.serving.kv.record import RecordShape
+from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.store import KvStore
 
 from tests.unit.serving.kv.tiers import IDENTITY, MappedRegion, key
 
 # Blocks of a MiB: a buffer of one, anywhere, would be seen in the process' memory.
 SHAPE = RecordShape(pieces=4, piece_bytes=256 << 10)
-MEMORY_BLOCKS, SSD_PLACES, POOL_BLOCKS = 24, 30, 10
+MEMORY_BLOCKS, CXL_BLOCKS, SSD_PLACES, POOL_BLOCKS = 24, 26, 30, 10
 BLOCKS = 80
 LOAD_S = 2.0
 # What Python itself takes and gives back meanwhile.
@@ -39,23 +41,29 @@ def test_limits_hold_while_blocks_move_between_all_tiers(tmp_path: Path) -> None
     with ExitStack() as stack:
         open_it = partial(open_pool, tmp_path / "pool", 0, run_dir=tmp_path / "run")
         pool = stack.enter_context(open_pool(tmp_path / "pool"))
+        arena = create_arena("cxl", CXL_BLOCKS * SHAPE.bytes + 4095, run_dir=tmp_path / "arenas")
+        stack.enter_context(arena)
+        behind = ArenaRegion(arena)
+        stack.callback(behind.close)
         store = KvStore(
             region,
             SHAPE,
             32,
             IDENTITY,
+            cxl=behind.buffer,
             ssd=(tmp_path / "kv", 4096 + SSD_PLACES * SHAPE.bytes + 4095),
             pool=(open_it, POOL_BLOCKS * SHAPE.bytes + 4095),
         )
         stack.callback(store.close)
         Load(store, source).run(0.3)  # threads, rings and their stacks are there after that
         before = anonymous_bytes()
-        most_taken = most_blocks = most_file = most_pool = 0
+        most_taken = most_blocks = most_cxl = most_file = most_pool = 0
 
         def watch() -> None:
-            nonlocal most_taken, most_blocks, most_file, most_pool
+            nonlocal most_taken, most_blocks, most_cxl, most_file, most_pool
             most_taken = max(most_taken, anonymous_bytes() - before)
             most_blocks = max(most_blocks, store.memory.used_blocks)
+            most_cxl = max(most_cxl, store.fills()["cxl"].used_bytes)
             most_file = max(most_file, (tmp_path / "kv").stat().st_size)
             taken = sum(entry.bytes for entry in pool.entries(unfinished=True))
             most_pool = max(most_pool, taken)
@@ -65,13 +73,13 @@ def test_limits_hold_while_blocks_move_between_all_tiers(tmp_path: Path) -> None
         assert load.saved >= BLOCKS
         assert load.staged >= 2 * AT_ONCE
         assert most_blocks == MEMORY_BLOCKS
+        assert most_cxl == CXL_BLOCKS * SHAPE.bytes
         assert most_file == 4096 + SSD_PLACES * SHAPE.bytes
         assert most_pool == POOL_BLOCKS * SHAPE.bytes
         assert most_taken <= SLACK_BYTES
-        for tier in ("memory", "pool", "ssd"):
+        for tier in ("memory", "cxl", "pool", "ssd"):
             assert store.counters.get(tier, "evicted") >= 1, tier  # type: ignore[arg-type]
-        assert store.counters.get("ssd", "corrupted") == 0
-        assert store.counters.get("pool", "corrupted") == 0
+            assert store.counters.get(tier, "corrupted") == 0, tier  # type: ignore[arg-type]
 
 
 class Load:

@@ -421,19 +421,19 @@ def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("is_lost", [True, False], ids=["page lost", "empty"])
-def test_a_file_without_its_first_page_starts_anew(tmp_path: Path, is_lost: bool) -> None:
-    """The power went before it was on the disk, or somebody made the file."""
+@pytest.mark.parametrize("how", ["empty", "truncate", "a page"])
+def test_a_file_that_somebody_made_ahead_is_used(tmp_path: Path, how: str) -> None:
     path = tmp_path / "kv"
-    if is_lost:
-        saved(path, [1])
-        path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
-    else:
-        path.touch()
+    path.write_bytes(bytes(4096) if how == "a page" else b"")
+    if how == "truncate":
+        os.truncate(path, 1 << 20)
     store = open_store(path, 4, 16)
     assert store.look_up([key(1)]) == (0, {})
     put(store, [1])
     assert store.flush(5)
+    store.close()
+    store = open_store(path, 4, 16)
+    assert store.look_up([key(1)]) == (0, {"ssd": 1})
     store.close()
 
 

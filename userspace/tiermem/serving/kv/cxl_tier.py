@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tiermem.errors import NoSpaceError
@@ -46,6 +47,13 @@ class CxlTier(BehindMemory):
             )
         self._places: dict[bytes, int] = {}
         self._free = list(range(self.blocks_max - 1, -1, -1))
+
+    def use(self, keys: Sequence[bytes]) -> None:
+        """They were asked for, and memory had them: what is used goes last here as well."""
+        with self._wake:
+            for key in keys:
+                if key in self._places:
+                    self._policy.use(key)
 
     @property
     def used_blocks(self) -> int:

@@ -13,7 +13,7 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
-from errno import EDQUOT, EFBIG, EINVAL, ENOSPC, EROFS
+from errno import EDQUOT, EFBIG, EINVAL, ENOSPC, ENXIO, EROFS
 from pathlib import Path
 
 from tiermem.errors import ConfigError, KernelError, MissingError, NoSpaceError
@@ -22,7 +22,6 @@ from tiermem.serving.kv.record import (
     PAGE_BYTES,
     Header,
     RecordShape,
-    begins_record,
     checksum,
     read_header,
 )
@@ -82,6 +81,8 @@ class DiskFile:
             with _plain(self.path, os.O_WRONLY) as fd:
                 os.ftruncate(fd, 0)
                 self.is_begun = os.pwrite(fd, self._page, 0) == PAGE_BYTES
+                # Once a file: without its page, and with others, it would be taken for foreign.
+                os.fsync(fd)
         except OSError as error:
             if error.errno not in FULL:
                 raise KernelError(f"begin {self.path}", error.errno or 0) from None
@@ -133,9 +134,12 @@ class DiskFile:
         )
 
     def _take_over(self) -> None:
-        with _plain(self.path) as fd:
-            found = os.pread(fd, PAGE_BYTES, 0)
-            is_others = is_foreign(fd)
+        try:
+            with _plain(self.path) as fd:
+                found = os.pread(fd, PAGE_BYTES, 0)
+                is_others = is_foreign(fd)
+        except OSError as error:
+            raise KernelError(f"read {self.path}", error.errno or 0) from None
         if found == self._page:
             self.is_begun = True
             self._cut()
@@ -154,14 +158,19 @@ class DiskFile:
 
 
 def is_foreign(fd: int) -> bool:
-    """Whether a file is of something else, and must be left as it is: images of disks begin
-    with zeros as well, which is all that the power's going may leave of the first page."""
+    """Whether a file is of something else, and must be left as it is. One that somebody made
+    ahead, with room and nothing in it, is not; images of disks begin with zeros as well."""
     begin = os.pread(fd, PAGE_BYTES, 0)
     if begin.startswith(_MAGIC):
         return False
     if begin.strip(b"\0"):
         return True
-    return os.fstat(fd).st_size > PAGE_BYTES and not begins_record(os.pread(fd, 8, PAGE_BYTES))
+    try:
+        return os.lseek(fd, 0, os.SEEK_DATA) >= 0 and os.fstat(fd).st_size > PAGE_BYTES
+    except OSError as error:
+        if error.errno == ENXIO:  # no data up to the end
+            return False
+        raise
 
 
 class _plain:  # noqa: N801

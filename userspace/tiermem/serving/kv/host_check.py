@@ -37,9 +37,12 @@ class Remark:
 
 def check_host(settings: KvSettings, tree: Tree | None = None) -> list[Remark]:
     """Remarks on each tier. TiermemError where the plugin would not start with it."""
-    remarks = list(_check_memory("memory", settings.memory, tree or Tree()))
+    tree = tree or Tree()
+    remarks = list(_check_memory("memory", settings.memory, tree))
     if settings.cxl is not None:
-        remarks += _check_memory("cxl", settings.cxl, tree or Tree())
+        is_shared = _nodes_of(settings.memory, tree) <= _nodes_of(settings.cxl, tree)
+        taken = int(settings.memory.capacity) if is_shared else 0
+        remarks += _check_memory("cxl", settings.cxl, tree, taken_bytes=taken)
     if settings.pool is not None:
         remarks += _check_pool(settings.pool)
     if settings.ssd is not None:
@@ -47,7 +50,13 @@ def check_host(settings: KvSettings, tree: Tree | None = None) -> list[Remark]:
     return remarks
 
 
-def _check_memory(name: str, memory: MemorySettings, tree: Tree) -> Iterator[Remark]:
+def _nodes_of(memory: MemorySettings, tree: Tree) -> set[int]:
+    return set(choose_nodes(read_nodes(tree), read_tiers(tree), memory.tier, memory.nodes).nodes)
+
+
+def _check_memory(
+    name: str, memory: MemorySettings, tree: Tree, *, taken_bytes: int = 0
+) -> Iterator[Remark]:
     chosen = choose_nodes(read_nodes(tree), read_tiers(tree), memory.tier, memory.nodes)
     check_allowed(chosen.nodes, tree)
     emulated = memory.emulated
@@ -61,7 +70,7 @@ def _check_memory(name: str, memory: MemorySettings, tree: Tree) -> Iterator[Rem
         emulated=EmulatedFigures(**emulated.model_dump()) if emulated else None,
         shared=None,
     ).where
-    room = room_bytes(chosen.nodes, tree)
+    room = room_bytes(chosen.nodes, tree) - taken_bytes
     if room < memory.capacity:
         raise NoSpaceError(
             f"{name}.capacity = {size_text(int(memory.capacity))}: {where} can give "

@@ -73,11 +73,6 @@ class Header:
     sums: tuple[int, ...]
 
 
-def begins_record(data: bytes) -> bool:
-    """Whether it may be the begin of a record, of whatever shape."""
-    return data.startswith(_MAGIC)
-
-
 def pack_header(header: Header) -> bytes:
     """As it begins the record."""
     head = _HEAD.pack(_MAGIC, 0, len(header.sums), header.sequence, header.key)

@@ -215,6 +215,8 @@ class KvStore:
         """They were copied to the engine, or turned out bad: hold them no more."""
         self.counters.add("memory", "restored", len(blocks))
         self.counters.add("memory", "bytes_out", len(blocks) * self.shape.bytes)
+        if self.cxl is not None:
+            self.cxl.use([block.key for block in blocks])
         self.memory.unpin(blocks)
 
     def clear(self) -> None:
@@ -241,6 +243,9 @@ class KvStore:
     def _arrive(self, staging: Staging, block: Block, is_good: bool) -> None:
         if is_good:
             self.memory.commit(block, block.sums, is_behind=True)
+            if self.cxl is not None:
+                # What came from a slower tier; what it has, it does not take again.
+                self.cxl.write([block.key])
         else:
             self.memory.abandon(block)
         with staging.lock:
