@@ -69,9 +69,12 @@ $(VLLM)/.installed: pyproject.toml scripts/setup_vllm.py
 	$(PYTHON) scripts/setup_vllm.py $(VLLM)
 	touch $@
 
+# Two of tests/unit have tests that need torch, which is not in .venv.
+WITH_TORCH := tests/unit/layer/arena/test_arena.py tests/unit/pool/test_pool.py
+
 .PHONY: serving
 serving: setup $(VLLM)/.installed ## tests/serving: with vLLM for the CPU and a real model (3.6 GB)
-	VLLM_ENABLE_V1_MULTIPROCESSING=0 HF_HUB_OFFLINE=1 $(VLLM)/bin/pytest tests/serving
+	VLLM_ENABLE_V1_MULTIPROCESSING=0 HF_HUB_OFFLINE=1 $(VLLM)/bin/pytest $(WITH_TORCH) tests/serving
 
 .PHONY: example-chat
 example-chat: setup $(VLLM)/.installed ## a chat with vLLM whose history comes back from memory and SSD (2 minutes)
