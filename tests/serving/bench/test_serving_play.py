@@ -16,7 +16,7 @@ from bench.serving_text import Text
 from bench.smollm2 import model_folder
 
 # Each engine has room for one session at a time, or a little more.
-SIZE = Size("float32", 320, kv_tokens=320, dram_tokens=128, cxl_tokens=640, ssd_tokens=1 << 14)
+SIZE = Size("float32", 320, kv_tokens=320, dram_tokens=320, cxl_tokens=640, ssd_tokens=1 << 14)
 TURNS = (Turn(70, 6, 0.0), Turn(70, 6, 0.2), Turn(70, 6, 0.0))
 LOAD = Load(0.0, 0.0, 1e9, 1, tuple(Session(one, 0.0, 0, TURNS) for one in range(3)))
 

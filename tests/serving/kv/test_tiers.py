@@ -71,8 +71,8 @@ def test_a_new_process_goes_on_from_ssd(plain: list[list[int]], file: Path) -> N
 
         # The same engine, and a request that comes while others decode: it is restored beside.
         spy = Spy(llm)
-        both = together(llm, plain[0][:-6], plain[2][:-6])
-        assert both == (plain[0][-6:], plain[2][-6:])
+        both = together(llm, plain[0][:70], plain[2][:-6])
+        assert both == (plain[0][70:76], plain[2][-6:])
         assert True in spy.was_background
 
         for is_background in (False, True):
@@ -167,21 +167,27 @@ class Spy:
 
 
 def together(llm: Any, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
-    """What the model says to both, where the second comes while the first is answered."""
+    """What the model says to both, where the second comes while the first is answered. Both fit
+    into the engine's own memory."""
     from vllm import SamplingParams
 
-    params = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True)
-    core = llm.llm_engine
-    answers: dict[str, list[int]] = {}
-    core.add_request("first", {"prompt_token_ids": first}, params)
-    for _ in range(3):
-        core.step()
-    core.add_request("second", {"prompt_token_ids": second}, params)
-    while core.has_unfinished_requests():
+    def ask(name: str, prompt: list[int], tokens: int) -> None:
+        params = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True)
+        core.add_request(name, {"prompt_token_ids": prompt}, params)
+
+    def step() -> None:
         for output in core.step():
-            if output.finished:
-                answers[output.request_id] = list(output.outputs[0].token_ids)
-    return answers["first"], answers["second"]
+            answers[output.request_id] = list(output.outputs[0].token_ids)
+
+    core = llm.llm_engine
+    answers: dict[str, list[int]] = {"first": []}
+    ask("first", first, 40)
+    while len(answers["first"]) < 2:
+        step()
+    ask("second", second, 6)
+    while core.has_unfinished_requests():
+        step()
+    return answers["first"][:6], answers["second"]
 
 
 def flood(llm: Any) -> None:
