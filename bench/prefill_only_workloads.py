@@ -25,7 +25,7 @@ from bench.smollm2 import DTypeName
 # Of vLLM's capacity: a busy server; and the multiple of that at which fairness is tried.
 LOAD, SWEPT = 0.9, 1.4
 # By what all lengths are divided: in full, and with QUICK.
-_SMALLER: dict[DTypeName, tuple[int, int]] = {"bfloat16": (8, 16), "float32": (16, 96)}
+_SMALLER: dict[DTypeName, tuple[int, int]] = {"bfloat16": (8, 48), "float32": (16, 96)}
 TOKENS_FROM, TOKENS_TO = 1000, 40000
 
 
@@ -63,7 +63,7 @@ def workloads(quick: bool, dtype: DTypeName = DTYPE) -> list[Workload]:
     smaller = _SMALLER[dtype][quick]
     posts, credit = ((11_000, 17_000), 150), ((40_000, 60_000), 0)
     return [
-        Workload("recommendation", 8 if quick else 12, 2 if quick else 4, *posts, smaller),
+        Workload("recommendation", 10 if quick else 12, 2 if quick else 4, *posts, smaller),
         Workload("credit", 5 if quick else 8, 1, *credit, smaller),
     ]
 

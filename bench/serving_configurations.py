@@ -1,8 +1,8 @@
 """What `bench.serving` compares, in memory of which size.
 
 Each step adds one thing: vLLM's prefix cache over computing all again; a second level in DRAM;
-more of it in CXL memory behind that; SSD behind both; FlashGen-Sched. The CXL memory is an
-emulated tier (docs/layer.md): DRAM whose copies are held to a stated bandwidth and latency.
+CXL memory behind that, or more of it instead; SSD behind that; FlashGen-Sched. The CXL memory is
+an emulated tier (docs/layer.md): DRAM whose copies are held to a stated bandwidth and latency.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from bench.smollm2 import DTypeName
 # What is published of a CXL device with 8 lanes.
 CXL = {"bandwidth_Bps": 30 * 10**9, "latency_ns": 250}
 RECOMPUTE, VLLM, SCHED = "recompute", "vLLM", "vLLM, sched"
-DRAM, CXL_TOO, SSD_TOO = "DRAM", "DRAM, emulated CXL", "DRAM, emulated CXL, SSD"
-ALL = f"{SSD_TOO}, sched"
-NAMES = (RECOMPUTE, VLLM, SCHED, DRAM, CXL_TOO, SSD_TOO, ALL)
+DRAM, BOTH, CXL_MEMORY = "DRAM", "DRAM, emulated CXL", "emulated CXL"
+CXL_SSD = f"{CXL_MEMORY}, SSD"
+ALL = f"{CXL_SSD}, sched"
+NAMES = (RECOMPUTE, VLLM, SCHED, DRAM, BOTH, CXL_MEMORY, CXL_SSD, ALL)
 # What each can restore from.
 TIERS: dict[str, tuple[TierName, ...]] = {
     DRAM: ("memory",),
-    CXL_TOO: ("memory", "cxl"),
-    SSD_TOO: ("memory", "cxl", "ssd"),
-    ALL: ("memory", "cxl", "ssd"),
+    BOTH: ("memory", "cxl"),
+    CXL_MEMORY: ("memory",),
+    CXL_SSD: ("memory", "ssd"),
+    ALL: ("memory", "ssd"),
 }
 
 
@@ -53,20 +55,24 @@ class Size:
 def engines(size: Size, folder: Path) -> Mapping[str, Engine]:
     """All configurations by name. folder: on the SSD that is measured."""
     dram = {"memory": {"capacity": size.dram_tokens * size.token_bytes}}
-    cxl = {**dram, "cxl": {"capacity": size.cxl_tokens * size.token_bytes, "emulated": CXL}}
+    emulated = {"capacity": size.cxl_tokens * size.token_bytes, "emulated": CXL}
     plain = Engine(VLLM, size.dtype, size.context_tokens, size.kv_tokens, size.step_tokens)
 
     def on_ssd(name: str) -> Mapping[str, object]:
         path = folder / f"{name.replace(', ', '-').replace(' ', '-')}.kv"
-        return {**cxl, "ssd": {"path": str(path), "capacity": size.ssd_tokens * size.token_bytes}}
+        return {
+            "memory": emulated,
+            "ssd": {"path": str(path), "capacity": size.ssd_tokens * size.token_bytes},
+        }
 
     made = (
         replace(plain, name=RECOMPUTE, has_prefix_cache=False),
         plain,
         replace(plain, name=SCHED, scheduler=FLASHGEN),
         replace(plain, name=DRAM, tiers=dram),
-        replace(plain, name=CXL_TOO, tiers=cxl),
-        replace(plain, name=SSD_TOO, tiers=on_ssd(SSD_TOO)),
+        replace(plain, name=BOTH, tiers={**dram, "cxl": emulated}),
+        replace(plain, name=CXL_MEMORY, tiers={"memory": emulated}),
+        replace(plain, name=CXL_SSD, tiers=on_ssd(CXL_SSD)),
         replace(plain, name=ALL, tiers=on_ssd(ALL), scheduler=FLASHGEN),
     )
     return {one.name: one for one in made}

@@ -18,10 +18,10 @@ from bench.serving_play import Answered, Played
 BOUND_S = 2.0
 BOUNDS_S = {"": BOUND_S, "_interactive": 0.45}
 PERCENTILES = (50, 95, 99)
-OWN, DRAM, CXL, SSD = "own cache", "DRAM", "emulated CXL", "SSD"
+OWN, MEMORY, BEHIND, SSD = "own cache", "memory", "CXL behind it", "SSD"
 RECOMPUTED = "recomputed"
-PLACES = (OWN, DRAM, CXL, SSD, RECOMPUTED)
-_OF_TIERS: Mapping[str, TierName] = {DRAM: "memory", CXL: "cxl", SSD: "ssd"}
+PLACES = (OWN, MEMORY, BEHIND, SSD, RECOMPUTED)
+_OF_TIERS: Mapping[str, TierName] = {MEMORY: "memory", BEHIND: "cxl", SSD: "ssd"}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.serving_figures import BOUND_S, PLACES, Point, reference_rate
 COLOURS = dict(
     zip(
         NAMES,
-        ("#999999", "#000000", "#CC79A7", "#56B4E9", "#009E73", "#E69F00", "#D55E00"),
+        ("#999999", "#000000", "#CC79A7", "#56B4E9", "#F0E442", "#009E73", "#E69F00", "#D55E00"),
         strict=True,
     )
 )

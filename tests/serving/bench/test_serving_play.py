@@ -9,14 +9,14 @@ import pytest
 
 from bench.serving_configurations import ALL, VLLM, Size, engines
 from bench.serving_engine import started
-from bench.serving_figures import CXL, DRAM, SSD, hit_places, wrong_tokens
+from bench.serving_figures import MEMORY, SSD, hit_places, wrong_tokens
 from bench.serving_play import Played, Player
 from bench.serving_sessions import Load, Session, Turn
 from bench.serving_text import Text
 from bench.smollm2 import model_folder
 
 # Each engine has room for one session at a time, or a little more.
-SIZE = Size("float32", 320, kv_tokens=320, dram_tokens=320, cxl_tokens=640, ssd_tokens=1 << 14)
+SIZE = Size("float32", 320, kv_tokens=320, dram_tokens=320, cxl_tokens=320, ssd_tokens=1 << 14)
 TURNS = (Turn(70, 6, 0.0), Turn(70, 6, 0.2), Turn(70, 6, 0.0))
 LOAD = Load(0.0, 0.0, 1e9, 1, tuple(Session(one, 0.0, 0, TURNS) for one in range(3)))
 
@@ -86,7 +86,7 @@ def test_configurations_say_the_same_and_ours_restores(
     if name == ALL:
         assert wrong_tokens(said[VLLM].tokens, found.tokens) == 0
         places = hit_places(found)
-        assert places[DRAM] + places[CXL] + places[SSD] > 0.3
+        assert places[MEMORY] + places[SSD] > 0.3
 
 
 def test_a_load_ends_though_not_all_is_answered(engine: tuple[str, Any], text: Text) -> None:

@@ -86,9 +86,9 @@ class PretendedEngine:
             )
             for one in (load.warm_s + 0.1 * number for number in range(20))
         ]
-        tiers = {"memory hits": 60.0, "ssd hits": 20.0, "memory restored": 80.0}
+        tiers = {"memory hits": 60.0, "cxl hits": 5.0, "memory restored": 80.0}
         if self.restores:
-            tiers["cxl hits"] = 5.0
+            tiers["ssd hits"] = 20.0
         return Played(
             self.engine.name,
             load.rate,
@@ -133,8 +133,8 @@ def test_fits_and_wrong_have_their_figures(tmp_path: Path) -> None:
 
 
 def test_tokens_say_nothing_where_no_block_was_restored(tmp_path: Path) -> None:
-    with pytest.raises(TiermemError, match="sched: none from cxl"):
-        played_part("wrong", tmp_path, restores=False)
+    with pytest.raises(TiermemError, match="sched: none from ssd"):
+        played_part("wrong", tmp_path, serving.FULL, restores=False)
 
 
 @pytest.mark.parametrize(
