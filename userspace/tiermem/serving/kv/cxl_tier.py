@@ -18,6 +18,7 @@ from tiermem.serving.kv.behind import BehindMemory, Rate, Read, check_record
 from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.eviction import EvictionPolicy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
+from tiermem.serving.kv.places import Places
 from tiermem.serving.kv.record import memory_at
 
 log = logging.getLogger(__name__)
@@ -38,22 +39,20 @@ class CxlTier(BehindMemory):
         rate: Rate,
     ) -> None:
         super().__init__(memory, counters, rate)
-        self._buffer, self._policy = buffer, policy
+        self._buffer = buffer
         self._size = memory.shape.bytes
         self.blocks_max = buffer.bytes // self._size
         if not self.blocks_max:
             raise NoSpaceError(
                 f"{buffer.bytes} bytes of CXL memory: a KV block of this engine takes {self._size}"
             )
-        self._places: dict[bytes, int] = {}
-        self._free = list(range(self.blocks_max - 1, -1, -1))
+        self._places = Places(policy, range(self.blocks_max - 1, -1, -1))
 
     def use(self, keys: Sequence[bytes]) -> None:
         """They were asked for, and memory had them: what is used goes last here as well."""
         with self._wake:
             for key in keys:
-                if key in self._places:
-                    self._policy.use(key)
+                self._places.use(key)
 
     @property
     def used_blocks(self) -> int:
@@ -71,20 +70,14 @@ class CxlTier(BehindMemory):
         """The buffer is its owner's."""
 
     def _forget_all(self) -> None:
-        for key in list(self._places):
-            self._forget(key)
-
-    def _forget(self, key: bytes) -> None:
-        with self._wake:
-            self._policy.remove(key)
-            self._free.append(self._places.pop(key))
+        self._places.forget_all()
 
     # --- reads ---
 
     def _do_reads(self, reads: list[Read]) -> None:
         for read in reads:
             with self._wake:
-                place = self._places.get(read.block.key)
+                place = self._places.of(read.block.key)
             if place is not None:
                 read.end(is_good=self._read(read.block, place))
 
@@ -95,11 +88,12 @@ class CxlTier(BehindMemory):
         if not check_record(block, self._memory.shape):
             self._counters.add("cxl", "corrupted")
             log.warning("%r: a KV block is not what was stored: it is dropped", self._buffer)
-            self._forget(block.key)
+            with self._wake:
+                self._places.forget(block.key)
             return False
         self._counters.add("cxl", "bytes_out", self._size)
         with self._wake:
-            self._policy.use(block.key)
+            self._places.use(block.key)
         return True
 
     # --- writes ---
@@ -112,18 +106,16 @@ class CxlTier(BehindMemory):
                 continue
             self._buffer.copy_in(memory_at(block.address, self._size), place * self._size)
             with self._wake:
-                self._places[block.key] = place
-                self._policy.insert(block.key, float(block.depth + 1))
+                self._places.put(block.key, place, float(block.depth + 1))
             block.is_behind = True
             self._counters.add("cxl", "stored")
             self._counters.add("cxl", "bytes_in", self._size)
 
     def _take_place(self) -> int | None:
         with self._wake:
-            if self._free:
-                return self._free.pop()
-            victim = self._policy.victim(lambda key: key not in self._busy)
-            if victim is None:
-                return None
-            self._counters.add("cxl", "evicted")
-            return self._places.pop(victim)
+            if self._places.free:
+                return self._places.free.pop()
+            place = self._places.evict(lambda key: key not in self._busy)
+            if place is not None:
+                self._counters.add("cxl", "evicted")
+            return place

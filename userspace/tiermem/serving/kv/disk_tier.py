@@ -23,6 +23,7 @@ from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.disk_file import FULL, DiskFile
 from tiermem.serving.kv.eviction import EvictionPolicy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
+from tiermem.serving.kv.places import Places
 from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers, explain
 
 # After the disk was full, so long before the file is made longer again.
@@ -47,12 +48,12 @@ class DiskTier(BehindMemory):
         transfers: Transfers | None = None,
     ) -> None:
         super().__init__(memory, counters, rate)
-        self._file, self._policy = file, policy
+        self._file = file
         self._transfers = transfers or Transfers(AT_ONCE)
-        self._places: dict[bytes, int] = {}
+        self._places = Places(policy)
         self._paused_until_s = 0.0
         self._full_until_s = 0.0
-        self._free = self._scan()
+        self._scan()
         self._fresh = list(range(file.places - 1, file.written_places - 1, -1))
 
     @property
@@ -77,28 +78,26 @@ class DiskTier(BehindMemory):
         self._file.close()
 
     def _forget_all(self) -> None:
-        for key in self._places:
-            self._policy.remove(key)
-        self._places.clear()
+        self._places.forget_all()
         self._file.cut_all()
-        self._free, self._fresh = [], list(range(self._file.places - 1, -1, -1))
+        self._places.free, self._fresh = [], list(range(self._file.places - 1, -1, -1))
 
-    def _scan(self) -> list[int]:
+    def _scan(self) -> None:
         newest: dict[bytes, tuple[int, int]] = {}
         for place, header in self._file.headers():
             if header.sequence >= newest.get(header.key, (0, 0))[0]:
                 newest[header.key] = (header.sequence, place)
         for key, (_, place) in sorted(newest.items(), key=lambda item: item[1]):
-            self._places[key] = place
-            self._policy.insert(key, 1.0)
-        taken = set(self._places.values())
-        return [place for place in range(self._file.written_places) if place not in taken]
+            self._places.put(key, place, 1.0)
+        taken = {place for _, place in newest.values()}
+        written = range(self._file.written_places)
+        self._places.free = [place for place in written if place not in taken]
 
     # --- reads ---
 
     def _do_reads(self, reads: list[Read]) -> None:
         with self._wake:
-            places = [self._places.get(read.block.key) for read in reads]
+            places = [self._places.of(read.block.key) for read in reads]
         there = [
             (read, place) for read, place in zip(reads, places, strict=True) if place is not None
         ]
@@ -131,15 +130,12 @@ class DiskTier(BehindMemory):
             return False
         self._counters.add("ssd", "bytes_out", shape.bytes)
         with self._wake:
-            self._policy.use(block.key)
+            self._places.use(block.key)
         return True
 
     def _forget(self, key: bytes) -> None:
         with self._wake:
-            place = self._places.pop(key, None)
-            if place is not None:
-                self._policy.remove(key)
-                self._free.append(place)
+            self._places.forget(key)
 
     # --- writes ---
 
@@ -184,15 +180,14 @@ class DiskTier(BehindMemory):
 
     def _take_place(self) -> int | None:
         with self._wake:
-            if self._free:
-                return self._free.pop()
+            if self._places.free:
+                return self._places.free.pop()
             if self._fresh and time.monotonic() >= self._full_until_s:
                 return self._fresh.pop()
-            victim = self._policy.victim(lambda key: key not in self._busy)
-            if victim is None:
-                return None
-            self._counters.add("ssd", "evicted")
-            return self._places.pop(victim)
+            place = self._places.evict(lambda key: key not in self._busy)
+            if place is not None:
+                self._counters.add("ssd", "evicted")
+            return place
 
     def _settle_write(self, block: Block, place: int, outcome: Outcome, *, is_fresh: bool) -> None:
         size = self._file.shape.bytes
@@ -207,11 +202,10 @@ class DiskTier(BehindMemory):
                     self._fresh.append(place)
                 else:
                     self._paused_until_s = time.monotonic() + PAUSE_S
-                    self._free.append(place)
+                    self._places.free.append(place)
             return
         self._counters.add("ssd", "stored")
         self._counters.add("ssd", "bytes_in", size)
         with self._wake:
-            self._places[block.key] = place
-            self._policy.insert(block.key, float(block.depth + 1))
+            self._places.put(block.key, place, float(block.depth + 1))
         block.is_behind = True
