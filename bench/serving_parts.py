@@ -170,7 +170,7 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
         if not one.tiers.get(f"{tier} hits")
     ]
     if unused:
-        raise TiermemError(f"blocks were restored ({'; '.join(unused)}): more sessions are needed")
+        raise TiermemError(f"blocks restored: {'; '.join(unused)}: more sessions are needed")
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
     return Found(
         {"wrong_tokens": sum(counts.values())},

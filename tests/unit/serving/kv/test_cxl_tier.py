@@ -12,32 +12,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiermem.errors import NoSpaceError
-from tiermem.layer.arena import Arena, Emulation, create_arena
+from tiermem.layer.arena import Emulation, create_arena
 from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.store import Fill, KvStore
 
-from tests.unit.serving.kv.tiers import IDENTITY, SHAPE, content, key, put, read_block, region
+from tests.unit.serving.kv.tiers import (
+    IDENTITY,
+    SHAPE,
+    arena_region,
+    content,
+    key,
+    put,
+    read_block,
+    region,
+)
 from tests.unit.serving.kv.toy_engine import SHAPE as TOY_SHAPE
 from tests.unit.serving.kv.toy_engine import ToyEngine, said
 
-Opener = Callable[..., tuple[KvStore, Arena]]
+Opener = Callable[..., tuple[KvStore, ArenaRegion]]
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opener]:
-    """A store of four blocks in memory, and the arena behind it."""
+    """A store of four blocks in memory, and CXL memory behind it."""
     with ExitStack() as stack:
 
         def open_it(blocks: int = 8, emulation: Emulation | None = None, **more: Any) -> Any:
             size = blocks * SHAPE.bytes
-            arena = create_arena("cxl", size, emulation=emulation, run_dir=tmp_path / "run")
-            stack.enter_context(arena)
-            behind = ArenaRegion(arena)
-            stack.callback(behind.close)
+            behind = stack.enter_context(arena_region(tmp_path, size, emulation))
             store = KvStore(region(4), SHAPE, 32, IDENTITY, cxl=behind.buffer, **more)
             stack.callback(store.close)
-            return store, arena
+            return store, behind
 
         yield open_it
 
@@ -83,8 +89,7 @@ def test_what_ssd_brings_is_there_again(opened: Opener, tmp_path: Path) -> None:
 
 def test_what_memory_has_and_is_used_does_not_leave_it(tmp_path: Path) -> None:
     """Of ten chats one goes on and on: it is in DRAM whenever it comes."""
-    with create_arena("cxl", 12 * TOY_SHAPE.bytes, run_dir=tmp_path / "run") as arena:
-        behind = ArenaRegion(arena)
+    with arena_region(tmp_path, 12 * TOY_SHAPE.bytes) as behind:
         engine = ToyEngine(tmp_path / "kv", 9, cxl=behind.buffer)
         for number in range(10):
             engine.run(f"other{number}", said(number + 1), [0, 1, 2, 3])
@@ -96,7 +101,6 @@ def test_what_memory_has_and_is_used_does_not_leave_it(tmp_path: Path) -> None:
         assert engine.store.counters.get("cxl", "hits") == 3
         engine.steps.close()
         engine.store.close()
-        behind.close()
 
 
 @given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 6))
@@ -122,12 +126,12 @@ def test_it_never_has_more_than_fits_nor_anything_wrong(numbers: list[int], bloc
 
 
 def test_a_damaged_block_is_dropped(opened: Opener) -> None:
-    store, arena = opened()
+    store, behind = opened()
     put(store, [1, 2])
     assert store.flush(5)
     store.memory.clear()
     # Places are taken from the first on.
-    memory_at(arena.address, arena.bytes)[SHAPE.header_bytes + 7] ^= 1
+    memory_at(behind.address, behind.bytes)[SHAPE.header_bytes + 7] ^= 1
     stage(store, [1, 2])
     assert (read_block(store, 1), read_block(store, 2)) == (None, content(2).tobytes())
     assert store.counters.get("cxl", "corrupted") == 1
@@ -174,8 +178,7 @@ def test_memory_for_no_block_is_refused(opened: Opener, tmp_path: Path) -> None:
 
 
 def test_an_engine_restores_from_it_and_counts_what_it_had(tmp_path: Path) -> None:
-    with create_arena("cxl", 40 * TOY_SHAPE.bytes, run_dir=tmp_path / "run") as arena:
-        behind = ArenaRegion(arena)
+    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes) as behind:
         engine = ToyEngine(tmp_path / "kv", 6, cxl=behind.buffer)
         for number in range(5):
             engine.run(f"r{number}", said(number), [0, 1, 2, 3])
@@ -187,4 +190,3 @@ def test_an_engine_restores_from_it_and_counts_what_it_had(tmp_path: Path) -> No
         assert engine.store.counters.get("ssd", "hits") == 0
         engine.steps.close()
         engine.store.close()
-        behind.close()

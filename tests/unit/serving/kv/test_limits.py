@@ -12,16 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tiermem.layer.arena import create_arena
 from tiermem.layer.pool import create_pool, open_pool
 from tiermem.native._kv import ffi
 from tiermem.serving.kv.behind import AT_ONCE
 from tiermem.serving.kv.pieces import new_pieces, save
 from tiermem.serving.kv.record import RecordShape
-from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.store import KvStore
 
-from tests.unit.serving.kv.tiers import IDENTITY, MappedRegion, key
+from tests.unit.serving.kv.tiers import IDENTITY, MappedRegion, arena_region, key
 
 # Blocks of a MiB: a buffer of one, anywhere, would be seen in the process' memory.
 SHAPE = RecordShape(pieces=4, piece_bytes=256 << 10)
@@ -41,10 +39,7 @@ def test_limits_hold_while_blocks_move_between_all_tiers(tmp_path: Path) -> None
     with ExitStack() as stack:
         open_it = partial(open_pool, tmp_path / "pool", 0, run_dir=tmp_path / "run")
         pool = stack.enter_context(open_pool(tmp_path / "pool"))
-        arena = create_arena("cxl", CXL_BLOCKS * SHAPE.bytes + 4095, run_dir=tmp_path / "arenas")
-        stack.enter_context(arena)
-        behind = ArenaRegion(arena)
-        stack.callback(behind.close)
+        behind = stack.enter_context(arena_region(tmp_path, CXL_BLOCKS * SHAPE.bytes + 4095))
         store = KvStore(
             region,
             SHAPE,

@@ -7,20 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiermem.layer.arena import Emulation, create_arena
+from tiermem.layer.arena import Emulation
 from tiermem.serving.kv.record import memory_at
-from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.sessions import Match, Scheduled, Sessions
 
-from tests.unit.serving.kv.tiers import IDENTITY
+from tests.unit.serving.kv.tiers import IDENTITY, arena_region
 from tests.unit.serving.kv.toy_engine import SHAPE, TOKENS, ToyEngine, said
 
 
 def test_an_emulated_tier_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
-    with create_arena(
-        "kv", 8 * SHAPE.bytes, emulation=Emulation(10**6, 0), run_dir=tmp_path / "run"
-    ) as arena:
-        region = ArenaRegion(arena)
+    with arena_region(tmp_path, 8 * SHAPE.bytes, Emulation(10**6, 0)) as region:
         toy = ToyEngine(tmp_path / "kv", 0, region)
         begun_s = time.monotonic()
         toy.run("a", said(1), [0, 1, 2, 3])
@@ -32,7 +28,6 @@ def test_an_emulated_tier_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None
         assert toy.is_right(said(1), [7, 6, 5, 4])
         toy.steps.close()
         toy.store.close()
-        region.close()
 
 
 @pytest.fixture
@@ -220,10 +215,7 @@ def test_an_idle_engine_restores_within_the_step(engine: ToyEngine) -> None:
 
 def test_who_decodes_does_not_wait_for_what_another_restores(tmp_path: Path) -> None:
     """A copy of a piece takes at least 20 ms."""
-    with create_arena(
-        "kv", 8 * SHAPE.bytes, emulation=Emulation(10**9, 20_000_000), run_dir=tmp_path / "run"
-    ) as arena:
-        region = ArenaRegion(arena)
+    with arena_region(tmp_path, 8 * SHAPE.bytes, Emulation(10**9, 20_000_000)) as region:
         toy = ToyEngine(tmp_path / "kv", 0, region)
         toy.run("a", said(1), [0, 1, 2, 3])
         toy.step("decoding", said(9, 20), 19, [4])
@@ -236,7 +228,6 @@ def test_who_decodes_does_not_wait_for_what_another_restores(tmp_path: Path) -> 
         assert toy.steps.take_results() == ({"b"}, set())
         toy.steps.close()
         toy.store.close()
-        region.close()
 
 
 def _keys(tokens: list[int]) -> list[bytes]:

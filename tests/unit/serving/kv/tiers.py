@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from tiermem.layer.arena import Emulation, create_arena
 from tiermem.native._kv import ffi
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
 from tiermem.serving.kv.pieces import new_pieces, save
 from tiermem.serving.kv.record import RecordShape
+from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.store import KvStore
 
 SHAPE = RecordShape(pieces=3, piece_bytes=5000)
@@ -30,6 +33,17 @@ class MappedRegion:
 def region(blocks: int) -> MappedRegion:
     """With room for so many, and almost for another."""
     return MappedRegion((blocks + 1) * SHAPE.bytes - 1)
+
+
+@contextmanager
+def arena_region(
+    folder: Path, size_bytes: int, emulation: Emulation | None = None
+) -> Iterator[ArenaRegion]:
+    """All of an arena of its own."""
+    with create_arena("kv", size_bytes, emulation=emulation, run_dir=folder / "arenas") as arena:
+        found = ArenaRegion(arena)
+        yield found
+        found.close()
 
 
 def key(number: int) -> bytes:
