@@ -28,11 +28,12 @@ from bench.serving_worker import Playing, Workers
 class Amount:
     """How much is measured.
 
-    loads: turns a second, over what vLLM answers that computes all again; each for `warm_s` and
-    then `window_s`. names: the configurations; swept: those that are measured at all loads, the
-    others at `other_load`, or not at all. rounds: where all fits, of `fitting_sessions`.
-    wrong_sessions: whose tokens are compared, of wrong_names. think_turns: users think for as long
-    in the mean as so many turns take that are computed again.
+    loads: turns a second, over what vLLM answers that computes all again. names: the
+    configurations; swept: those that are measured at all loads, the others at `other_load`, or
+    not at all. Each load is for `warm_turns` and then `window_turns`, as long as so many turns
+    take that are computed again, and users think for `think_turns` in the mean: so a machine
+    that is twice as fast is given the same sessions in half the time. rounds: where all fits, of
+    `fitting_sessions`. wrong_sessions: whose tokens are compared, of wrong_names.
     """
 
     is_quick: bool
@@ -40,8 +41,8 @@ class Amount:
     names: tuple[str, ...]
     swept: tuple[str, ...]
     other_load: float | None
-    warm_s: float
-    window_s: float
+    warm_turns: float
+    window_turns: float
     rounds: int
     fitting_sessions: int
     wrong_sessions: int
@@ -72,17 +73,19 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     running = _running(setting, size.overflowing, amount.names, advance)
     advance("sessions: how fast is this machine")
     answers_per_s = _answers_per_s(running[RECOMPUTE], population)
-    think_s = amount.think_turns / answers_per_s
-    end_s = amount.warm_s + amount.window_s
+    turn_s = 1 / answers_per_s
+    warm_s = amount.warm_turns * turn_s
+    loads = Population(setting.source, size.scale, amount.seed).steady(
+        [share * answers_per_s / mean_turns for share in amount.loads],
+        amount.think_turns * turn_s,
+        warm_s,
+        warm_s + amount.window_turns * turn_s,
+    )
     played = []
-    for share in amount.loads:
-        rate = share * answers_per_s / mean_turns
-        load = Population(setting.source, size.scale, amount.seed).steady(
-            rate, think_s, amount.warm_s, end_s
-        )
+    for share, load in zip(amount.loads, loads, strict=True):
         for name, one in running.items():
             if name in amount.swept or share == amount.other_load:
-                advance(f"sessions: {rate:.2f}/s on {name}")
+                advance(f"sessions: load of {share:g} on {name}")
                 played.append(one.play(load))
     points = [serving_figures.point_of(one) for one in played]
     figures, failures = _figures(points)
@@ -96,7 +99,7 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
         {
             "recomputed_answers_per_s": answers_per_s,
             "mean_turns": mean_turns,
-            "think_s": think_s,
+            "turn_s": turn_s,
             **asdict(size),
             "emulated_cxl": CXL,
         },

@@ -8,13 +8,15 @@ pauses by another, so that their mean is what `steady` is told. A session ends w
 turn would not fit into the context.
 
 The load at a rate is stationary: at its beginning as many sessions are under way as would be,
-had it begun long before, each somewhere in its course and with its history to bring along. Of
-some draws the one is taken that asks for what the rate says.
+had it begun long before, each somewhere in its course and with its history to bring along.
+Loads of several rates are nested: a higher one has all sessions of the lower one, at the same
+moments, and more. So no load is harder than a higher one by the luck of its draw.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,26 +123,45 @@ class Population:
             turns.append(Turn(user, answer, pause_s))
         return turns
 
-    def steady(self, rate: float, think_s: float, warm_s: float, end_s: float) -> Load:
-        """Sessions that arrive by Poisson, `rate` a second, and those that are under way at the
-        beginning. think_s: in the mean, between an answer and the next turn.
+    def steady(
+        self, rates: Sequence[float], think_s: float, warm_s: float, end_s: float
+    ) -> list[Load]:
+        """For each rate sessions that arrive by Poisson, `rate` a second, and those that are
+        under way at the beginning; nested. think_s: in the mean, between an answer and the next
+        turn.
 
-        Of short loads many are much heavier or lighter than their rate: the one of `_DRAWS` is
-        taken whose turns in the window, were each answered at once, are nearest to their mean.
+        Short loads are often much heavier or lighter than their rate: of `_DRAWS` those are taken
+        whose turns in the window, were each answered at once, are nearest to their mean.
         """
-        wanted = rate * self.mean_turns * (end_s - warm_s)
-        draws = (self._arriving(rate, think_s, warm_s, end_s) for _ in range(_DRAWS))
-        return min(draws, key=lambda one: abs(one.turns_in_window - wanted))
+        draws = (self._nested(rates, think_s, warm_s, end_s) for _ in range(_DRAWS))
+        return min(draws, key=self._unlikeness)
 
-    def _arriving(self, rate: float, think_s: float, warm_s: float, end_s: float) -> Load:
-        random, sessions = self._random, list[Session]()
+    def _unlikeness(self, loads: Sequence[Load]) -> float:
+        """Of the load that is farthest from what its rate says, as a share of that."""
+        return max(
+            abs(one.turns_in_window / (one.rate * self.mean_turns * (one.end_s - one.warm_s)) - 1)
+            for one in loads
+        )
+
+    def _nested(
+        self, rates: Sequence[float], think_s: float, warm_s: float, end_s: float
+    ) -> list[Load]:
+        """Each session has a mark below the highest rate, and is in the loads above its mark:
+        what is left of a Poisson process so is one."""
+        random, highest = self._random, max(rates)
+        marked: list[tuple[float, Session]] = []
         self._drawn = 0
         arrival_s = -_LONG_BEFORE * think_s
-        while (arrival_s := arrival_s + random.exponential(1 / rate)) < end_s:
+        while (arrival_s := arrival_s + random.exponential(1 / highest)) < end_s:
             session = self._from(arrival_s, self.turns(think_s))
             if session is not None:
-                sessions.append(session)
-        return Load(rate, warm_s, end_s, self._seed, tuple(sessions))
+                marked.append((random.random() * highest, session))
+        return [
+            Load(
+                rate, warm_s, end_s, self._seed, tuple(one for mark, one in marked if mark < rate)
+            )
+            for rate in rates
+        ]
 
     def at_once(self, sessions: int) -> Load:
         """So many sessions, whole, without pauses: a fixed amount of work."""
@@ -178,5 +199,5 @@ class Population:
 
 # In pauses: of sessions that came earlier hardly any would still be there.
 _LONG_BEFORE = 30
-_DRAWS = 20
+_DRAWS = 30
 _MANY = 2000

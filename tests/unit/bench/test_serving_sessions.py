@@ -40,7 +40,7 @@ def test_every_session_fits_the_context_and_comes_in_time(
     seed: int, rate: float, think_s: float, context: int
 ) -> None:
     scale = Scale(context, tokens=0.25, turn_tokens_max=384, answer_tokens_max=64)
-    load = Population(SOURCE, scale, seed).steady(rate, think_s, 5.0, 20.0)
+    (load,) = Population(SOURCE, scale, seed).steady([rate], think_s, 5.0, 20.0)
     for one in load.sessions:
         assert one.turns
         assert one.tokens <= context
@@ -51,14 +51,14 @@ def test_every_session_fits_the_context_and_comes_in_time(
 
 
 def test_a_load_is_the_same_for_the_same_seed() -> None:
-    loads = [Population(SOURCE, SCALE, seed).steady(1.0, 5.0, 5.0, 20.0) for seed in (3, 3, 4)]
+    loads = [Population(SOURCE, SCALE, seed).steady([1.0], 5.0, 5.0, 20.0) for seed in (3, 3, 4)]
     assert loads[0] == loads[1] != loads[2]
 
 
 def test_a_load_is_steady_from_its_beginning_on() -> None:
     """As many turns come in its first seconds as in its last, were each answered at once."""
     population, rate = Population(SOURCE, SCALE, 2), 6.0
-    load = population.steady(rate, 2.0, 0.0, 200.0)
+    (load,) = population.steady([rate], 2.0, 0.0, 200.0)
     counts = [
         replace(load, warm_s=begin_s, end_s=begin_s + 40.0).turns_in_window
         for begin_s in (0.0, 80.0, 160.0)
@@ -67,12 +67,36 @@ def test_a_load_is_steady_from_its_beginning_on() -> None:
     assert counts == pytest.approx([expected] * 3, rel=0.2)
 
 
-def test_a_short_load_asks_for_what_its_rate_says() -> None:
+RATES = (0.2, 0.5, 1.0)
+
+
+def test_short_loads_ask_for_what_their_rates_say() -> None:
     population = Population(SOURCE, SCALE, 3)
-    for rate in (0.2, 0.5, 1.0):
-        load = population.steady(rate, 10.0, 3.0, 23.0)
-        expected = rate * population.mean_turns * 20
+    for rate, load in zip(RATES, population.steady(RATES, 4.0, 3.0, 63.0), strict=True):
+        expected = rate * population.mean_turns * 60
         assert load.turns_in_window == pytest.approx(expected, rel=0.15)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=5, deadline=None)
+def test_a_higher_load_has_all_of_a_lower_one_and_more(seed: int) -> None:
+    low, middle, high = Population(SOURCE, SCALE, seed).steady(RATES, 2.0, 3.0, 33.0)
+    assert (low.rate, middle.rate, high.rate) == RATES
+    assert set(low.sessions) < set(middle.sessions) < set(high.sessions)
+
+
+def test_a_machine_twice_as_fast_has_the_same_sessions_in_half_the_time() -> None:
+    slow, fast = (
+        Population(SOURCE, SCALE, 1).steady([rate * speed for rate in RATES], *times)
+        for speed, times in ((1, (2.0, 3.0, 33.0)), (2, (1.0, 1.5, 16.5)))
+    )
+    for one, other in zip(slow, fast, strict=True):
+        assert [session.tokens for session in one.sessions] == [
+            session.tokens for session in other.sessions
+        ]
+        assert [session.start_s for session in one.sessions] == pytest.approx(
+            [2 * session.start_s for session in other.sessions]
+        )
 
 
 def test_users_think_for_as_long_as_is_asked_in_the_mean() -> None:
