@@ -24,7 +24,7 @@ from bench import benchmark_parts
 from bench.benchmark_parts import Outcome, add_parts, is_quick, measure_parts
 from bench.result_file import OUT
 from bench.serving_clock import CLOCKS
-from bench.serving_configurations import ALL, CXL_SSD, NAMES, RECOMPUTE, VLLM
+from bench.serving_configurations import ALL, BOTH_SSD, NAMES, RECOMPUTE, VLLM
 from bench.serving_parts import PARTS, Amount, Setting
 from bench.serving_traces import load_source
 from bench.serving_worker import Workers
@@ -33,7 +33,7 @@ FULL = Amount(
     is_quick=False,
     loads=(0.4, 1.0, 1.4, 2.0, 3.0, 4.0),
     names=NAMES,
-    swept=(VLLM, CXL_SSD, ALL),
+    swept=(VLLM, BOTH_SSD, ALL),
     other_load=1.4,
     warm_turns=5,
     window_turns=40,

@@ -1,8 +1,8 @@
 """What `bench.serving` compares, in memory of which size.
 
 Each step adds one thing: vLLM's prefix cache over computing all again; a second level in DRAM;
-CXL memory behind that, or more of it instead; SSD behind that; FlashGen-Sched. The CXL memory is
-an emulated tier (docs/layer.md): DRAM whose copies are held to a stated bandwidth and latency.
+CXL memory below that; SSD behind both; FlashGen-Sched. One has all but the DRAM. The CXL memory
+is an emulated tier (docs/layer.md): DRAM whose copies are held to a stated bandwidth and latency.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from bench.smollm2 import DTypeName
 # What is published of a CXL device with 8 lanes.
 CXL = {"bandwidth_Bps": 30 * 10**9, "latency_ns": 250}
 RECOMPUTE, VLLM, SCHED = "recompute", "vLLM", "vLLM, sched"
-DRAM, BOTH, CXL_MEMORY = "DRAM", "DRAM, emulated CXL", "emulated CXL"
-CXL_SSD = f"{CXL_MEMORY}, SSD"
-ALL = f"{CXL_SSD}, sched"
-NAMES = (RECOMPUTE, VLLM, SCHED, DRAM, BOTH, CXL_MEMORY, CXL_SSD, ALL)
+DRAM, BOTH = "DRAM", "DRAM, emulated CXL"
+BOTH_SSD = f"{BOTH}, SSD"
+ALL, ALONE = f"{BOTH_SSD}, sched", "emulated CXL, SSD, sched"
+NAMES = (RECOMPUTE, VLLM, SCHED, DRAM, BOTH, BOTH_SSD, ALONE, ALL)
 # What each can restore from.
 TIERS: dict[str, tuple[TierName, ...]] = {
     DRAM: ("memory",),
     BOTH: ("memory", "cxl"),
-    CXL_MEMORY: ("memory",),
-    CXL_SSD: ("memory", "ssd"),
-    ALL: ("memory", "ssd"),
+    BOTH_SSD: ("memory", "cxl", "ssd"),
+    ALONE: ("memory", "ssd"),
+    ALL: ("memory", "cxl", "ssd"),
 }
 
 
@@ -58,21 +58,21 @@ def engines(size: Size, folder: Path) -> Mapping[str, Engine]:
     emulated = {"capacity": size.cxl_tokens * size.token_bytes, "emulated": CXL}
     plain = Engine(VLLM, size.dtype, size.context_tokens, size.kv_tokens, size.step_tokens)
 
-    def on_ssd(name: str) -> Mapping[str, object]:
+    both = {**dram, "cxl": emulated}
+
+    def on_ssd(name: str, memories: Mapping[str, object]) -> Mapping[str, object]:
         path = folder / f"{name.replace(', ', '-').replace(' ', '-')}.kv"
-        return {
-            "memory": emulated,
-            "ssd": {"path": str(path), "capacity": size.ssd_tokens * size.token_bytes},
-        }
+        ssd = {"path": str(path), "capacity": size.ssd_tokens * size.token_bytes}
+        return {**memories, "ssd": ssd}
 
     made = (
         replace(plain, name=RECOMPUTE, has_prefix_cache=False),
         plain,
         replace(plain, name=SCHED, scheduler=FLASHGEN),
         replace(plain, name=DRAM, tiers=dram),
-        replace(plain, name=BOTH, tiers={**dram, "cxl": emulated}),
-        replace(plain, name=CXL_MEMORY, tiers={"memory": emulated}),
-        replace(plain, name=CXL_SSD, tiers=on_ssd(CXL_SSD)),
-        replace(plain, name=ALL, tiers=on_ssd(ALL), scheduler=FLASHGEN),
+        replace(plain, name=BOTH, tiers=both),
+        replace(plain, name=BOTH_SSD, tiers=on_ssd(BOTH_SSD, both)),
+        replace(plain, name=ALONE, tiers=on_ssd(ALONE, {"memory": emulated}), scheduler=FLASHGEN),
+        replace(plain, name=ALL, tiers=on_ssd(ALL, both), scheduler=FLASHGEN),
     )
     return {one.name: one for one in made}

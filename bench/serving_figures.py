@@ -18,10 +18,10 @@ from bench.serving_play import Answered, Played
 BOUND_S = 2.0
 BOUNDS_S = {"": BOUND_S, "_interactive": 0.45}
 PERCENTILES = (50, 95, 99)
-OWN, MEMORY, BEHIND, SSD = "own cache", "memory", "CXL behind it", "SSD"
+OWN, MEMORY, BELOW, SSD = "own cache", "memory", "CXL below it", "SSD"
 RECOMPUTED = "recomputed"
-PLACES = (OWN, MEMORY, BEHIND, SSD, RECOMPUTED)
-_OF_TIERS: Mapping[str, TierName] = {MEMORY: "memory", BEHIND: "cxl", SSD: "ssd"}
+PLACES = (OWN, MEMORY, BELOW, SSD, RECOMPUTED)
+_OF_TIERS: Mapping[str, TierName] = {MEMORY: "memory", BELOW: "cxl", SSD: "ssd"}
 
 
 @dataclass(frozen=True)

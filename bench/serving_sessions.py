@@ -157,9 +157,7 @@ class Population:
             if session is not None:
                 marked.append((random.random() * highest, session))
         return [
-            Load(
-                rate, warm_s, end_s, self._seed, tuple(one for mark, one in marked if mark < rate)
-            )
+            Load(rate, warm_s, end_s, self._seed, tuple(one for mark, one in marked if mark < rate))
             for rate in rates
         ]
 

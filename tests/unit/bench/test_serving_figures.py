@@ -12,7 +12,7 @@ from tiermem.errors import TiermemError
 from bench import serving_figures as figures
 from bench import serving_tables
 from bench.serving_configurations import ALL, NAMES, VLLM, Size, engines
-from bench.serving_figures import BEHIND, MEMORY, OWN, RECOMPUTED, SSD, Point
+from bench.serving_figures import BELOW, MEMORY, OWN, RECOMPUTED, SSD, Point
 from bench.serving_play import Answered, Played
 from bench.serving_watch import MemoryUse
 
@@ -33,7 +33,7 @@ def played(engine: str, requests: Sequence[Answered], **more: object) -> Played:
 def point(engine: str, rate: float, per_s: float, p95_s: float) -> Point:
     ttft_s = {50: p95_s / 2, 95: p95_s, 99: 2 * p95_s}
     tpot_s = dict.fromkeys(ttft_s, 0.05)
-    places = {OWN: 0.25, MEMORY: 0.25, BEHIND: 0.0, SSD: 0.25, RECOMPUTED: 0.25}
+    places = {OWN: 0.25, MEMORY: 0.25, BELOW: 0.0, SSD: 0.25, RECOMPUTED: 0.25}
     return Point(engine, rate, 50, 0, per_s, 40 * per_s, ttft_s, tpot_s, places, 100, None, 0)
 
 
@@ -75,7 +75,7 @@ def test_histories_come_from_five_places() -> None:
     assert found == {
         OWN: 96 / 320,
         MEMORY: 96 / 320,
-        BEHIND: 32 / 320,
+        BELOW: 32 / 320,
         SSD: 32 / 320,
         RECOMPUTED: 64 / 320,
     }
@@ -142,7 +142,7 @@ def test_configurations_differ_in_what_they_are_called_after(tmp_path: Path) -> 
     same = {(one.dtype, one.context_tokens, one.kv_tokens) for one in made.values()}
     assert same == {("bfloat16", 4096, 4096)}
     paths = [one.tiers["ssd"]["path"] for one in made.values() if one.tiers and "ssd" in one.tiers]
-    assert len(set(paths)) == len(paths) == 2
+    assert len(set(paths)) == len(paths) == 3
 
 
 def test_tables_have_all_that_was_measured() -> None:

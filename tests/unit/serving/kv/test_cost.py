@@ -18,23 +18,29 @@ def model(memory_MiBps: float, ssd_MiBps: float, tokens_per_s: float) -> CostMod
 
 
 def test_before_anything_is_measured_all_is_restored() -> None:
-    assert CostModel(MIB, 100).choose(0, 3, {"ssd": 4}, is_hidden=False) == Choice(3, 4)
+    assert CostModel(MIB, 100).choose(0, {"memory": 3}, {"ssd": 4}, is_hidden=False) == Choice(3, 4)
 
 
 def test_a_tier_slower_than_computing_is_left_out() -> None:
     # Computing takes 100 ms a block.
-    assert model(1000, 100, 1000).choose(0, 3, {"ssd": 4}, is_hidden=False) == Choice(3, 4)
-    assert model(1000, 5, 1000).choose(0, 3, {"ssd": 4}, is_hidden=False) == Choice(3, 0)
-    assert model(5, 1000, 1000).choose(0, 3, {"ssd": 4}, is_hidden=False) == Choice(0, 0)
+    assert model(1000, 100, 1000).choose(0, {"memory": 3}, {"ssd": 4}, is_hidden=False) == Choice(
+        3, 4
+    )
+    assert model(1000, 5, 1000).choose(0, {"memory": 3}, {"ssd": 4}, is_hidden=False) == Choice(
+        3, 0
+    )
+    assert model(5, 1000, 1000).choose(0, {"memory": 3}, {"ssd": 4}, is_hidden=False) == Choice(
+        0, 0
+    )
 
 
 def test_staging_that_others_hide_costs_nothing() -> None:
-    assert model(1000, 5, 1000).choose(0, 3, {"ssd": 4}, is_hidden=True) == Choice(3, 4)
+    assert model(1000, 5, 1000).choose(0, {"memory": 3}, {"ssd": 4}, is_hidden=True) == Choice(3, 4)
 
 
 def test_a_tier_that_loses_is_tried_again_now_and_then() -> None:
     slow = model(1000, 5, 1000)
-    tries = [slow.choose(0, 0, {"ssd": 4}, is_hidden=False).staged_blocks for _ in range(100)]
+    tries = [slow.choose(0, {}, {"ssd": 4}, is_hidden=False).staged_blocks for _ in range(100)]
     assert tries.count(4) == 3
 
 

@@ -35,10 +35,15 @@ def drive(policy: EvictionPolicy, steps: list[tuple[str, int]]) -> list[bytes]:
             policy.use(one)
         elif step == "ask":
             if len(there) == BLOCKS:
+                coming = policy.coming(BLOCKS)
+                assert set(coming) == there
+                assert policy.coming(BLOCKS) == coming, "asking changes nothing"
                 victim = policy.victim(lambda candidate: candidate not in pinned)
                 assert (victim is None) == (there <= pinned)
                 if victim is None:
                     continue
+                if not pinned & there:
+                    assert victim == coming[0]
                 assert victim in there
                 assert victim not in pinned
                 there.remove(victim)
@@ -73,6 +78,9 @@ class PlainQueue:
                 return one
         return None
 
+    def coming(self, count: int) -> list[bytes]:
+        return self.keys[:count]
+
 
 class PlainGreedyDual:
     """The least worth of a dictionary, the oldest of equals."""
@@ -101,6 +109,9 @@ class PlainGreedyDual:
         self.floor = self.worth[found][0]
         self.remove(found)
         return found
+
+    def coming(self, count: int) -> list[bytes]:
+        return sorted(self.worth, key=lambda one: self.worth[one])[:count]
 
 
 @given(STEPS)

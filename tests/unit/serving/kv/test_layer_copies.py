@@ -65,7 +65,8 @@ def test_what_was_saved_comes_back_or_is_told_to_be_bad(
     pieces = between(kept, back)
     pieces["sum"] = saves.pieces["sum"]
     loads = LayerCopies(copier, pieces, size, NO_PACE, is_load=True)
-    loads.start_all()
+    for layer in range(layers):
+        loads.start(layer)
     for layer in range(layers):
         loads.wait(layer)
         assert (back[layer] == kept[layer]).all()
@@ -79,7 +80,9 @@ def test_what_was_started_is_copied_before_the_end_though_nobody_keeps_it() -> N
     kept = np.zeros_like(was)
     copier = LayerCopier("kv-copy")
     for _ in range(3):
-        LayerCopies(copier, between(was, kept), was.shape[2], NO_PACE, is_load=False).start_all()
+        copies = LayerCopies(copier, between(was, kept), was.shape[2], NO_PACE, is_load=False)
+        for layer in range(len(was)):
+            copies.start(layer)
     copier.close()
     assert (kept == was).all()
 

@@ -63,7 +63,7 @@ def test_another_host_finds_what_one_has_computed(opened: Opener) -> None:
     (one, _), (other, _) = opened(0), opened(1)
     put(one, [1, 2, 3])
     assert one.flush(5)
-    assert other.look_up([key(1), key(2), key(9)]) == (0, {"pool": 2})
+    assert other.look_up([key(1), key(2), key(9)]) == ({}, {"pool": 2})
     stage(other, [1, 2])
     assert read_block(other, 2) == content(2).tobytes()
     assert other.counters.get("pool", "bytes_out") == 2 * SHAPE.bytes
@@ -128,7 +128,7 @@ def test_what_is_cleared_is_gone_for_other_hosts(opened: Opener) -> None:
     put(one, [4])
     assert one.flush(5)
     other, _ = opened(1)
-    assert other.look_up([key(4)]) == (0, {"pool": 1})
+    assert other.look_up([key(4)]) == ({}, {"pool": 1})
 
 
 def test_a_full_pool_has_the_last_ones(opened: Opener) -> None:
@@ -186,7 +186,7 @@ def test_a_block_that_another_host_still_reads_takes_room_until_then(opened: Ope
     put(one, [9])
     put(one, [10])
     assert one.flush(5)
-    assert one.look_up([key(9), key(10)])[0] == 2
+    assert one.look_up([key(9), key(10)])[0] == {"memory": 2}
     assert one.pool is not None
     assert one.pool.used_bytes == 2 * SHAPE.bytes
 

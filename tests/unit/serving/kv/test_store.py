@@ -54,7 +54,7 @@ def test_blocks_that_left_memory_come_back_from_ssd(tmp_path: Path, uses_ring: b
     for number in range(10):
         put(store, [number])
         assert store.flush(5)
-    assert store.look_up([key(0), key(1)]) == (0, {"ssd": 2})
+    assert store.look_up([key(0), key(1)]) == ({}, {"ssd": 2})
     stage(store, [0, 1])
     assert read_block(store, 0) == content(0).tobytes()
     assert read_block(store, 1) == content(1).tobytes()
@@ -66,7 +66,7 @@ def test_blocks_that_left_memory_come_back_from_ssd(tmp_path: Path, uses_ring: b
 def test_a_new_process_finds_them(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [1, 2, 3])
     store = open_store(tmp_path / "kv", 4, 16)
-    assert store.look_up([key(1), key(2), key(3), key(4)]) == (0, {"ssd": 3})
+    assert store.look_up([key(1), key(2), key(3), key(4)]) == ({}, {"ssd": 3})
     stage(store, [1, 2])
     assert read_block(store, 2) == content(2).tobytes()
     store.close()
@@ -94,7 +94,7 @@ def test_a_smaller_capacity_cuts_the_file(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [0, 1, 2, 3])
     store = open_store(tmp_path / "kv", 4, 2)
     assert (tmp_path / "kv").stat().st_size == 4096 + 2 * SHAPE.bytes
-    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 2})
+    assert store.look_up([key(0), key(1), key(2)]) == ({}, {"ssd": 2})
     store.close()
 
 
@@ -102,13 +102,15 @@ def test_who_is_pinned_stays_and_who_comes_is_refused(tmp_path: Path) -> None:
     store = open_store(tmp_path / "kv", 3, 16)
     put(store, [0, 1, 2])
     assert store.flush(5)
-    pins = store.memory.pin_prefix([key(0), key(1), key(2)])
+    pins = store.near.pin_prefix([key(0), key(1), key(2)])
     assert len(pins) == 3
     assert store.memory.reserve(key(3), 3) is None
     assert store.counters.get("memory", "refused") == 1
     store.memory.unpin(pins)
     put(store, [3])
-    assert store.memory.prefix([key(0), key(1), key(2)]) == 2, "the end of a prefix goes first"
+    assert store.near.prefix([key(0), key(1), key(2)]) == {"memory": 2}, (
+        "the end of a prefix goes first"
+    )
     store.close()
 
 
@@ -123,7 +125,7 @@ def test_a_corrupted_block_is_not_there(tmp_path: Path) -> None:
     stage(store, [0, 1, 2])
     assert [read_block(store, number) is not None for number in (0, 1, 2)] == [True, False, True]
     assert store.counters.get("ssd", "corrupted") == 1
-    assert store.look_up([key(0), key(1)]) == (1, {})
+    assert store.look_up([key(0), key(1)]) == ({"memory": 1}, {})
     assert store.memory.used_blocks == 2
     store.close()
 
@@ -135,7 +137,7 @@ def test_a_short_file_has_fewer_blocks(tmp_path: Path) -> None:
     os.truncate(path, 4096 + 2 * SHAPE.bytes + SHAPE.header_bytes + 4096)
     store = open_store(path, 8, 16)
     assert path.stat().st_size == 4096 + 2 * SHAPE.bytes
-    assert store.look_up([key(0), key(1), key(2)]) == (0, {"ssd": 2})
+    assert store.look_up([key(0), key(1), key(2)]) == ({}, {"ssd": 2})
     put(store, [3, 4])
     assert store.flush(5)
     store.memory.clear()
@@ -396,7 +398,7 @@ def test_a_disk_that_becomes_read_only_is_read_on(tmp_path: Path) -> None:
 def test_the_file_of_another_engine_starts_anew(tmp_path: Path) -> None:
     saved(tmp_path / "kv", [1])
     other = KvStore(region(4), SHAPE, 32, bytes(32), ssd=(tmp_path / "kv", 1 << 20))
-    assert other.look_up([key(1)]) == (0, {})
+    assert other.look_up([key(1)]) == ({}, {})
     other.close()
 
 
@@ -428,12 +430,12 @@ def test_a_file_that_somebody_made_ahead_is_used(tmp_path: Path, how: str) -> No
     if how == "truncate":
         os.truncate(path, 1 << 20)
     store = open_store(path, 4, 16)
-    assert store.look_up([key(1)]) == (0, {})
+    assert store.look_up([key(1)]) == ({}, {})
     put(store, [1])
     assert store.flush(5)
     store.close()
     store = open_store(path, 4, 16)
-    assert store.look_up([key(1)]) == (0, {"ssd": 1})
+    assert store.look_up([key(1)]) == ({}, {"ssd": 1})
     store.close()
 
 

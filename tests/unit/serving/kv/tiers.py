@@ -77,13 +77,13 @@ def put(store: KvStore, numbers: Sequence[int]) -> None:
 
 
 def read_block(store: KvStore, number: int) -> bytes | None:
-    """What memory has of a block now."""
-    block = store.memory.pin(key(number))
+    """What an engine would restore of a block now."""
+    block = store.near.pin(key(number))
     if block is None:
         return None
     address = block.address + SHAPE.header_bytes
     data = bytes(ffi.buffer(ffi.cast("char *", address), SHAPE.payload_bytes))
-    store.memory.unpin([block])
+    store.near.unpin([block])
     return data
 
 

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tiermem.layer.arena import Buffer
 from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.eviction import PolicyName
 from tiermem.serving.kv.memory_tier import Region
@@ -33,7 +32,7 @@ class ToyEngine:
         *,
         disk_blocks: int = 64,
         eviction: PolicyName = "lru",
-        cxl: Buffer | None = None,
+        cxl: Region | None = None,
     ) -> None:
         self.kv = np.zeros((SHAPE.pieces, BLOCKS, SHAPE.piece_bytes), dtype=np.uint8)
         self.store = KvStore(

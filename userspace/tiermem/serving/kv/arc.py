@@ -7,7 +7,9 @@ the paper's, a block may be in use and then stays for now.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from itertools import chain, islice
 
 from tiermem.serving.kv.eviction import MayGo
 
@@ -68,6 +70,12 @@ class Arc:
                 self._forget()
                 return found
         return None
+
+    def coming(self, count: int) -> list[bytes]:
+        """What those used once have above their share, then the others."""
+        above = max(0, math.ceil(len(self._once) - self.once_target))
+        once = list(self._once)
+        return list(islice(chain(once[:above], self._again, once[above:]), count))
 
     def _forget(self) -> None:
         while len(self._ghosts_once) + len(self._ghosts_again) > self._blocks:

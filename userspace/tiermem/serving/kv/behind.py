@@ -1,7 +1,7 @@
 """What is behind memory: written in the background, and read back into memory when asked.
 
-One thread does all of it. Reads go first, for somebody waits for them. `cxl_tier`,
-`pool_tier` and `disk_tier` are the kinds.
+One thread does all of it. Reads go first, for somebody waits for them. `pool_tier` and
+`disk_tier` are the kinds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tiermem.serving.kv.counters import Counters, TierName
-from tiermem.serving.kv.memory_tier import Block, MemoryTier
+from tiermem.serving.kv.memory_tier import Block
+from tiermem.serving.kv.near import NearMemory
 from tiermem.serving.kv.pieces import is_whole
 from tiermem.serving.kv.record import RecordShape, memory_at, read_header
 
@@ -46,11 +47,11 @@ class Read:
 
 
 class BehindMemory(ABC):
-    """Threads may share it; `start` it once, and `close` it. Blocks are the memory tier's."""
+    """Threads may share it; `start` it once, and `close` it. Blocks are those of memory."""
 
     tier: ClassVar[TierName]
 
-    def __init__(self, memory: MemoryTier, counters: Counters, rate: Rate) -> None:
+    def __init__(self, memory: NearMemory, counters: Counters, rate: Rate) -> None:
         self._memory, self._counters, self._rate = memory, counters, rate
         # Guards all that follows, and what subclasses know of their blocks.
         self._wake = threading.Condition()

@@ -33,23 +33,28 @@ class Ewma:
 class Choice:
     """How many of the blocks at hand to restore; the others are computed.
 
-    staged_blocks: those behind memory's first, of which some have to come to memory first.
+    near_blocks: of the first ones, which can be restored at once; staged_blocks: those behind
+    them, of which some have to be staged before.
     """
 
-    memory_blocks: int
+    near_blocks: int
     staged_blocks: int
 
 
 class CostModel:
     """Threads may share it. Rates: bytes/s of a tier, tokens/s of prefill by length."""
 
-    def __init__(self, block_bytes: int, block_tokens: int) -> None:
+    def __init__(
+        self, block_bytes: int, block_tokens: int, *, staged_in: TierName = "memory"
+    ) -> None:
+        """staged_in: where what is staged is restored from."""
+        self._staged_in: TierName = staged_in
         self._block_bytes, self._block_tokens = block_bytes, block_tokens
         self._lock = threading.Lock()
         self._tiers: dict[TierName, Ewma] = {tier: Ewma() for tier in get_args(TierName)}
         # By the power of two that the tokens before the end are at least.
         self._prefill: dict[int, Ewma] = {}
-        self._lost = {"memory": 0, "staged": 0}
+        self._lost = {"near": 0, "staged": 0}
 
     def note_transfer(self, tier: TierName, size_bytes: int, seconds: float) -> None:
         """So many bytes came from it in that time."""
@@ -81,24 +86,31 @@ class CostModel:
         return None if rate is None else blocks * self._block_tokens / rate
 
     def choose(
-        self, local: int, memory: int, behind: Mapping[TierName, int], *, is_hidden: bool
+        self,
+        local: int,
+        near: Mapping[TierName, int],
+        behind: Mapping[TierName, int],
+        *,
+        is_hidden: bool,
     ) -> Choice:
-        """Of `memory` blocks, and those that the tiers `behind` it have after them, which all
-        follow `local` ones in the engine's own cache.
+        """Of the blocks that can be restored at once, and of those `behind` them, by the tiers
+        that have them; all of them follow `local` ones in the engine's own cache.
 
-        is_hidden: others compute while blocks are staged, so that only bringing them back
-        from memory is waited for.
+        is_hidden: others compute while blocks are staged, so that only restoring them is
+        waited for.
         """
-        memory_s = self.transfer_s("memory", memory) or 0.0
-        if memory and not self._is_worth("memory", memory_s, local, memory):
+        at_once, staged = sum(near.values()), sum(behind.values())
+        if at_once and not self._is_worth("near", self._transfers_s(near), local, at_once):
             return Choice(0, 0)
-        staged = sum(behind.values())
-        staged_s = self.transfer_s("memory", staged) or 0.0
+        staged_s = self.transfer_s(self._staged_in, staged) or 0.0
         if not is_hidden:
-            staged_s += sum(self.transfer_s(tier, blocks) or 0.0 for tier, blocks in behind.items())
-        if staged and self._is_worth("staged", staged_s, local + memory, staged):
-            return Choice(memory, staged)
-        return Choice(memory, 0)
+            staged_s += self._transfers_s(behind)
+        if staged and self._is_worth("staged", staged_s, local + at_once, staged):
+            return Choice(at_once, staged)
+        return Choice(at_once, 0)
+
+    def _transfers_s(self, blocks: Mapping[TierName, int]) -> float:
+        return sum(self.transfer_s(tier, count) or 0.0 for tier, count in blocks.items())
 
     def _is_worth(self, which: str, restore_s: float, begin: int, blocks: int) -> bool:
         compute_s = self.prefill_s(begin, blocks)

@@ -55,6 +55,11 @@ class CostAware:
             heapq.heappush(self._heap, entry)
         return found
 
+    def coming(self, count: int) -> list[bytes]:
+        """Those of least worth."""
+        now = (entry for entry in self._heap if self._last.get(entry[2]) == entry[1])
+        return [key for _, _, key in heapq.nsmallest(count, now)]
+
     def _push(self, key: bytes) -> None:
         number = next(self._numbers)
         self._last[key] = number

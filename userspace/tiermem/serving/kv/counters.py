@@ -7,12 +7,14 @@ from collections import Counter
 from typing import Literal
 
 TierName = Literal["memory", "cxl", "pool", "ssd"]
+Blocks = dict[TierName, int]
+"""How many, by the tiers that have them."""
 Event = Literal[
     "hits",  # blocks that were found, by the tier that had them
     "misses",  # blocks that no tier had
     "stored",  # blocks that came into the tier
     "evicted",
-    "lost",  # blocks that left memory before a tier behind it had them
+    "lost",  # blocks that left a memory before any other tier had them
     "restored",  # blocks that were copied back to an engine
     "recomputed",  # blocks that a tier had, and the cost model left to be computed
     "corrupted",  # blocks whose checksum was wrong

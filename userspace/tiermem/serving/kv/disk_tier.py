@@ -22,7 +22,8 @@ from tiermem.serving.kv.behind import (
 from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.disk_file import FULL, DiskFile
 from tiermem.serving.kv.eviction import EvictionPolicy
-from tiermem.serving.kv.memory_tier import Block, MemoryTier
+from tiermem.serving.kv.memory_tier import Block
+from tiermem.serving.kv.near import NearMemory
 from tiermem.serving.kv.places import Places
 from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers, explain
 
@@ -40,7 +41,7 @@ class DiskTier(BehindMemory):
     def __init__(
         self,
         file: DiskFile,
-        memory: MemoryTier,
+        memory: NearMemory,
         policy: EvictionPolicy,
         counters: Counters,
         *,
@@ -208,4 +209,4 @@ class DiskTier(BehindMemory):
         self._counters.add("ssd", "bytes_in", size)
         with self._wake:
             self._places.put(block.key, place, float(block.depth + 1))
-        block.is_behind = True
+        self._memory.note_behind(block.key)

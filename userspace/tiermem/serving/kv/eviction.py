@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from typing import Literal, Protocol
 
 PolicyName = Literal["fifo", "lru", "arc", "cost"]
@@ -28,6 +29,9 @@ class EvictionPolicy(Protocol):
 
     def victim(self, may_go: MayGo) -> bytes | None:
         """Which one goes; it counts as gone. None where none may."""
+
+    def coming(self, count: int) -> list[bytes]:
+        """The next `count` victims, in about that order, as things are; nothing changes."""
 
 
 class Fifo:
@@ -53,6 +57,10 @@ class Fifo:
         if found is not None:
             del self._keys[found]
         return found
+
+    def coming(self, count: int) -> list[bytes]:
+        """From the front of the queue."""
+        return list(islice(self._keys, count))
 
 
 class Lru(Fifo):

@@ -71,11 +71,6 @@ class LayerCopies:
             copy = ffi.addressof(self._copies, layer)
             self._last = self._numbers[layer] = self._copier.submit(self, copy)
 
-    def start_all(self) -> None:
-        """From the first layer on."""
-        for layer in range(len(self._numbers)):
-            self.start(layer)
-
     @property
     def is_all_started(self) -> bool:
         """Whether no layer was left out."""

@@ -1,4 +1,4 @@
-"""The second level: records of KV blocks in memory of a tier, as many as fit, none more.
+"""Records of KV blocks in memory of one tier, as many as fit, none more.
 
 Records lie in places of one size, and nothing else is taken: what is copied in, read from
 SSD or written to it is so in its place. A block is pinned while anybody uses its place.
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from tiermem.errors import NoSpaceError
 from tiermem.native._kv import ffi
-from tiermem.serving.kv.counters import Counters
+from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.eviction import EvictionPolicy
 from tiermem.serving.kv.record import Header, RecordShape, memory_at, pack_header
 
@@ -40,6 +40,7 @@ class Block:
     """A block in its place. Not ready: it is being filled, and nobody finds it."""
 
     key: bytes
+    tier: TierName
     place: int
     address: int
     depth: int
@@ -54,15 +55,23 @@ class MemoryTier:
     """Threads may share it. All calls are short: nothing is copied under its lock."""
 
     def __init__(
-        self, region: Region, shape: RecordShape, policy: EvictionPolicy, counters: Counters
+        self,
+        region: Region,
+        shape: RecordShape,
+        policy: EvictionPolicy,
+        counters: Counters,
+        *,
+        tier: TierName = "memory",
+        below: MemoryTier | None = None,
     ) -> None:
-        self.shape = shape
+        """below: what takes blocks before this one lets them go. NoSpaceError."""
+        self.tier, self.shape = tier, shape
         self.blocks_max = region.bytes // shape.bytes
         if self.blocks_max < 1:
             raise NoSpaceError(
-                f"{region.bytes} bytes: a KV block of this engine takes {shape.bytes} in a tier"
+                f"{tier}: {region.bytes} bytes: a KV block of this engine takes {shape.bytes}"
             )
-        self._region = region
+        self._region, self._below = region, below
         self._policy = policy
         self._counters = counters
         self._lock = threading.Lock()
@@ -85,20 +94,6 @@ class MemoryTier:
             block = self._blocks.get(key)
             return block is not None and block.is_ready
 
-    def prefix(self, keys: Sequence[bytes]) -> int:
-        """How many of them, from the first one on, are there."""
-        with self._lock:
-            return self._prefix(keys)
-
-    def pin_prefix(self, keys: Sequence[bytes]) -> list[Block]:
-        """The same, held until `unpin`, and used: the last ones least, for they go first."""
-        with self._lock:
-            found = [self._blocks[key] for key in keys[: self._prefix(keys)]]
-            for block in reversed(found):
-                block.pins += 1
-                self._policy.use(block.key)
-            return found
-
     def pin(self, key: bytes) -> Block | None:
         """One, held until `unpin`; it does not count as used."""
         with self._lock:
@@ -107,6 +102,12 @@ class MemoryTier:
                 return None
             block.pins += 1
             return block
+
+    def use(self, block: Block) -> None:
+        """A pinned one was asked for."""
+        with self._lock:
+            if not block.is_gone:
+                self._policy.use(block.key)
 
     def unpin(self, blocks: Sequence[Block]) -> None:
         """Not held any more."""
@@ -126,10 +127,10 @@ class MemoryTier:
                 return None
             place = self._take_place()
             if place is None:
-                self._counters.add("memory", "refused")
+                self._counters.add(self.tier, "refused")
                 return None
             address = self._region.address + place * self.shape.bytes
-            block = Block(key, place, address, depth, pins=1)
+            block = Block(key, self.tier, place, address, depth, pins=1)
             self._blocks[key] = block
             return block
 
@@ -141,7 +142,19 @@ class MemoryTier:
             block.sums, block.is_ready, block.is_behind = sums, True, is_behind
             # What precedes makes it dearer: attention reads all of it.
             self._policy.insert(block.key, float(block.depth + 1))
-            self._counters.add("memory", "stored")
+            self._counters.add(self.tier, "stored")
+
+    def note_behind(self, key: bytes) -> None:
+        """A tier behind memory has it, if it is here."""
+        with self._lock:
+            if key in self._blocks:
+                self._blocks[key].is_behind = True
+
+    def coming(self, count: int) -> list[bytes]:
+        """Of the next `count` that go, those that the tier below has not."""
+        with self._lock:
+            keys = self._policy.coming(count)
+        return [key for key in keys if self._below is not None and not self._below.has(key)]
 
     def abandon(self, block: Block) -> None:
         """It was not filled."""
@@ -171,22 +184,15 @@ class MemoryTier:
         for block in ready:
             self.drop(block)
 
-    def _prefix(self, keys: Sequence[bytes]) -> int:
-        for number, key in enumerate(keys):
-            block = self._blocks.get(key)
-            if block is None or not block.is_ready:
-                return number
-        return len(keys)
-
     def _take_place(self) -> int | None:
         if not self._free:
             victim = self._policy.victim(self._may_go)
             if victim is None:
                 return None
             block = self._blocks[victim]
-            self._counters.add("memory", "evicted")
-            if not block.is_behind:
-                self._counters.add("memory", "lost")
+            self._counters.add(self.tier, "evicted")
+            if not block.is_behind and not (self._below and self._below.has(victim)):
+                self._counters.add(self.tier, "lost")
             self._let_go(block)
         return self._free.pop()
 

@@ -31,7 +31,8 @@ from tiermem.native._pool import ffi, lib
 from tiermem.serving.kv.behind import PAUSE_S, BehindMemory, Rate, Read, check_record
 from tiermem.serving.kv.counters import Counters, TierName
 from tiermem.serving.kv.eviction import EvictionPolicy
-from tiermem.serving.kv.memory_tier import Block, MemoryTier
+from tiermem.serving.kv.memory_tier import Block
+from tiermem.serving.kv.near import NearMemory
 from tiermem.serving.kv.own_blocks import OwnBlocks, key_of, name_of
 
 # So old may be what is known of others' blocks: looking is a walk over the whole directory.
@@ -50,7 +51,7 @@ class PoolTier(BehindMemory):
         self,
         open_pool: Callable[[], Pool],
         capacity_bytes: int,
-        memory: MemoryTier,
+        memory: NearMemory,
         policy: EvictionPolicy,
         counters: Counters,
         *,
@@ -222,7 +223,7 @@ class PoolTier(BehindMemory):
             try:
                 is_stored = self._own.publish(block, size)
             except NameTakenError:
-                block.is_behind = True
+                self._memory.note_behind(block.key)
             except TiermemError as error:
                 self._paused_until_s = time.monotonic() + PAUSE_S
                 self._counters.add("pool", "failed")
@@ -234,7 +235,7 @@ class PoolTier(BehindMemory):
         if not is_stored:
             self._counters.add("pool", "refused")
             return
-        block.is_behind = True
+        self._memory.note_behind(block.key)
         self._counters.add("pool", "stored")
         self._counters.add("pool", "bytes_in", size)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tiermem.serving.kv.cost import Choice
-from tiermem.serving.kv.counters import TierName
+from tiermem.serving.kv.counters import Blocks, TierName
 from tiermem.serving.kv.keys import KeyChain, renewed
 from tiermem.serving.kv.memory_tier import Block
 from tiermem.serving.kv.steps import Load, Plan
@@ -58,8 +58,8 @@ class _Session:
     staged: dict[bytes, TierName] = field(default_factory=dict)
     stagings: int = 0
     missed: int = 0
-    restored: dict[TierName, int] = field(default_factory=dict)
-    passed: dict[TierName, int] = field(default_factory=dict)
+    restored: Blocks = field(default_factory=dict)
+    passed: Blocks = field(default_factory=dict)
     is_background: bool = False
     # What was chosen of what: asked again in every step, it is not chosen again.
     chosen_of: tuple[object, ...] = ()
@@ -92,7 +92,7 @@ class Sessions:
         choice = self._bring_near(session, keys, live)
         if choice is None:
             return Match(None)
-        session.pins = self._store.memory.pin_prefix(keys[: choice.memory_blocks])
+        session.pins = self._store.near.pin_prefix(keys[: choice.near_blocks])
         self._end_staging(session)
         self._matched.add(request_id)
         session.missed = len(keys) - len(session.pins)
@@ -106,7 +106,7 @@ class Sessions:
         session = self._session(request_id, salt)
         keys = self._keys(session, tokens, computed)
         choice = self._bring_near(session, keys, live)
-        return None if choice is None else choice.memory_blocks
+        return None if choice is None else choice.near_blocks
 
     def admit(self, request_id: str, block_ids: Sequence[int], blocks: int) -> None:
         """The request has its blocks, `block_ids` from its first token on; `blocks` of those
@@ -119,13 +119,13 @@ class Sessions:
             self._count(session, blocks)
         pins, session.pins = session.pins, []
         self._matched.discard(request_id)
-        self._store.memory.unpin(pins[blocks:])
+        self._store.near.unpin(pins[blocks:])
         if not blocks:
             return
         ids = tuple(block_ids[session.begin : session.begin + blocks])
         self._loads.append(Load(request_id, ids, tuple(pins[:blocks]), session.is_background))
 
-    def sources(self, request_id: str) -> dict[TierName, int]:
+    def sources(self, request_id: str) -> Blocks:
         """By the tiers that had them, the blocks that the request was last admitted with."""
         session = self._sessions.get(request_id)
         return dict(session.restored) if session else {}
@@ -188,7 +188,7 @@ class Sessions:
         return session.chain.extend(tokens)[session.begin : (len(tokens) - 1) // size]
 
     def _bring_near(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice | None:
-        """What to restore; None while some of it is on its way to memory."""
+        """What to restore; None while some of it is being staged."""
         # Where nobody else computes, asking again at once would only be a spin.
         idle_s = _IDLE_WAIT_S if live == 1 else 0
         if session.staging is not None and not session.staging.wait(idle_s):
@@ -198,7 +198,7 @@ class Sessions:
             return choice
         # While others have all the room, it waits for them.
         if room := self._staging_room(session):
-            wanted = choice.memory_blocks + choice.staged_blocks
+            wanted = choice.near_blocks + choice.staged_blocks
             self._stage(session, keys[: min(room, wanted)])
         return None
 
@@ -206,25 +206,22 @@ class Sessions:
         return KeyChain(self._identity, self._store.block_tokens, salt)
 
     def _choose(self, session: _Session, keys: Sequence[bytes], live: int) -> Choice:
-        memory, behind = self._store.look_up(keys)
+        near, behind = self._store.look_up(keys)
         if self._always_restore:
-            choice = Choice(memory, sum(behind.values()))
+            choice = Choice(sum(near.values()), sum(behind.values()))
         else:
-            choice = self._worth(session, memory, behind, live)
+            choice = self._worth(session, near, behind, live)
         if session.staging is None:
-            passed = behind if not choice.staged_blocks else {}
-            session.passed = {**passed}
-            if memory and not choice.memory_blocks:
-                session.passed["memory"] = session.passed.get("memory", 0) + memory
+            passed = Counter({} if choice.staged_blocks else behind)
+            passed.update({} if choice.near_blocks else near)
+            session.passed = dict(passed)
         return choice
 
-    def _worth(
-        self, session: _Session, memory: int, behind: dict[TierName, int], live: int
-    ) -> Choice:
-        chosen_of = (session.begin, memory, *behind.items(), live > 1)
+    def _worth(self, session: _Session, near: Blocks, behind: Blocks, live: int) -> Choice:
+        chosen_of = (session.begin, *near.items(), None, *behind.items(), live > 1)
         if session.choice is None or session.chosen_of != chosen_of:
             session.choice = self._store.cost.choose(
-                session.begin, memory, behind, is_hidden=live > 1
+                session.begin, near, behind, is_hidden=live > 1
             )
             session.chosen_of = chosen_of
         return session.choice
@@ -249,11 +246,11 @@ class Sessions:
 
     def _unpin(self, session: _Session) -> None:
         pins, session.pins = session.pins, []
-        self._store.memory.unpin(pins)
+        self._store.near.unpin(pins)
 
     def _count(self, session: _Session, blocks: int) -> None:
         counters = self._store.counters
-        tiers = (session.staged.get(block.key, "memory") for block in session.pins[:blocks])
+        tiers = (session.staged.get(block.key, block.tier) for block in session.pins[:blocks])
         session.restored = dict(Counter(tiers))
         for tier, count in session.restored.items():
             counters.add(tier, "hits", count)
@@ -276,7 +273,7 @@ class Sessions:
         wanted = [
             (depth, block)
             for depth in range(session.saved, full)
-            if (block := self._store.memory.reserve(keys[depth], depth)) is not None
+            if (block := self._store.near.reserve(keys[depth], depth)) is not None
         ]
         session.saved = full
         if wanted:

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
+from tiermem.serving.kv.counters import TierName
 from tiermem.serving.kv.engine_memory import EngineMemory
 from tiermem.serving.kv.job_thread import JobThread, Ticket
 from tiermem.serving.kv.layer_copies import LayerCopier, LayerCopies
-from tiermem.serving.kv.memory_tier import Block
+from tiermem.serving.kv.memory_tier import Block, MemoryTier
 from tiermem.serving.kv.pieces import Pieces, load
 from tiermem.serving.kv.store import KvStore
 
@@ -43,6 +44,32 @@ class Plan:
     save_ids: list[int] = field(default_factory=list)
     save_blocks: list[Block] = field(default_factory=list)
     prefill: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class Part:
+    """Of loads, what comes from one memory, which has a pace of its own. copies: once they are
+    made ready."""
+
+    tier: TierName
+    ids: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    copies: LayerCopies = field(init=False)
+
+    def memory(self, store: KvStore) -> MemoryTier:
+        """Which one that is."""
+        return store.near.tier(self.blocks[0])
+
+
+def parts_of(loads: Iterable[Load]) -> list[Part]:
+    """By memory; none that is empty."""
+    found: dict[TierName, Part] = {}
+    for one in loads:
+        for number, block in zip(one.block_ids, one.blocks, strict=True):
+            part = found.setdefault(block.tier, Part(block.tier))
+            part.ids.append(number)
+            part.blocks.append(block)
+    return list(found.values())
 
 
 class Steps:
@@ -70,27 +97,27 @@ class Steps:
         self.settle()
         step = self._step = _Step(plan)
         now = [one for one in plan.loads if not one.is_background]
-        step.load_ids = [number for one in now for number in one.block_ids]
-        step.load_blocks = [block for one in now for block in one.blocks]
-        if step.load_ids:
-            pieces = self._memory.to_load(step.load_ids, step.load_blocks)
-            step.loads = self._copies(pieces, is_load=True)
+        step.parts = parts_of(now)
+        for part in step.parts:
+            pieces = self._memory.to_load(part.ids, part.blocks)
+            part.copies = self._copies(pieces, part.memory(self._store), is_load=True)
         if plan.save_blocks:
             pieces = self._memory.to_save(plan.save_ids, plan.save_blocks)
-            step.saves = self._copies(pieces, is_load=False)
+            step.saves = self._copies(pieces, self._store.memory, is_load=False)
 
     @property
     def is_layered(self) -> bool:
         """Whether the step under way has to be told of its layers."""
-        return self._step.loads is not None or self._step.saves is not None
+        return bool(self._step.parts) or self._step.saves is not None
 
     def start_loads(self) -> None:
         """Those of the plan: the ones that the step needs layer by layer, the others beside."""
         for one in self._step.plan.loads:
             if one.is_background:
                 self._background.submit(partial(self._restore, one))
-        if self._step.loads is not None:
-            self._step.loads.start_all()
+        for layer in range(self._memory.shape.pieces if self._step.parts else 0):
+            for part in self._step.parts:
+                part.copies.start(layer)
 
     def layer_number(self, name: str) -> int:
         """Of a layer that the engine calls so."""
@@ -98,8 +125,8 @@ class Steps:
 
     def need_layer(self, layer: int) -> None:
         """It is there when this returns, or known to be bad."""
-        if self._step.loads is not None:
-            self._step.loads.wait(layer)
+        for part in self._step.parts:
+            part.copies.wait(layer)
 
     def computed_layer(self, layer: int) -> None:
         """Copy what the step made of it."""
@@ -139,49 +166,46 @@ class Steps:
         self._background.close()
         self._copier.close()
 
-    def _copies(self, pieces: Pieces, *, is_load: bool) -> LayerCopies:
-        size, pace = self._memory.shape.piece_bytes, self._store.memory.pace
-        return LayerCopies(self._copier, pieces, size, pace, is_load=is_load)
+    def _copies(self, pieces: Pieces, tier: MemoryTier, *, is_load: bool) -> LayerCopies:
+        size = self._memory.shape.piece_bytes
+        return LayerCopies(self._copier, pieces, size, tier.pace, is_load=is_load)
 
     def _end_loads(self, step: _Step) -> bool:
         """Whether any of the step's own loads went wrong, or was not made."""
-        if step.loads is None:
-            return False
-        step.loads.wait_all()
-        if step.loads.is_all_started:
-            self._note_loaded(step.loads.pieces, step.load_ids, step.load_blocks)
-            self._note_rate(step.loads.pieces, step.loads.took_s)
-        else:
-            self._note_lost(step.load_ids)
-        with self._lock:
-            is_bad = not self._bad_ids.isdisjoint(step.load_ids)
-        self._store.restored(step.load_blocks)
+        is_bad = False
+        for part in step.parts:
+            part.copies.wait_all()
+            if part.copies.is_all_started:
+                self._note_loaded(part.copies.pieces, part, part.copies.took_s)
+            else:
+                self._note_lost(part.ids)
+            with self._lock:
+                is_bad = is_bad or not self._bad_ids.isdisjoint(part.ids)
+            self._store.restored(part.blocks)
         return is_bad
 
-    def _note_loaded(self, pieces: Pieces, ids: Sequence[int], blocks: Sequence[Block]) -> None:
-        """Bad blocks are noted, and never found again."""
+    def _note_loaded(self, pieces: Pieces, part: Part, seconds: float) -> None:
+        """How fast that was. Bad blocks are noted, and never found again."""
+        size = pieces.size * self._memory.shape.piece_bytes
+        self._store.cost.note_transfer(part.tier, size, seconds)
         for number in np.flatnonzero(pieces["is_bad"].any(axis=0)).tolist():
-            self._note_lost([ids[number]])
-            if self._store.memory.drop(blocks[number]):
-                self._store.counters.add("memory", "corrupted")
+            self._note_lost([part.ids[number]])
+            if part.memory(self._store).drop(part.blocks[number]):
+                self._store.counters.add(part.tier, "corrupted")
 
     def _note_lost(self, ids: Sequence[int]) -> None:
         with self._lock:
             self._bad_ids.update(ids)
 
-    def _note_rate(self, pieces: Pieces, seconds: float) -> None:
-        size = pieces.size * self._memory.shape.piece_bytes
-        self._store.cost.note_transfer("memory", size, seconds)
-
     # --- on the threads ---
 
     def _restore(self, one: Load) -> None:
         try:
-            pieces = self._memory.to_load(one.block_ids, one.blocks)
-            begun_s = time.monotonic()
-            load(pieces, self._memory.shape.piece_bytes, self._store.memory.pace)
-            self._note_rate(pieces, time.monotonic() - begun_s)
-            self._note_loaded(pieces, one.block_ids, one.blocks)
+            for part in parts_of([one]):
+                pieces = self._memory.to_load(part.ids, part.blocks)
+                begun_s = time.monotonic()
+                load(pieces, self._memory.shape.piece_bytes, part.memory(self._store).pace)
+                self._note_loaded(pieces, part, time.monotonic() - begun_s)
         except BaseException:
             self._note_lost(one.block_ids)
             raise
@@ -202,14 +226,12 @@ class Steps:
 
 
 class _Step:
-    """What belongs to one step while it runs. loads: those that it waits for."""
+    """What belongs to one step while it runs. parts: of the loads that it waits for."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.begun_s = time.monotonic()
-        self.load_ids: list[int] = []
-        self.load_blocks: list[Block] = []
-        self.loads: LayerCopies | None = None
+        self.parts: list[Part] = []
         self.saves: LayerCopies | None = None
 
 

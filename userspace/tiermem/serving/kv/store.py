@@ -1,31 +1,31 @@
 """The tiers below an engine's own KV cache as one store: look up, stage, restore, save.
 
-CXL memory behind it, pool and SSD are never read straight into an engine: blocks are staged
-in memory first. So a
-restore is of blocks that are in memory and pinned there, and nothing is promised to an
-engine before that.
+Memory and CXL memory are near: an engine restores from them straight. Pool and SSD are never
+read so: blocks are staged in near memory first. So a restore is of blocks that are there and
+pinned, and nothing is promised to an engine before that.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tiermem.layer.arena import Buffer
 from tiermem.layer.pool import Pool
 from tiermem.serving.kv.behind import BehindMemory
 from tiermem.serving.kv.cost import CostModel
-from tiermem.serving.kv.counters import Counters, TierName
-from tiermem.serving.kv.cxl_tier import CxlTier
+from tiermem.serving.kv.counters import Blocks, Counters, TierName
+from tiermem.serving.kv.demotion import Demotion
 from tiermem.serving.kv.disk_file import DiskFile
 from tiermem.serving.kv.disk_tier import DiskTier
 from tiermem.serving.kv.eviction import PolicyName, make_policy
 from tiermem.serving.kv.memory_tier import Block, MemoryTier, Region
+from tiermem.serving.kv.near import NearMemory
 from tiermem.serving.kv.pool_tier import PoolTier
 from tiermem.serving.kv.record import RecordShape
 from tiermem.serving.kv.transfers import Transfers
@@ -41,7 +41,7 @@ class Fill:
 
 @dataclass(slots=True)
 class Staging:
-    """Blocks on their way to memory, from the tiers that `sources` says. `release` it once,
+    """Blocks on their way to near memory, from the tiers that `sources` says. `release` it once,
     also when it went wrong."""
 
     pins: list[Block]
@@ -52,13 +52,14 @@ class Staging:
     is_released: bool = False
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether all that can be had is in memory."""
+        """Whether all that can be had is there."""
         return self.is_over.wait(timeout_s)
 
 
 class KvStore:
-    """Threads may share it; `close` it. cxl: memory, which its owner closes afterwards; ssd: a
-    file and its bytes; pool: what opens it as this host, and the bytes of this engine in it."""
+    """Threads may share it; `close` it. region, cxl: memories, which their owner closes
+    afterwards; ssd: a file and its bytes; pool: what opens it as this host, and the bytes of this
+    engine in it."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class KvStore:
         identity: bytes,
         *,
         eviction: PolicyName = "lru",
-        cxl: Buffer | None = None,
+        cxl: Region | None = None,
         ssd: tuple[Path, int] | None = None,
         pool: tuple[Callable[[], Pool], int] | None = None,
         transfers: Transfers | None = None,
@@ -76,17 +77,19 @@ class KvStore:
         self.shape = shape
         self.block_tokens = block_tokens
         self.counters = Counters()
-        self.cost = CostModel(shape.bytes, block_tokens)
-        blocks = region.bytes // shape.bytes
-        self.memory = MemoryTier(region, shape, make_policy(eviction, blocks), self.counters)
-        self.cxl: CxlTier | None = None
+        self.cxl = None if cxl is None else self._tier(cxl, "cxl", eviction, None)
+        self.memory = self._tier(region, "memory", eviction, self.cxl)
+        self.near = NearMemory(self.memory, self.cxl)
+        self.cost = CostModel(shape.bytes, block_tokens, staged_in=self.near.staging_tier.tier)
+        self._demotion: Demotion | None = None
         self.disk: DiskTier | None = None
         self.pool: PoolTier | None = None
         # The faster one first.
         self._behind: list[BehindMemory] = []
         try:
-            if cxl is not None:
-                self.cxl = self._with_cxl(cxl, eviction)
+            if self.cxl is not None:
+                self._demotion = Demotion(self.memory, self.cxl, self.counters)
+                self._demotion.start()
             if pool is not None:
                 self.pool = self._with_pool(*pool, eviction)
             if ssd is not None:
@@ -95,12 +98,11 @@ class KvStore:
             self.close()
             raise
 
-    def _with_cxl(self, buffer: Buffer, eviction: PolicyName) -> CxlTier:
-        policy = make_policy(eviction, max(1, buffer.bytes // self.shape.bytes))
-        rate = self.cost.note_transfer
-        tier = CxlTier(buffer, self.memory, policy, self.counters, rate=rate)
-        self._begin(tier)
-        return tier
+    def _tier(
+        self, region: Region, tier: TierName, eviction: PolicyName, below: MemoryTier | None
+    ) -> MemoryTier:
+        policy = make_policy(eviction, region.bytes // self.shape.bytes)
+        return MemoryTier(region, self.shape, policy, self.counters, tier=tier, below=below)
 
     def _with_pool(
         self, open_pool: Callable[[], Pool], capacity_bytes: int, eviction: PolicyName
@@ -108,7 +110,7 @@ class KvStore:
         tier = PoolTier(
             open_pool,
             capacity_bytes,
-            self.memory,
+            self.near,
             make_policy(eviction, max(1, capacity_bytes // self.shape.bytes)),
             self.counters,
             rate=self.cost.note_transfer,
@@ -127,7 +129,7 @@ class KvStore:
         file = DiskFile(path, capacity_bytes, self.shape, identity)
         tier = DiskTier(
             file,
-            self.memory,
+            self.near,
             make_policy(eviction, max(1, file.places)),
             self.counters,
             rate=self.cost.note_transfer,
@@ -140,20 +142,20 @@ class KvStore:
         tier.start()
         self._behind.append(tier)
 
-    def look_up(self, keys: Sequence[bytes]) -> tuple[int, dict[TierName, int]]:
-        """How many are in memory, and how many follow, by the tiers that have them."""
-        memory = self.memory.prefix(keys)
-        behind: dict[TierName, int] = {}
-        for key in keys[memory:]:
-            tier = "memory" if self.memory.has(key) else self._tier_of(key)
+    def look_up(self, keys: Sequence[bytes]) -> tuple[Blocks, Blocks]:
+        """How many can be restored at once, and how many follow, by the tiers that have them."""
+        near = self.near.prefix(keys)
+        behind: Blocks = {}
+        for key in keys[sum(near.values()) :]:
+            tier = self.near.tier_of(key) or self._tier_of(key)
             if tier is None:
                 break
             behind[tier] = behind.get(tier, 0) + 1
-        return memory, behind
+        return near, behind
 
     def fills(self) -> dict[TierName, Fill]:
         """By tier; of a pool what is this engine's."""
-        tiers: list[tuple[TierName, MemoryTier | CxlTier | PoolTier | DiskTier | None]] = [
+        tiers: list[tuple[TierName, MemoryTier | PoolTier | DiskTier | None]] = [
             ("memory", self.memory),
             ("cxl", self.cxl),
             ("pool", self.pool),
@@ -172,20 +174,20 @@ class KvStore:
 
     @property
     def staging_max(self) -> int:
-        """How many blocks all that is staged at once should take: half of memory."""
-        return max(1, self.memory.blocks_max // 2)
+        """How many blocks all that is staged at once should take: half of where they come to."""
+        return max(1, self.near.staging_tier.blocks_max // 2)
 
     def stage(self, keys: Sequence[bytes]) -> Staging:
-        """Bring them to memory; those that are there stay there meanwhile."""
+        """Bring them near; those that are there stay there meanwhile."""
         staging = Staging([])
         reads: list[tuple[BehindMemory, Block]] = []
         for depth, key in enumerate(keys):
-            there = self.memory.pin(key)
+            there = self.near.pin(key)
             if there is not None:
                 staging.pins.append(there)
                 continue
             source = next((one for one in self._behind if one.has(key)), None)
-            block = self.memory.reserve(key, depth) if source else None
+            block = self.near.reserve_staged(key, depth) if source else None
             if source is None or block is None:
                 break
             staging.sources[key] = source.tier
@@ -202,52 +204,59 @@ class KvStore:
         with staging.lock:
             pins, staging.pins = staging.pins, []
             staging.is_released = True
-        self.memory.unpin(pins)
+        self.near.unpin(pins)
 
     def saved(self, blocks: Sequence[Block]) -> None:
         """They were filled and committed: have them written behind, and hold them no more."""
         self.counters.add("memory", "bytes_in", len(blocks) * self.shape.bytes)
         for one in self._behind:
             one.write([block.key for block in blocks])
-        self.memory.unpin(blocks)
+        self.near.unpin(blocks)
+        if self._demotion is not None:
+            self._demotion.ask(len(blocks))
 
     def restored(self, blocks: Sequence[Block]) -> None:
         """They were copied to the engine, or turned out bad: hold them no more."""
-        self.counters.add("memory", "restored", len(blocks))
-        self.counters.add("memory", "bytes_out", len(blocks) * self.shape.bytes)
-        if self.cxl is not None:
-            self.cxl.use([block.key for block in blocks])
-        self.memory.unpin(blocks)
+        for tier, count in Counter(block.tier for block in blocks).items():
+            self.counters.add(tier, "restored", count)
+            self.counters.add(tier, "bytes_out", count * self.shape.bytes)
+        self.near.unpin(blocks)
 
     def clear(self) -> None:
         """Nothing of what was stored is found any more, here or by who opens the file next."""
         # Memory last: until the others are clear, blocks arrive from them.
         for one in self._behind:
             one.clear()
-        self.memory.clear()
+        if self._demotion is not None:
+            self._demotion.clear()
+        else:
+            self.memory.clear()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the tiers behind memory have what they are to have; False: not in time."""
         deadline_s = time.monotonic() + timeout_s
-        return all(one.flush(deadline_s - time.monotonic()) for one in self._behind)
+        waiting: list[BehindMemory | Demotion] = [*self._behind]
+        if self._demotion is not None:
+            waiting.append(self._demotion)
+        return all(one.flush(deadline_s - time.monotonic()) for one in waiting)
 
     def close(self) -> None:
         """What no tier behind memory has yet is lost with it."""
         with ExitStack() as closing:
             for one in self._behind:
                 closing.callback(one.close)
+            if self._demotion is not None:
+                closing.callback(self._demotion.close)
 
     def _tier_of(self, key: bytes) -> TierName | None:
         return next((one.tier for one in self._behind if one.has(key)), None)
 
     def _arrive(self, staging: Staging, block: Block, is_good: bool) -> None:
+        tier = self.near.tier(block)
         if is_good:
-            self.memory.commit(block, block.sums, is_behind=True)
-            if self.cxl is not None:
-                # What came from a slower tier; what it has, it does not take again.
-                self.cxl.write([block.key])
+            tier.commit(block, block.sums, is_behind=True)
         else:
-            self.memory.abandon(block)
+            tier.abandon(block)
         with staging.lock:
             staging.pending -= 1
             keep = is_good and not staging.is_released
@@ -255,6 +264,6 @@ class KvStore:
                 staging.pins.append(block)
             is_over = staging.pending == 0
         if is_good and not keep:
-            self.memory.unpin([block])
+            tier.unpin([block])
         if is_over:
             staging.is_over.set()

@@ -24,7 +24,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 from vllm.v1.metrics.cache_hit_source import CacheHitSource
 
-from tiermem.serving.kv.counters import TierName
+from tiermem.serving.kv.counters import Blocks
 from tiermem.serving.kv.sessions import Scheduled, Sessions
 from tiermem.serving.kv.steps import Plan
 from tiermem.serving.kv.vllm_engine import close_engine, engine_of
@@ -192,7 +192,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             tokens[source] += blocks * self._engine.block_tokens
         return dict(tokens) if num_external_tokens else {}
 
-    def restored_blocks(self, request_id: str) -> dict[TierName, int]:
+    def restored_blocks(self, request_id: str) -> Blocks:
         """For benchmarks: what the request was last admitted with, by the tiers that had it."""
         return self._sessions.sources(request_id)
 

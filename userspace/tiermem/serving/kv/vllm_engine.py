@@ -50,7 +50,7 @@ class Engine:
         self.block_tokens: int = group.kv_cache_spec.block_size
         self._piece_bytes: int = group.kv_cache_spec.page_size_bytes
         self._blocks: int = kv_cache_config.num_blocks
-        # Memory, and CXL memory behind it.
+        # Memory, and CXL memory below it.
         self._arenas: dict[TierName, Arena] = {}
         self._held = ExitStack()
         self._store: KvStore | None = None
@@ -98,7 +98,7 @@ class Engine:
                 self.block_tokens,
                 self.identity,
                 eviction=self.settings.eviction,
-                cxl=self._take("cxl", cxl).buffer if cxl else None,
+                cxl=self._take("cxl", cxl) if cxl else None,
                 ssd=(ssd.path, int(ssd.capacity)) if ssd else None,
                 pool=(
                     (partial(open_pool, shared.path, shared.host), int(shared.capacity))

@@ -1,0 +1,270 @@
+"""CXL memory below a smaller memory: what would go next is there before it goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiermem.errors import NoSpaceError
+from tiermem.layer.arena import Emulation
+from tiermem.serving.kv.eviction import PolicyName
+from tiermem.serving.kv.record import memory_at
+from tiermem.serving.kv.region import ArenaRegion
+from tiermem.serving.kv.store import Fill, KvStore
+
+from tests.unit.serving.kv.tiers import (
+    IDENTITY,
+    SHAPE,
+    arena_region,
+    content,
+    fill,
+    key,
+    put,
+    read_block,
+    region,
+)
+from tests.unit.serving.kv.toy_engine import SHAPE as TOY_SHAPE
+from tests.unit.serving.kv.toy_engine import ToyEngine, said
+
+Opener = Callable[..., tuple[KvStore, ArenaRegion]]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opener]:
+    """A store of four blocks in memory, and CXL memory below it."""
+    with ExitStack() as stack:
+
+        def open_it(blocks: int = 8, emulation: Emulation | None = None, **more: Any) -> Any:
+            size = blocks * SHAPE.bytes
+            below = stack.enter_context(arena_region(tmp_path, size, emulation))
+            store = KvStore(region(4), SHAPE, 32, IDENTITY, cxl=below, **more)
+            stack.callback(store.close)
+            return store, below
+
+        yield open_it
+
+
+def put_slowly(store: KvStore, numbers: range) -> None:
+    """So that all that is done behind memory is done after each."""
+    for number in numbers:
+        put(store, [number])
+        assert store.flush(5)
+
+
+def test_what_left_memory_is_found_below_and_both_hold_more_than_one(opened: Opener) -> None:
+    store, _ = opened()
+    put_slowly(store, range(10))
+    near, behind = store.look_up([key(number) for number in range(12)])
+    assert (near, behind) == ({"cxl": 6, "memory": 4}, {})
+    for number in range(10):
+        assert read_block(store, number) == content(number).tobytes()
+    assert store.counters.get("memory", "lost") == 0
+    # The two that go next are in both.
+    assert store.fills()["cxl"] == Fill(8 * SHAPE.bytes, 8 * SHAPE.bytes)
+
+
+@pytest.mark.parametrize("eviction", ["fifo", "lru", "arc", "cost"])
+def test_under_every_policy_nothing_is_lost_before_both_are_full(
+    opened: Opener, eviction: PolicyName
+) -> None:
+    store, _ = opened(blocks=8, eviction=eviction)
+    put_slowly(store, range(10))
+    assert all(read_block(store, number) for number in range(10))
+    assert store.counters.get("cxl", "evicted") == 0
+
+
+def test_more_is_copied_ahead_where_steps_make_much(opened: Opener) -> None:
+    """The first of them finds room; of all that follow nothing is lost."""
+    store, _ = opened(blocks=20)
+    for first in range(0, 15, 3):
+        blocks = [store.near.reserve(key(number), number) for number in range(first, first + 3)]
+        for number, block in enumerate(blocks, first):
+            assert block is not None
+            fill(store.memory, block, number)
+        store.saved([block for block in blocks if block])
+        assert store.flush(5)
+    assert all(read_block(store, number) for number in range(15))
+
+
+def test_what_is_used_stays_in_memory(tmp_path: Path) -> None:
+    """Of ten chats one goes on and on."""
+    with arena_region(tmp_path, 36 * TOY_SHAPE.bytes) as below:
+        engine = ToyEngine(tmp_path / "kv", 9, cxl=below)
+        for number in range(10):
+            engine.run(f"other{number}", said(number + 1), [0, 1, 2, 3])
+            engine.run(f"hot{number}", said(0), [4, 5, 6, 7])
+            assert engine.store.flush(5)
+        assert engine.store.counters.get("memory", "restored") == 27
+        assert engine.store.counters.get("cxl", "restored") == 0
+        engine.steps.close()
+        engine.store.close()
+
+
+def test_what_is_in_cxl_memory_is_not_saved_again(opened: Opener) -> None:
+    store, _ = opened()
+    put_slowly(store, range(8))
+    assert not store.memory.has(key(0))
+    assert store.near.reserve(key(0), 0) is None
+
+
+def test_it_comes_before_ssd_which_has_what_it_has_not(opened: Opener, tmp_path: Path) -> None:
+    store, _ = opened(blocks=3, ssd=(tmp_path / "kv", 1 << 20))
+    put_slowly(store, range(9))
+    near, behind = store.look_up([key(number) for number in (4, 2, 0, 8)])
+    assert (near, behind) == ({"cxl": 1}, {"ssd": 2, "memory": 1})
+
+
+def test_what_ssd_brings_comes_to_the_larger_memory(opened: Opener, tmp_path: Path) -> None:
+    """Those of the smaller one stay."""
+    store, _ = opened(blocks=5, ssd=(tmp_path / "kv", 1 << 20))
+    put_slowly(store, range(12))
+    in_memory = [number for number in range(12) if store.memory.has(key(number))]
+    staging = store.stage([key(0), key(1)])
+    assert staging.wait(5)
+    assert staging.sources == {key(0): "ssd", key(1): "ssd"}
+    assert store.look_up([key(0), key(1)]) == ({"cxl": 2}, {})
+    assert read_block(store, 1) == content(1).tobytes()
+    store.release(staging)
+    assert in_memory == [number for number in range(12) if store.memory.has(key(number))]
+
+
+def test_ssd_also_gets_what_has_gone_to_cxl_memory_meanwhile(
+    opened: Opener, tmp_path: Path
+) -> None:
+    store, _ = opened(ssd=(tmp_path / "kv", 1 << 20))
+    assert store.disk is not None
+    with store.disk._wake:  # as one that is slow
+        for number in range(7):
+            block = store.near.reserve(key(number), number)
+            assert block is not None
+            store.memory.abandon(block)
+    put(store, [0])
+    assert store.flush(5)
+    store.memory.clear()
+    assert store.cxl is not None
+    assert store.cxl.has(key(0))
+    store.disk.clear()
+    store.disk.write([key(0)])
+    assert store.disk.flush(5)
+    assert store.disk.has(key(0))
+
+
+@given(st.lists(st.integers(0, 14), max_size=60), st.integers(1, 6))
+@settings(max_examples=30, deadline=None)
+def test_there_is_never_more_than_fits_nor_anything_wrong(numbers: list[int], blocks: int) -> None:
+    store = KvStore(region(4), SHAPE, 32, IDENTITY, cxl=region(blocks))
+    assert store.cxl is not None
+    for number in numbers:
+        found = read_block(store, number)
+        if found is None:
+            put(store, [number])
+        else:
+            assert found == content(number).tobytes()
+        assert store.flush(5)
+        assert store.cxl.used_blocks <= blocks
+        assert store.memory.used_blocks <= 4
+    store.close()
+
+
+def test_blocks_are_found_at_every_moment_of_their_way_down() -> None:
+    """By one who looks as fast as he can, while others push them down."""
+    store = KvStore(region(4), SHAPE, 32, IDENTITY, cxl=region(40))
+    put(store, [0])
+    is_over = threading.Event()
+    missed: list[bool] = []
+
+    def look() -> None:
+        while not is_over.is_set():
+            missed.append(not store.near.prefix([key(0)]))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    put_slowly(store, range(1, 40))
+    is_over.set()
+    thread.join()
+    assert len(missed) > 100
+    assert not any(missed)
+    assert not store.memory.has(key(0))
+    store.close()
+
+
+def test_a_damaged_block_is_dropped(tmp_path: Path) -> None:
+    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes) as below:
+        engine = ToyEngine(tmp_path / "kv", 6, cxl=below)
+        for number in range(5):
+            engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+            assert engine.store.flush(5)
+        # Places are taken from the first on: the first chat's first block.
+        memory_at(below.address, below.bytes)[TOY_SHAPE.header_bytes + 7] ^= 1
+        engine.kv[:] = 0
+        assert engine.run("again", said(0), [3, 2, 1, 0]) == (3, {3})
+        assert engine.store.counters.get("cxl", "corrupted") == 1
+        assert engine.store.counters.get("memory", "corrupted") == 0
+        engine.steps.close()
+        engine.store.close()
+
+
+def test_what_is_cleared_is_gone_and_does_not_come_back(opened: Opener) -> None:
+    store, _ = opened(emulation=Emulation(10**6, 0))
+    put(store, [1, 2, 3, 4])
+    # While the first of them is on its way down.
+    store.clear()
+    assert store.flush(5)
+    assert store.look_up([key(1)]) == ({}, {})
+    assert store.fills()["cxl"].used_bytes == 0
+    put(store, [1])
+    assert store.flush(5)
+    assert store.fills()["cxl"].used_bytes == SHAPE.bytes
+
+
+def test_an_emulated_one_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
+    """Both ways: copied down, and restored."""
+    rate_Bps = 10**6  # noqa: N806
+    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes, Emulation(rate_Bps, 0)) as below:
+        engine = ToyEngine(tmp_path / "kv", 6, cxl=below)
+        begun_s = time.monotonic()
+        for number in range(5):
+            engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+            assert engine.store.flush(5)
+        copied = engine.store.counters.get("cxl", "stored") * TOY_SHAPE.payload_bytes
+        assert copied >= 9 * TOY_SHAPE.payload_bytes
+        assert time.monotonic() - begun_s >= copied / rate_Bps
+        begun_s = time.monotonic()
+        assert engine.run("again", said(0), [3, 2, 1, 0]) == (3, set())
+        assert engine.is_right(said(0), [3, 2, 1, 0])
+        assert time.monotonic() - begun_s >= 3 * TOY_SHAPE.payload_bytes / rate_Bps
+        measured = engine.store.cost.transfer_s("cxl", 1)
+        assert measured is not None
+        assert measured >= TOY_SHAPE.payload_bytes / rate_Bps
+        engine.steps.close()
+        engine.store.close()
+
+
+def test_memory_for_no_block_is_refused() -> None:
+    with pytest.raises(NoSpaceError, match=f"cxl: .* takes {SHAPE.bytes}"):
+        KvStore(region(4), SHAPE, 32, IDENTITY, cxl=region(0))
+
+
+def test_an_engine_restores_from_both_at_once_and_counts_what_each_had(tmp_path: Path) -> None:
+    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes) as below:
+        engine = ToyEngine(tmp_path / "kv", 7, cxl=below)
+        for number in range(3):
+            engine.run(f"r{number}", said(number), [0, 1, 2, 3])
+            assert engine.store.flush(5)
+        engine.kv[:] = 0
+        assert engine.run("again", said(0), [3, 2, 1, 0]) == (3, set())
+        assert engine.is_right(said(0), [3, 2, 1, 0])
+        counters = engine.store.counters
+        hits = [counters.get(tier, "hits") for tier in ("memory", "cxl", "ssd")]
+        assert hits == [1, 2, 0]
+        assert counters.get("memory", "bytes_out") == TOY_SHAPE.bytes
+        assert counters.get("cxl", "bytes_out") == 2 * TOY_SHAPE.bytes
+        engine.steps.close()
+        engine.store.close()
