@@ -43,9 +43,9 @@ def options(
     ] = 0,
     cxl: Annotated[
         Size | None,
-        typer.Option(metavar="SIZE", help="So much of the slowest tier behind that memory."),
+        typer.Option(metavar="SIZE", help="So much of the slowest tier below that memory."),
     ] = None,
-    ssd: Annotated[Path | None, typer.Option(help="File on SSD behind it; one an engine.")] = None,
+    ssd: Annotated[Path | None, typer.Option(help="File on SSD behind both; one an engine.")] = None,
     ssd_capacity: Annotated[
         Size | None, typer.Option(metavar="SIZE", help="How large it may become.")
     ] = None,
@@ -80,7 +80,7 @@ def options(
 ) -> None:
     """Check on this host what vLLM's KV tiers are to have, and print the options for it.
 
-    DRAM, CXL memory and SSD, each behind the one before:
+    DRAM, CXL memory for what leaves it, and SSD behind both:
     tiermem serving options --memory 8GiB --cxl 64GiB --ssd /var/cache/kv --ssd-capacity 1TiB
 
     CXL memory alone:                tiermem serving options --memory 64GiB --tier slowest
