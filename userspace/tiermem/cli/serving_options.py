@@ -45,7 +45,9 @@ def options(
         Size | None,
         typer.Option(metavar="SIZE", help="So much of the slowest tier below that memory."),
     ] = None,
-    ssd: Annotated[Path | None, typer.Option(help="File on SSD behind both; one an engine.")] = None,
+    ssd: Annotated[
+        Path | None, typer.Option(help="File on SSD behind both; one an engine.")
+    ] = None,
     ssd_capacity: Annotated[
         Size | None, typer.Option(metavar="SIZE", help="How large it may become.")
     ] = None,

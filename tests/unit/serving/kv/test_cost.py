@@ -34,6 +34,24 @@ def test_a_tier_slower_than_computing_is_left_out() -> None:
     )
 
 
+def test_each_near_memory_has_a_speed_of_its_own() -> None:
+    made = model(1000, 1000, 1000)
+    made.note_transfer("cxl", 5 * MIB, 1.0)
+    assert made.choose(0, {"memory": 3}, {}, is_hidden=False) == Choice(3, 0)
+    assert made.choose(0, {"memory": 3, "cxl": 3}, {}, is_hidden=False) == Choice(0, 0)
+    assert made.choose(0, {"memory": 100, "cxl": 3}, {}, is_hidden=False) == Choice(103, 0)
+
+
+def test_what_is_staged_is_restored_from_where_it_is_staged() -> None:
+    slow = CostModel(MIB, 100, staged_in="cxl")
+    for tier, rate in (("memory", 1000), ("cxl", 5), ("ssd", 1000)):
+        slow.note_transfer(tier, rate * MIB, 1.0)  # type: ignore[arg-type]
+    slow.note_prefill(1000, 1000, 1.0)
+    assert slow.choose(0, {}, {"ssd": 4}, is_hidden=True) == Choice(0, 0)
+    # What is there already, behind a block that is not, is not staged.
+    assert slow.choose(0, {}, {"ssd": 1, "memory": 3}, is_hidden=True) == Choice(0, 4)
+
+
 def test_staging_that_others_hide_costs_nothing() -> None:
     assert model(1000, 5, 1000).choose(0, {"memory": 3}, {"ssd": 4}, is_hidden=True) == Choice(3, 4)
 

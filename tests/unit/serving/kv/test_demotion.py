@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tiermem.errors import NoSpaceError
 from tiermem.layer.arena import Emulation
 from tiermem.serving.kv.eviction import PolicyName
+from tiermem.serving.kv.keys import KeyChain
 from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.store import Fill, KvStore
@@ -31,7 +32,12 @@ from tests.unit.serving.kv.tiers import (
     region,
 )
 from tests.unit.serving.kv.toy_engine import SHAPE as TOY_SHAPE
-from tests.unit.serving.kv.toy_engine import ToyEngine, said
+from tests.unit.serving.kv.toy_engine import TOKENS, ToyEngine, said
+
+
+def keys_of(tokens: list[int]) -> list[bytes]:
+    return KeyChain(IDENTITY, TOKENS, "").extend(tokens)
+
 
 Opener = Callable[..., tuple[KvStore, ArenaRegion]]
 
@@ -103,15 +109,70 @@ def test_what_is_used_stays_in_memory(tmp_path: Path) -> None:
             assert engine.store.flush(5)
         assert engine.store.counters.get("memory", "restored") == 27
         assert engine.store.counters.get("cxl", "restored") == 0
+        assert engine.store.counters.get("memory", "lost") == 0
+        assert engine.store.near.prefix(keys_of(said(0))) == {"memory": 3}
         engine.steps.close()
         engine.store.close()
+
+
+def test_chats_in_turn_lose_nothing_where_there_is_nothing_behind(tmp_path: Path) -> None:
+    """What one takes from the front by using it leaves others there."""
+    with arena_region(tmp_path, 60 * TOY_SHAPE.bytes) as below:
+        engine = ToyEngine(tmp_path / "kv", 9, cxl=below, disk_blocks=1)
+        for turn in range(1, 5):
+            for chat in range(4):
+                engine.run(f"{turn}.{chat}", said(chat, 32 * turn + 1), [0, 1, 2, 3])
+                assert engine.store.flush(5)
+        counters = engine.store.counters
+        assert counters.get("memory", "lost") <= 2, "before it was known how much is used"
+        assert counters.get("memory", "evicted") >= 7
+        for chat in range(4):
+            found = engine.store.near.prefix(keys_of(said(chat, 129)))
+            assert sum(found.values()) >= 3
+        engine.steps.close()
+        engine.store.close()
+
+
+def test_a_small_cxl_memory_is_not_written_over_and_over(opened: Opener) -> None:
+    store, _ = opened(blocks=2)
+    put_slowly(store, range(8))
+    stored = store.counters.get("cxl", "stored")
+    assert stored <= 8
+    for _ in range(5):
+        store.restored([block for block in [store.near.pin(key(7))] if block])
+        assert store.flush(5)
+    assert store.counters.get("cxl", "stored") <= stored + 1
+
+
+def test_what_is_used_in_memory_is_kept_below_as_well(opened: Opener) -> None:
+    store, _ = opened(blocks=4)
+    put_slowly(store, range(6))
+    assert store.cxl is not None
+    both = [number for number in range(6) if store.memory.has(key(number))]
+    both = [number for number in both if store.cxl.has(key(number))]
+    used = store.near.pin_prefix([key(both[0])])
+    store.near.unpin(used)
+    for _ in range(3):
+        (block,) = [store.cxl.reserve(key(100 + _), 0)]
+        assert block is not None
+        fill(store.cxl, block, 100 + _)
+        store.near.unpin([block])
+    assert store.cxl.has(key(both[0]))
 
 
 def test_what_is_in_cxl_memory_is_not_saved_again(opened: Opener) -> None:
     store, _ = opened()
     put_slowly(store, range(8))
     assert not store.memory.has(key(0))
-    assert store.near.reserve(key(0), 0) is None
+    assert store.near.reserve(key(0), 0, is_computed=False) is None
+
+
+def test_what_was_computed_though_it_is_in_cxl_memory_is_saved_again(opened: Opener) -> None:
+    """What is there may be damaged, or too slow to restore."""
+    store, _ = opened()
+    put_slowly(store, range(8))
+    put(store, [0])
+    assert store.memory.has(key(0))
 
 
 def test_it_comes_before_ssd_which_has_what_it_has_not(opened: Opener, tmp_path: Path) -> None:
@@ -140,11 +201,6 @@ def test_ssd_also_gets_what_has_gone_to_cxl_memory_meanwhile(
 ) -> None:
     store, _ = opened(ssd=(tmp_path / "kv", 1 << 20))
     assert store.disk is not None
-    with store.disk._wake:  # as one that is slow
-        for number in range(7):
-            block = store.near.reserve(key(number), number)
-            assert block is not None
-            store.memory.abandon(block)
     put(store, [0])
     assert store.flush(5)
     store.memory.clear()
@@ -186,9 +242,11 @@ def test_blocks_are_found_at_every_moment_of_their_way_down() -> None:
 
     thread = threading.Thread(target=look)
     thread.start()
-    put_slowly(store, range(1, 40))
-    is_over.set()
-    thread.join()
+    try:
+        put_slowly(store, range(1, 40))
+    finally:
+        is_over.set()
+        thread.join()
     assert len(missed) > 100
     assert not any(missed)
     assert not store.memory.has(key(0))

@@ -39,13 +39,13 @@ def test_limits_hold_while_blocks_move_between_all_tiers(tmp_path: Path) -> None
     with ExitStack() as stack:
         open_it = partial(open_pool, tmp_path / "pool", 0, run_dir=tmp_path / "run")
         pool = stack.enter_context(open_pool(tmp_path / "pool"))
-        behind = stack.enter_context(arena_region(tmp_path, CXL_BLOCKS * SHAPE.bytes + 4095))
+        below = stack.enter_context(arena_region(tmp_path, CXL_BLOCKS * SHAPE.bytes + 4095))
         store = KvStore(
             region,
             SHAPE,
             32,
             IDENTITY,
-            cxl=behind.buffer,
+            cxl=below,
             ssd=(tmp_path / "kv", 4096 + SSD_PLACES * SHAPE.bytes + 4095),
             pool=(open_it, POOL_BLOCKS * SHAPE.bytes + 4095),
         )
@@ -72,6 +72,7 @@ def test_limits_hold_while_blocks_move_between_all_tiers(tmp_path: Path) -> None
         assert most_file == 4096 + SSD_PLACES * SHAPE.bytes
         assert most_pool == POOL_BLOCKS * SHAPE.bytes
         assert most_taken <= SLACK_BYTES
+        assert store.counters.get("cxl", "bytes_in") >= SHAPE.bytes, "from memory"
         for tier in ("memory", "cxl", "pool", "ssd"):
             assert store.counters.get(tier, "evicted") >= 1, tier  # type: ignore[arg-type]
             assert store.counters.get(tier, "corrupted") == 0, tier  # type: ignore[arg-type]

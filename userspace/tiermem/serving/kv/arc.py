@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import chain, islice
 
 from tiermem.serving.kv.eviction import MayGo
@@ -71,11 +72,10 @@ class Arc:
                 return found
         return None
 
-    def coming(self, count: int) -> list[bytes]:
+    def order(self) -> Iterator[bytes]:
         """What those used once have above their share, then the others."""
         above = max(0, math.ceil(len(self._once) - self.once_target))
-        once = list(self._once)
-        return list(islice(chain(once[:above], self._again, once[above:]), count))
+        return chain(islice(self._once, above), self._again, islice(self._once, above, None))
 
     def _forget(self) -> None:
         while len(self._ghosts_once) + len(self._ghosts_again) > self._blocks:

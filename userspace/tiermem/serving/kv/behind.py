@@ -81,7 +81,11 @@ class BehindMemory(ABC):
             if self._is_closing or not self._is_writable():
                 self._counters.add(self.tier, "refused", len(keys))
                 return
-            self._writes.update((key, None) for key in keys if not self._has(key))
+            for key in keys:
+                if self._has(key):
+                    self._memory.note_behind(key)
+                else:
+                    self._writes[key] = None
             self._wake.notify_all()
 
     def read(self, block: Block, done: Done) -> None:

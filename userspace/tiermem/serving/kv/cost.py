@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from tiermem.serving.kv.counters import TierName
+from tiermem.serving.kv.counters import NEAR, TierName
 
 _WEIGHT = 0.2
 # Of this many times that a tier has lost, one is a trial.
@@ -96,18 +96,26 @@ class CostModel:
         """Of the blocks that can be restored at once, and of those `behind` them, by the tiers
         that have them; all of them follow `local` ones in the engine's own cache.
 
+        A block of near memory that one behind precedes counts as behind, and is not staged.
+
         is_hidden: others compute while blocks are staged, so that only restoring them is
         waited for.
         """
         at_once, staged = sum(near.values()), sum(behind.values())
         if at_once and not self._is_worth("near", self._transfers_s(near), local, at_once):
             return Choice(0, 0)
-        staged_s = self.transfer_s(self._staged_in, staged) or 0.0
-        if not is_hidden:
-            staged_s += self._transfers_s(behind)
-        if staged and self._is_worth("staged", staged_s, local + at_once, staged):
+        if staged and self._is_worth(
+            "staged", self._staged_s(behind, is_hidden), local + at_once, staged
+        ):
             return Choice(at_once, staged)
         return Choice(at_once, 0)
+
+    def _staged_s(self, behind: Mapping[TierName, int], is_hidden: bool) -> float:
+        there = {tier: count for tier, count in behind.items() if tier in NEAR}
+        staged = {tier: count for tier, count in behind.items() if tier not in NEAR}
+        restored_s = self.transfer_s(self._staged_in, sum(staged.values())) or 0.0
+        staging_s = 0.0 if is_hidden else self._transfers_s(staged)
+        return self._transfers_s(there) + restored_s + staging_s
 
     def _transfers_s(self, blocks: Mapping[TierName, int]) -> float:
         return sum(self.transfer_s(tier, count) or 0.0 for tier, count in blocks.items())

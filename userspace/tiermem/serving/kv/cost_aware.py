@@ -7,6 +7,7 @@ that again on each use. So a dear block outlasts cheap ones, but not for ever un
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from itertools import count
 
 from tiermem.serving.kv.eviction import MayGo
@@ -55,10 +56,13 @@ class CostAware:
             heapq.heappush(self._heap, entry)
         return found
 
-    def coming(self, count: int) -> list[bytes]:
-        """Those of least worth."""
-        now = (entry for entry in self._heap if self._last.get(entry[2]) == entry[1])
-        return [key for _, _, key in heapq.nsmallest(count, now)]
+    def order(self) -> Iterator[bytes]:
+        """Those of least worth first."""
+        heap = self._heap.copy()
+        while heap:
+            _, number, key = heapq.heappop(heap)
+            if self._last.get(key) == number:
+                yield key
 
     def _push(self, key: bytes) -> None:
         number = next(self._numbers)

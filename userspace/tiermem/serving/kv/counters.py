@@ -7,6 +7,8 @@ from collections import Counter
 from typing import Literal
 
 TierName = Literal["memory", "cxl", "pool", "ssd"]
+NEAR: tuple[TierName, ...] = ("memory", "cxl")
+"""Those that engines restore from straight."""
 Blocks = dict[TierName, int]
 """How many, by the tiers that have them."""
 Event = Literal[

@@ -13,8 +13,9 @@ from tiermem.native._kv import ffi, lib
 from tiermem.serving.kv.counters import Counters
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
 
-# Of memory, so much is copied ahead, and at least as much as so many steps made.
+# Of memory, so much is copied ahead at least.
 _AHEAD_SHARE = 1 / 8
+# The next step's blocks take places before this one's are known here.
 _AHEAD_STEPS = 2
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Demotion:
 
     def __init__(self, memory: MemoryTier, cxl: MemoryTier, counters: Counters) -> None:
         self._memory, self._cxl, self._counters = memory, cxl, counters
-        self._ahead = max(1, round(memory.blocks_max * _AHEAD_SHARE))
+        self._most_came = self._most_used = 0
         self._wake = threading.Condition()
         self._is_asked = self._is_busy = self._is_closing = False
         # While it is held, no copy comes to CXL memory.
@@ -36,10 +37,22 @@ class Demotion:
         """From now on it works."""
         self._thread.start()
 
-    def ask(self, blocks: int) -> None:
-        """So many came to memory at once, and others may be the next to go."""
+    @property
+    def ahead(self) -> int:
+        """How many of those that go next are to be in CXL memory: as many as steps have taken the
+        places of, and a request has taken from the front by using them. No more than half of
+        CXL memory, where each else would push out the one before."""
+        wanted = max(
+            round(self._memory.blocks_max * _AHEAD_SHARE),
+            _AHEAD_STEPS * self._most_came + self._most_used,
+        )
+        return max(1, min(wanted, self._memory.blocks_max, self._cxl.blocks_max // 2))
+
+    def ask(self, *, came: int = 0, used: int = 0) -> None:
+        """Others may be the next to go: so many came to memory at once, or were used."""
         with self._wake:
-            self._ahead = max(self._ahead, min(self._memory.blocks_max, _AHEAD_STEPS * blocks))
+            self._most_came = max(self._most_came, came)
+            self._most_used = max(self._most_used, used)
             self._is_asked = True
             self._wake.notify_all()
 
@@ -67,9 +80,10 @@ class Demotion:
     def _run(self) -> None:
         try:
             while self._is_wanted():
-                for key in self._memory.coming(self._ahead):
-                    if self._is_closing or not self._demote(key):
-                        break
+                keys = self._memory.coming(self.ahead)
+                for key, is_there in zip(keys, self._cxl.there(keys), strict=True):
+                    if not is_there and not self._is_closing:
+                        self._demote(key)
         except Exception:
             log.exception("no KV blocks go to CXL memory any more")
             with self._wake:
@@ -84,20 +98,17 @@ class Demotion:
             self._is_asked, self._is_busy = False, True
             return not self._is_closing
 
-    def _demote(self, key: bytes) -> bool:
-        """Whether the next one may be tried."""
+    def _demote(self, key: bytes) -> None:
+        """If it is in memory yet, and in CXL memory is a place for it."""
         with self._copying:
             block = self._memory.pin(key)
             if block is None:
-                return True
-            try:
-                copy = self._cxl.reserve(key, block.depth)
-                if copy is not None:
-                    self._copy(block, copy)
-                    self._cxl.unpin([copy])
-            finally:
-                self._memory.unpin([block])
-            return copy is not None or self._cxl.has(key)
+                return
+            copy = self._cxl.reserve(key, block.depth)
+            if copy is not None:
+                self._copy(block, copy)
+                self._cxl.unpin([copy])
+            self._memory.unpin([block])
 
     def _copy(self, block: Block, copy: Block) -> None:
         """Sums stay those of when it was made: whoever restores it checks them."""

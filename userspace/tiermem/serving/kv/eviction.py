@@ -7,8 +7,7 @@ victim among those that may go now. `make_policy` has them all by name.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 PolicyName = Literal["fifo", "lru", "arc", "cost"]
@@ -30,8 +29,8 @@ class EvictionPolicy(Protocol):
     def victim(self, may_go: MayGo) -> bytes | None:
         """Which one goes; it counts as gone. None where none may."""
 
-    def coming(self, count: int) -> list[bytes]:
-        """The next `count` victims, in about that order, as things are; nothing changes."""
+    def order(self) -> Iterator[bytes]:
+        """All of them, in about the order in which they would go; nothing may change meanwhile."""
 
 
 class Fifo:
@@ -58,9 +57,9 @@ class Fifo:
             del self._keys[found]
         return found
 
-    def coming(self, count: int) -> list[bytes]:
+    def order(self) -> Iterator[bytes]:
         """From the front of the queue."""
-        return list(islice(self._keys, count))
+        return iter(self._keys)
 
 
 class Lru(Fifo):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,16 +62,17 @@ class MemoryTier:
         counters: Counters,
         *,
         tier: TierName = "memory",
-        below: MemoryTier | None = None,
     ) -> None:
-        """below: what takes blocks before this one lets them go. NoSpaceError."""
+        """NoSpaceError where not one record fits."""
         self.tier, self.shape = tier, shape
+        # The other memories of the engine, which may have what leaves this one.
+        self.others: Sequence[MemoryTier] = ()
         self.blocks_max = region.bytes // shape.bytes
         if self.blocks_max < 1:
             raise NoSpaceError(
                 f"{tier}: {region.bytes} bytes: a KV block of this engine takes {shape.bytes}"
             )
-        self._region, self._below = region, below
+        self._region = region
         self._policy = policy
         self._counters = counters
         self._lock = threading.Lock()
@@ -91,23 +92,32 @@ class MemoryTier:
     def has(self, key: bytes) -> bool:
         """Whether it would be found now."""
         with self._lock:
-            block = self._blocks.get(key)
-            return block is not None and block.is_ready
+            return self._is_there(key)
 
     def pin(self, key: bytes) -> Block | None:
         """One, held until `unpin`; it does not count as used."""
-        with self._lock:
-            block = self._blocks.get(key)
-            if block is None or not block.is_ready:
-                return None
-            block.pins += 1
-            return block
+        return self.pin_all([key])[0]
 
-    def use(self, block: Block) -> None:
-        """A pinned one was asked for."""
+    def there(self, keys: Iterable[bytes]) -> list[bool]:
+        """Of each, whether it would be found now."""
         with self._lock:
-            if not block.is_gone:
-                self._policy.use(block.key)
+            return [self._is_there(key) for key in keys]
+
+    def pin_all(self, keys: Iterable[bytes]) -> list[Block | None]:
+        """Of each what is there, held until `unpin`; it does not count as used."""
+        with self._lock:
+            found = [self._blocks[key] if self._is_there(key) else None for key in keys]
+            for block in found:
+                if block is not None:
+                    block.pins += 1
+            return found
+
+    def use(self, keys: Iterable[bytes]) -> None:
+        """They were asked for; those that are here stay longer, the last ones longest."""
+        with self._lock:
+            for key in keys:
+                if self._is_there(key):
+                    self._policy.use(key)
 
     def unpin(self, blocks: Sequence[Block]) -> None:
         """Not held any more."""
@@ -125,21 +135,25 @@ class MemoryTier:
         with self._lock:
             if key in self._blocks:
                 return None
-            place = self._take_place()
-            if place is None:
+            victim = None if self._free else self._evict()
+            if not self._free:
                 self._counters.add(self.tier, "refused")
                 return None
+            place = self._free.pop()
             address = self._region.address + place * self.shape.bytes
             block = Block(key, self.tier, place, address, depth, pins=1)
             self._blocks[key] = block
-            return block
+        # Others have locks of their own, and ask here with theirs held.
+        if victim is not None and not self._is_elsewhere(victim):
+            self._counters.add(self.tier, "lost")
+        return block
 
     def commit(self, block: Block, sums: tuple[int, ...], *, is_behind: bool = False) -> None:
         """It was filled: from now on it is found. It stays pinned, once, for the caller."""
         with self._lock:
             header = pack_header(Header(block.key, time.time_ns(), sums))
             memory_at(block.address, len(header))[:] = header
-            block.sums, block.is_ready, block.is_behind = sums, True, is_behind
+            block.sums, block.is_ready, block.is_behind = sums, True, block.is_behind or is_behind
             # What precedes makes it dearer: attention reads all of it.
             self._policy.insert(block.key, float(block.depth + 1))
             self._counters.add(self.tier, "stored")
@@ -151,10 +165,15 @@ class MemoryTier:
                 self._blocks[key].is_behind = True
 
     def coming(self, count: int) -> list[bytes]:
-        """Of the next `count` that go, those that the tier below has not."""
+        """The next `count` that go, as things are, and those before them that may not now."""
+        found: list[bytes] = []
         with self._lock:
-            keys = self._policy.coming(count)
-        return [key for key in keys if self._below is not None and not self._below.has(key)]
+            for key in self._policy.order() if count else ():
+                found.append(key)
+                count -= self._may_go(key)
+                if not count:
+                    break
+        return found
 
     def abandon(self, block: Block) -> None:
         """It was not filled."""
@@ -184,22 +203,23 @@ class MemoryTier:
         for block in ready:
             self.drop(block)
 
-    def _take_place(self) -> int | None:
-        if not self._free:
-            victim = self._policy.victim(self._may_go)
-            if victim is None:
-                return None
-            block = self._blocks[victim]
-            self._counters.add(self.tier, "evicted")
-            if not block.is_behind and not (self._below and self._below.has(victim)):
-                self._counters.add(self.tier, "lost")
-            self._let_go(block)
-        return self._free.pop()
+    def _is_elsewhere(self, block: Block) -> bool:
+        return block.is_behind or any(other.has(block.key) for other in self.others)
 
-    def _let_go(self, block: Block) -> None:
+    def _is_there(self, key: bytes) -> bool:
+        block = self._blocks.get(key)
+        return block is not None and block.is_ready
+
+    def _evict(self) -> Block | None:
+        """Who made a place free, if anybody may go."""
+        victim = self._policy.victim(self._may_go)
+        if victim is None:
+            return None
+        block = self._blocks.pop(victim)
         block.is_gone = True
-        del self._blocks[block.key]
         self._free.append(block.place)
+        self._counters.add(self.tier, "evicted")
+        return block
 
     def _may_go(self, key: bytes) -> bool:
         block = self._blocks[key]

@@ -22,6 +22,8 @@ class NearMemory:
         self.tiers = (memory,) if cxl is None else (memory, cxl)
         self._by_name: Mapping[TierName, MemoryTier] = {one.tier: one for one in self.tiers}
         # Of equals the slower.
+        for one in self.tiers:
+            one.others = [other for other in self.tiers if other is not one]
         self.staging_tier = max(reversed(self.tiers), key=lambda one: one.blocks_max)
 
     @property
@@ -41,10 +43,11 @@ class NearMemory:
     def prefix(self, keys: Sequence[bytes]) -> Blocks:
         """How many of them, from the first one on, are there, by where they are."""
         found: Blocks = {}
-        for key in keys:
-            if (tier := self.tier_of(key)) is None:
+        for there in zip(*(tier.there(keys) for tier in self.tiers), strict=True):
+            if not any(there):
                 break
-            found[tier] = found.get(tier, 0) + 1
+            name = self.tiers[there.index(True)].tier
+            found[name] = found.get(name, 0) + 1
         return found
 
     def pin(self, key: bytes) -> Block | None:
@@ -55,14 +58,19 @@ class NearMemory:
         return None
 
     def pin_prefix(self, keys: Sequence[bytes]) -> list[Block]:
-        """Those of the prefix, held, and used: the last ones least, for they go first."""
+        """Those of the prefix, held, and used, wherever they are: the last ones least, for they go
+        first."""
         found: list[Block] = []
-        for key in keys:
-            if (block := self.pin(key)) is None:
-                break
-            found.append(block)
-        for block in reversed(found):
-            self.tier(block).use(block)
+        others: list[Block] = []
+        is_prefix = True
+        for pinned in zip(*(tier.pin_all(keys) for tier in self.tiers), strict=True):
+            there = [block for block in pinned if block is not None]
+            is_prefix = is_prefix and bool(there)
+            found += there[: int(is_prefix)]
+            others += there[int(is_prefix) :]
+        self.unpin(others)
+        for tier in self.tiers:
+            tier.use(block.key for block in reversed(found))
         return found
 
     def unpin(self, blocks: Sequence[Block]) -> None:
@@ -70,9 +78,10 @@ class NearMemory:
         for tier in self.tiers:
             tier.unpin([block for block in blocks if block.tier == tier.tier])
 
-    def reserve(self, key: bytes, depth: int) -> Block | None:
-        """A place for what an engine makes, see `MemoryTier`. None also where CXL memory has it."""
-        if self.cxl is not None and self.cxl.has(key):
+    def reserve(self, key: bytes, depth: int, *, is_computed: bool = True) -> Block | None:
+        """A place for what an engine has, see `MemoryTier`. None also where CXL memory has it,
+        unless it was computed all the same: what is there is bad, or too slow to restore."""
+        if not is_computed and self.cxl is not None and self.cxl.has(key):
             return None
         return self.memory.reserve(key, depth)
 

@@ -198,8 +198,7 @@ class Sessions:
             return choice
         # While others have all the room, it waits for them.
         if room := self._staging_room(session):
-            wanted = choice.near_blocks + choice.staged_blocks
-            self._stage(session, keys[: min(room, wanted)])
+            self._stage(session, keys[: choice.near_blocks + min(room, choice.staged_blocks)])
         return None
 
     def _chain(self, salt: str) -> KeyChain:
@@ -218,7 +217,7 @@ class Sessions:
         return choice
 
     def _worth(self, session: _Session, near: Blocks, behind: Blocks, live: int) -> Choice:
-        chosen_of = (session.begin, *near.items(), None, *behind.items(), live > 1)
+        chosen_of = (session.begin, sum(near.values()), *behind.items(), live > 1)
         if session.choice is None or session.chosen_of != chosen_of:
             session.choice = self._store.cost.choose(
                 session.begin, near, behind, is_hidden=live > 1
@@ -236,7 +235,7 @@ class Sessions:
         self._end_staging(session)
         session.stagings += 1
         session.staging = self._store.stage(keys)
-        session.staged_now = len(keys)
+        session.staged_now = len(session.staging.sources)
         session.staged.update(session.staging.sources)
 
     def _end_staging(self, session: _Session) -> None:
@@ -273,10 +272,14 @@ class Sessions:
         wanted = [
             (depth, block)
             for depth in range(session.saved, full)
-            if (block := self._store.near.reserve(keys[depth], depth)) is not None
+            if (block := self._reserve(keys[depth], depth, part)) is not None
         ]
         session.saved = full
         if wanted:
             ids = part.block_ids()
             plan.save_ids.extend(ids[depth] for depth, _ in wanted)
             plan.save_blocks.extend(block for _, block in wanted)
+
+    def _reserve(self, key: bytes, depth: int, part: Scheduled) -> Block | None:
+        is_computed = (depth + 1) * self._store.block_tokens > part.computed
+        return self._store.near.reserve(key, depth, is_computed=is_computed)

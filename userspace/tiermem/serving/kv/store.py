@@ -41,11 +41,12 @@ class Fill:
 
 @dataclass(slots=True)
 class Staging:
-    """Blocks on their way to near memory, from the tiers that `sources` says. `release` it once,
-    also when it went wrong."""
+    """Blocks on their way to near memory, from the tiers that `sources` says; held: those that
+    were there. `release` it once, also when it went wrong."""
 
     pins: list[Block]
     sources: dict[bytes, TierName] = field(default_factory=dict)
+    held: Counter[TierName] = field(default_factory=Counter)
     pending: int = 0
     is_over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,11 +78,13 @@ class KvStore:
         self.shape = shape
         self.block_tokens = block_tokens
         self.counters = Counters()
-        self.cxl = None if cxl is None else self._tier(cxl, "cxl", eviction, None)
-        self.memory = self._tier(region, "memory", eviction, self.cxl)
+        self.cxl = None if cxl is None else self._tier(cxl, "cxl", eviction)
+        self.memory = self._tier(region, "memory", eviction)
         self.near = NearMemory(self.memory, self.cxl)
         self.cost = CostModel(shape.bytes, block_tokens, staged_in=self.near.staging_tier.tier)
         self._demotion: Demotion | None = None
+        # How many blocks of each memory all stagings hold that were there.
+        self._holding, self._held = threading.Lock(), Counter[TierName]()
         self.disk: DiskTier | None = None
         self.pool: PoolTier | None = None
         # The faster one first.
@@ -98,11 +101,9 @@ class KvStore:
             self.close()
             raise
 
-    def _tier(
-        self, region: Region, tier: TierName, eviction: PolicyName, below: MemoryTier | None
-    ) -> MemoryTier:
+    def _tier(self, region: Region, tier: TierName, eviction: PolicyName) -> MemoryTier:
         policy = make_policy(eviction, region.bytes // self.shape.bytes)
-        return MemoryTier(region, self.shape, policy, self.counters, tier=tier, below=below)
+        return MemoryTier(region, self.shape, policy, self.counters, tier=tier)
 
     def _with_pool(
         self, open_pool: Callable[[], Pool], capacity_bytes: int, eviction: PolicyName
@@ -174,17 +175,18 @@ class KvStore:
 
     @property
     def staging_max(self) -> int:
-        """How many blocks all that is staged at once should take: half of where they come to."""
+        """How many blocks all stagings together should read: half of where they come to."""
         return max(1, self.near.staging_tier.blocks_max // 2)
 
     def stage(self, keys: Sequence[bytes]) -> Staging:
-        """Bring them near; those that are there stay there meanwhile."""
+        """Bring them near; those that are there stay there meanwhile, but for what is more than
+        a quarter of a memory."""
         staging = Staging([])
         reads: list[tuple[BehindMemory, Block]] = []
         for depth, key in enumerate(keys):
             there = self.near.pin(key)
             if there is not None:
-                staging.pins.append(there)
+                self._hold(staging, there)
                 continue
             source = next((one for one in self._behind if one.has(key)), None)
             block = self.near.reserve_staged(key, depth) if source else None
@@ -199,11 +201,25 @@ class KvStore:
             source.read(block, partial(self._arrive, staging))
         return staging
 
+    def _hold(self, staging: Staging, block: Block) -> None:
+        quarter = self.near.tier(block).blocks_max // 4
+        with self._holding:
+            is_held = self._held[block.tier] < quarter
+            self._held[block.tier] += is_held
+        if is_held:
+            staging.held[block.tier] += 1
+            staging.pins.append(block)
+        else:
+            self.near.unpin([block])
+
     def release(self, staging: Staging) -> None:
         """What was staged may go again, when its turn comes."""
         with staging.lock:
             pins, staging.pins = staging.pins, []
             staging.is_released = True
+        with self._holding:
+            self._held.subtract(staging.held)
+            staging.held.clear()
         self.near.unpin(pins)
 
     def saved(self, blocks: Sequence[Block]) -> None:
@@ -213,13 +229,15 @@ class KvStore:
             one.write([block.key for block in blocks])
         self.near.unpin(blocks)
         if self._demotion is not None:
-            self._demotion.ask(len(blocks))
+            self._demotion.ask(came=len(blocks))
 
     def restored(self, blocks: Sequence[Block]) -> None:
         """They were copied to the engine, or turned out bad: hold them no more."""
         for tier, count in Counter(block.tier for block in blocks).items():
             self.counters.add(tier, "restored", count)
             self.counters.add(tier, "bytes_out", count * self.shape.bytes)
+            if tier == "memory" and self._demotion is not None:
+                self._demotion.ask(used=count)
         self.near.unpin(blocks)
 
     def clear(self) -> None:
@@ -255,6 +273,8 @@ class KvStore:
         tier = self.near.tier(block)
         if is_good:
             tier.commit(block, block.sums, is_behind=True)
+            if tier is self.memory and self._demotion is not None:
+                self._demotion.ask(came=1)
         else:
             tier.abandon(block)
         with staging.lock:
