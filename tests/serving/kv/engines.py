@@ -136,6 +136,7 @@ def check_nothing_is_held(store: KvStore) -> None:
     # What the last step made is copied behind it, until the next one begins.
     engine_of_store.steps.drain()
     assert store.flush(30)
-    blocks = list(store.memory._blocks.values())
-    assert all(block.is_ready and block.pins == 0 for block in blocks)
-    assert len(blocks) == store.memory.used_blocks
+    for tier in store.near.tiers:
+        blocks = list(tier._blocks.values())
+        assert all(block.is_ready and block.pins == 0 for block in blocks)
+        assert len(blocks) == tier.used_blocks

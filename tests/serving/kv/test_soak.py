@@ -39,7 +39,7 @@ FLASHGEN = "tiermem.serving.schedulers.vllm_flashgen.FlashGenScheduler"
 REQUESTS = int(os.environ.get("TIERMEM_SOAK_REQUESTS", "200"))
 A_ROUND = 50 if REQUESTS < 1000 else 100
 AT_ONCE = 8
-MEMORY_BLOCKS, SSD_PLACES, POOL_BLOCKS = 20, 30, 16
+MEMORY_BLOCKS, CXL_BLOCKS, SSD_PLACES, POOL_BLOCKS = 14, 10, 30, 16
 SAMPLE = range(0, 12)
 # That oneDNN keeps. It would keep 1024, of 330 kB each, one for every number of tokens that a
 # step had and every shape of weights: vLLM alone would grow over a thousand requests.
@@ -65,6 +65,7 @@ class Measured:
     threads: int
     fds: int
     memory_blocks: int
+    cxl_blocks: int
     ssd_blocks: int
     file_bytes: int
     pool_bytes: int
@@ -85,7 +86,11 @@ def serve(folder: Path) -> list[Measured]:
         hold(llm, plainly, AT_ONCE)
     create_pool(folder / "pool", hosts=1, entries=64, size=64 << 20)
     pool = {"path": str(folder / "pool"), "host": 0, "capacity": POOL_BLOCKS * BLOCK_BYTES}
-    extra: dict[str, Any] = tiers(None, memory_blocks=MEMORY_BLOCKS, pool=pool)
+    cxl = {
+        "capacity": CXL_BLOCKS * BLOCK_BYTES,
+        "emulated": {"bandwidth_Bps": 30 * 10**9, "latency_ns": 250},
+    }
+    extra: dict[str, Any] = tiers(None, memory_blocks=MEMORY_BLOCKS, cxl=cxl, pool=pool)
     extra["ssd"] = {"path": str(folder / "kv"), "capacity": 4096 + SSD_PLACES * BLOCK_BYTES}
     tracemalloc.start()
     try:
@@ -132,6 +137,7 @@ def until(chats: Iterator[Chat], requests: int) -> Iterator[Chat]:
 def measure(store: KvStore, file: Path, requests: int) -> Measured:
     assert store.disk is not None
     assert store.pool is not None
+    assert store.cxl is not None
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     python_bytes, _ = tracemalloc.get_traced_memory()
@@ -145,6 +151,7 @@ def measure(store: KvStore, file: Path, requests: int) -> Measured:
         threads=threading.active_count(),
         fds=sum(1 for _ in Path("/proc/self/fd").iterdir()),
         memory_blocks=store.memory.used_blocks,
+        cxl_blocks=store.cxl.used_blocks,
         ssd_blocks=store.disk.used_blocks,
         file_bytes=file.stat().st_size,
         pool_bytes=store.pool.used_bytes,
@@ -164,7 +171,7 @@ def anonymous_bytes() -> int:
 def check_all_was_used(llm: Any) -> None:
     """Every tier was full and evicted, requests were preempted, promoted, and left."""
     counters = store_of_engine().counters
-    for tier in ("memory", "pool", "ssd"):
+    for tier in ("memory", "cxl", "pool", "ssd"):
         assert counters.get(tier, "evicted") >= 1, tier  # type: ignore[arg-type]
         assert counters.get(tier, "hits") >= 1, tier  # type: ignore[arg-type]
     scheduler = llm.llm_engine.engine_core.engine_core.scheduler
@@ -180,6 +187,7 @@ def check_is_flat(measured: list[Measured]) -> None:
     for one in settled:
         assert (one.threads, one.fds) == (first.threads, first.fds)
         assert one.memory_blocks <= MEMORY_BLOCKS
+        assert one.cxl_blocks <= CXL_BLOCKS
         assert one.ssd_blocks <= SSD_PLACES
         assert one.file_bytes <= 4096 + SSD_PLACES * BLOCK_BYTES
         assert one.pool_bytes <= POOL_BLOCKS * BLOCK_BYTES

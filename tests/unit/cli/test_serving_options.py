@@ -50,7 +50,7 @@ def test_what_is_printed_is_what_the_plugin_takes(options: Typed, tmp_path: Path
     assert not file.exists()
 
 
-def test_cxl_memory_lies_behind_memory_and_is_what_is_emulated(options: Typed) -> None:
+def test_cxl_memory_lies_below_memory_and_is_what_is_emulated(options: Typed) -> None:
     status, printed, seen = options(
         *("--memory", "8MiB", "--node", 0, "--cxl", "16MiB", "--json"),
         *("--emulated-bandwidth", 10**10, "--emulated-latency", 250),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.serving.kv.toy_engine import TOKENS, ToyEngine, said
+from tests.unit.serving.kv.tiers import MappedRegion
+from tests.unit.serving.kv.toy_engine import SHAPE, TOKENS, ToyEngine, said
 
 WARM_UP, REQUESTS = 100, 200
 SESSIONS = 12
@@ -20,7 +21,8 @@ LEAK_BYTES = 1024
 @pytest.mark.parametrize("leak_bytes", [0, LEAK_BYTES])
 def test_requests_leave_nothing_behind(tmp_path: Path, leak_bytes: int) -> None:
     """And one that leaves a kibibyte would be seen."""
-    engine = ToyEngine(tmp_path / "kv", 8, disk_blocks=20)
+    cxl = MappedRegion(6 * SHAPE.bytes)
+    engine = ToyEngine(tmp_path / "kv", 6, disk_blocks=20, cxl=cxl)
     threads = threading.active_count()
     leaked: list[bytearray] = []
     requests = Requests(engine)
@@ -38,9 +40,12 @@ def test_requests_leave_nothing_behind(tmp_path: Path, leak_bytes: int) -> None:
     assert threading.active_count() == threads
     counters = engine.store.counters
     assert counters.get("memory", "evicted") >= REQUESTS
+    assert counters.get("cxl", "evicted") >= 1
+    assert counters.get("cxl", "hits") >= 1
     assert counters.get("ssd", "evicted") >= 1
     assert counters.get("ssd", "hits") >= 1
-    assert all(block.pins == 0 for block in engine.store.memory._blocks.values())
+    for tier in engine.store.near.tiers:
+        assert all(block.pins == 0 for block in tier._blocks.values())
     engine.steps.close()
     engine.store.close()
 

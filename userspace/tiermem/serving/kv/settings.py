@@ -54,7 +54,7 @@ class PoolSettings(Settings):
 
 
 class KvSettings(Settings):
-    """All of it. cxl: memory behind `memory`, of the slowest tier unless it says otherwise.
+    """All of it. cxl: memory below `memory`, of the slowest tier unless it says otherwise.
     restore: "always" leaves the cost model out."""
 
     memory: MemorySettings

@@ -251,7 +251,7 @@ class KvStore:
             self.memory.clear()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until the tiers behind memory have what they are to have; False: not in time."""
+        """Wait until all tiers have what they are to have; False: not in time."""
         deadline_s = time.monotonic() + timeout_s
         waiting: list[BehindMemory | Demotion] = [*self._behind]
         if self._demotion is not None:
