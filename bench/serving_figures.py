@@ -17,6 +17,8 @@ from bench.serving_play import Answered, Played
 # users who wait for it (interactive).
 BOUND_S = 2.0
 BOUNDS_S = {"": BOUND_S, "_interactive": 0.45}
+# Below that, a share of memory in use is one of a few steps.
+_FULL_TIME_SHARE = 0.05
 PERCENTILES = (50, 95, 99)
 OWN, MEMORY, BELOW, SSD = "own cache", "memory", "CXL below it", "SSD"
 RECOMPUTED = "recomputed"
@@ -27,7 +29,9 @@ _OF_TIERS: Mapping[str, TierName] = {MEMORY: "memory", BELOW: "cxl", SSD: "ssd"}
 @dataclass(frozen=True)
 class Point:
     """A configuration at a rate. Times by percentile. unanswered: requests that were given up
-    before their first token; ttft_s has them with the time that they had waited by then."""
+    before their first token; ttft_s has them with the time that they had waited by then.
+    memory_share: of the engine's KV memory, in use while requests waited for it, which they did
+    for full_time_share of the window."""
 
     engine: str
     rate: float
@@ -40,6 +44,7 @@ class Point:
     places: Mapping[str, float]
     recomputed_tokens: int
     memory_share: float | None
+    full_time_share: float
     preemptions: int
 
 
@@ -53,30 +58,28 @@ class AtBound:
 
 
 def point_of(played: Played) -> Point:
-    """Throughput is of answers that ended within the window; latencies are of all requests that
-    came in it, those included that were answered later."""
-    if not played.requests:
+    """Throughput is of answers that ended within the window, whenever they were asked for;
+    latencies are of all requests that came in it, those included that were answered later."""
+    came, ended = played.came, played.ended
+    if not came:
         raise TiermemError(f"{played.engine}: no request came within {played.window_s:.0f} s")
-    end_s = played.begin_s + played.window_s
-    ended = [one for one in played.requests if one.end_s is not None and one.end_s <= end_s]
-    paces = [one for one in map(_tpot_s, played.requests) if one is not None]
+    paces = [one for one in map(_tpot_s, came) if one is not None]
     places = hit_places(played)
     return Point(
         played.engine,
         played.rate,
-        len(played.requests),
-        sum(one.first_s is None for one in played.requests),
+        len(came),
+        sum(one.first_s is None for one in came),
         len(ended) / played.window_s,
         sum(one.answer_tokens for one in ended) / played.window_s,
-        _percentiles([_ttft_s(one, played.wall_s) for one in played.requests]),
+        _percentiles([_ttft_s(one, played.wall_s) for one in came]),
         _percentiles(paces) if paces else dict.fromkeys(PERCENTILES),
         places,
         sum(
-            max(0, one.known_tokens - one.cached_tokens)
-            for one in played.requests
-            if one.first_s is not None
+            max(0, one.known_tokens - one.cached_tokens) for one in came if one.first_s is not None
         ),
         played.memory.full_share,
+        played.memory.full_s / played.window_s,
         played.preemptions,
     )
 
@@ -84,7 +87,7 @@ def point_of(played: Played) -> Point:
 def hit_places(played: Played) -> dict[str, float]:
     """Where the tokens of histories came from, as shares of 1, of requests that were served, when
     they were first admitted. What was cached and came from no tier was the engine's own."""
-    served = [one for one in played.requests if one.first_s is not None]
+    served = [one for one in played.came if one.first_s is not None]
     known = sum(one.known_tokens for one in served)
     if not known:
         return dict.fromkeys(PLACES, 0.0)
@@ -133,27 +136,40 @@ def at_rate(points: Sequence[Point], engine: str, rate: float) -> Point:
 
 
 def throughput_over(points: Sequence[Point], baseline: str, ours: str, most_s: float) -> float:
-    """Ours over theirs, at equal P95 TTFT. TiermemError where one of them never keeps it."""
+    """Ours over theirs, at equal P95 TTFT. TiermemError where one of them never keeps it, and
+    where the baseline always does."""
     mine, theirs = (at_bound(points, name, most_s) for name in (ours, baseline))
+    if theirs.is_least:
+        raise TiermemError(
+            f"{baseline}: P95 TTFT keeps {most_s:.2f} s at the highest rate: no load was too much"
+        )
     return mine.requests_per_s / theirs.requests_per_s
 
 
 def memory_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
-    """At the highest rate. TiermemError where no request of ours waited for memory there."""
-    mine, theirs = (_curve(points, name)[-1].memory_share for name in (ours, baseline))
-    if mine is None:
-        raise TiermemError(f"{ours}: no request waited for memory at the highest rate")
-    found = {"kv_memory_use": mine}
-    return found if theirs is None else found | {"kv_memory_use_vllm": theirs}
+    """At the highest rate. TiermemError where hardly any request of ours waited for memory."""
+    mine, theirs = (_curve(points, name)[-1] for name in (ours, baseline))
+    if mine.memory_share is None or mine.full_time_share < _FULL_TIME_SHARE:
+        raise TiermemError(
+            f"{ours}: at the highest rate requests waited for memory for only "
+            f"{mine.full_time_share:.0%} of the time"
+        )
+    found = {"kv_memory_use": mine.memory_share}
+    return (
+        found
+        if theirs.memory_share is None
+        else found | {"kv_memory_use_vllm": theirs.memory_share}
+    )
 
 
 def latency_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:
-    """At the same rate. TiermemError where it was not measured."""
+    """TTFT at the lowest rate that is too much for the baseline, SSD's share at the highest.
+    TiermemError where one was not measured."""
     rate = reference_rate(points, baseline, BOUND_S)
     theirs, mine = at_rate(points, baseline, rate), at_rate(points, ours, rate)
     return {
         "ttft_p95_reduction": 1 - mine.ttft_s[95] / theirs.ttft_s[95],
-        "ssd_hit_share": mine.places[SSD],
+        "ssd_hit_share": _curve(points, ours)[-1].places[SSD],
     }
 
 

@@ -100,6 +100,10 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
             "recomputed_answers_per_s": answers_per_s,
             "mean_turns": mean_turns,
             "turn_s": turn_s,
+            "loads": [
+                {"load": share, "rate": load.rate, "turns_in_window": load.turns_in_window}
+                for share, load in zip(amount.loads, loads, strict=True)
+            ],
             **asdict(size),
             "emulated_cxl": CXL,
         },
@@ -114,6 +118,12 @@ def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
         try:
             over = serving_figures.throughput_over(points, VLLM, ALL, most_s)
             figures[f"throughput_over_vllm{name}"] = over
+            figures |= {
+                f"answers_per_s_{who}{name}": serving_figures.at_bound(
+                    points, engine, most_s
+                ).requests_per_s
+                for who, engine in (("ours", ALL), ("vllm", VLLM))
+            }
         except TiermemError as error:
             # Whether a machine is fast enough for users who wait is a finding: the table has it.
             if most_s == serving_figures.BOUND_S:
@@ -127,7 +137,7 @@ def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
 
 def _answers_per_s(playing: Playing, population: Population) -> float:
     """Of an engine that is never idle."""
-    played = playing.play(population.at_once(_SPEED_SESSIONS))
+    played = playing.play(population.at_once_alike(_SPEED_SESSIONS))
     return len(played.requests) / played.wall_s
 
 
@@ -174,6 +184,8 @@ def wrong(amount: Amount, setting: Setting, advance: Advance) -> Found:
     ]
     if unused:
         raise TiermemError(f"blocks restored: {'; '.join(unused)}: more sessions are needed")
+    if not right or not all(right.values()):
+        raise TiermemError(f"{VLLM}: gave no answers to compare with")
     counts = {name: serving_figures.wrong_tokens(right, one.tokens) for name, one in played.items()}
     return Found(
         {"wrong_tokens": sum(counts.values())},

@@ -25,6 +25,7 @@ from bench.serving_watch import MemoryUse, Totals, Watch
 _NAP_S = 0.005
 # Turns without an answer so long after the load's end, in its own length, are given up.
 _DRAIN = 0.3
+_ABORT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Answered:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a load on an engine. requests: those that came within the window, from
-    `begin_s` on for `window_s`; computed_tokens, tiers: within it too.
+    """What came of a load on an engine. requests: all that came, of which those count that came
+    within the window, from `begin_s` on for `window_s`; computed_tokens, tiers: within it.
 
     tiers: the plugin's counters, by "tier event". tokens: of each answer, by session and turn,
     where the engine was free to choose them. cpu_s: of the thread that steps the engine, and of
@@ -67,6 +68,25 @@ class Played:
     preemptions: int
     tiers: Mapping[str, float]
     tokens: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def end_s(self) -> float:
+        """Of the window."""
+        return self.begin_s + self.window_s
+
+    @property
+    def came(self) -> list[Answered]:
+        """Within the window."""
+        return [one for one in self.requests if self.begin_s <= one.due_s < self.end_s]
+
+    @property
+    def ended(self) -> list[Answered]:
+        """Whose answers ended within the window, whenever they came."""
+        return [
+            one
+            for one in self.requests
+            if one.end_s is not None and self.begin_s <= one.end_s <= self.end_s
+        ]
 
 
 @dataclass
@@ -221,6 +241,10 @@ class Player:
         if self._open:
             running = self._watch.scheduler.requests
             self._engine.abort_request(list(running), internal=True)
+            # What is on its way to one of them comes first.
+            deadline_s = self._now() + _ABORT_S
+            while running and self._now() < deadline_s:
+                self._engine.step()
         for talk in [*self._open.values(), *(talk for _, _, talk in self._due)]:
             self._close(talk, None)
 
@@ -244,7 +268,7 @@ class Player:
             wall_s if is_fixed else load.end_s - load.warm_s,
             wall_s,
             cpu_s,
-            [one for one in self._done if one.due_s >= load.warm_s],
+            self._done,
             self._watch.use(),
             after.computed_tokens - before.computed_tokens,
             after.preemptions - before.preemptions,

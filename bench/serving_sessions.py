@@ -137,11 +137,13 @@ class Population:
         return min(draws, key=self._unlikeness)
 
     def _unlikeness(self, loads: Sequence[Load]) -> float:
-        """Of the load that is farthest from what its rate says, as a share of that."""
-        return max(
-            abs(one.turns_in_window / (one.rate * self.mean_turns * (one.end_s - one.warm_s)) - 1)
-            for one in loads
-        )
+        """Of the load that is farthest from what its rate says, by how far such loads are."""
+        off = 0.0
+        for one in loads:
+            wanted = one.rate * self.mean_turns * (one.end_s - one.warm_s)
+            off = max(off, abs(one.turns_in_window - wanted) / math.sqrt(max(1.0, wanted)))
+        # Two that are as near by the last bit of a rate would be chosen between by that bit.
+        return round(off, 6)
 
     def _nested(
         self, rates: Sequence[float], think_s: float, warm_s: float, end_s: float
@@ -196,6 +198,6 @@ class Population:
 
 
 # In pauses: of sessions that came earlier hardly any would still be there.
-_LONG_BEFORE = 30
+_LONG_BEFORE = 60
 _DRAWS = 30
 _MANY = 2000

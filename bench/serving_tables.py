@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from tiermem.errors import TiermemError
+from tiermem.serving.kv.counters import NEAR
 
 from bench.benchmark_parts import table_of
 from bench.serving_configurations import CXL
@@ -24,7 +25,8 @@ def curves(points: Sequence[Point], lengths: str) -> Table:
         ),
         caption="Shares are of the tokens of histories, by where their KV came from. ≥: some "
         "requests were given up without an answer, and count with the time that they had waited. "
-        "KV memory: in use while requests waited for it. CXL memory is emulated: DRAM whose copies "
+        "KV memory: in use while requests waited for it. Memory: DRAM, or CXL memory "
+        "where there is no DRAM. CXL memory is emulated: DRAM whose copies "
         f"are held to {CXL['bandwidth_Bps'] / 1e9:g} GB/s and {CXL['latency_ns']} ns.",
         words=1,
     )
@@ -92,7 +94,7 @@ def wrong(played: Sequence[Played], counts: Mapping[str, int]) -> Table:
             str(len(one.tokens)),
             str(sum(map(len, one.tokens.values()))),
             str(counts[one.engine]),
-            f"{one.tiers.get('memory restored', 0):.0f}",
+            f"{sum(one.tiers.get(f'{tier} restored', 0) for tier in NEAR):.0f}",
             str(one.preemptions),
         )
     return table

@@ -10,6 +10,8 @@ from tiermem.serving.kv.counters import TierName
 
 from bench.serving_clock import Clock
 
+_ASKED_OF_TIERS = ("get_num_new_matched_tokens", "bring_near")
+
 
 @dataclass(frozen=True)
 class MemoryUse:
@@ -43,6 +45,8 @@ class Watch:
         self._seen: list[tuple[float, float, bool, int]] = []
         self._now: tuple[float, bool, int] | None = None
         self._is_counted, self._begun_s = False, 0.0
+        # Requests of which the tiers said so in this step.
+        self._on_their_way: set[str] = set()
         # Of each request, as the player calls it, when it was first admitted.
         self.restored_blocks: dict[str, Mapping[TierName, int]] = {}
 
@@ -50,15 +54,32 @@ class Watch:
         plain = self.scheduler.schedule
 
         def watched(*arguments: Any, **named: Any) -> Any:
+            self._on_their_way.clear()
             output = plain(*arguments, **named)
             self._look(output)
             return output
 
         self.scheduler.schedule = watched
+        for name in _ASKED_OF_TIERS if self.scheduler.connector else ():
+            setattr(self.scheduler.connector, name, self._noted(name))
         return self
 
     def __exit__(self, *_error: object) -> None:
         del self.scheduler.schedule
+        for name in _ASKED_OF_TIERS if self.scheduler.connector else ():
+            delattr(self.scheduler.connector, name)
+
+    def _noted(self, name: str) -> Any:
+        """A question to the connector, and of whom it answers that some is on its way."""
+        plain = getattr(self.scheduler.connector, name)
+
+        def asked(request: Any, *more: Any) -> Any:
+            answer = plain(request, *more)
+            if answer is None or answer == (None, False):
+                self._on_their_way.add(request.request_id)
+            return answer
+
+        return asked
 
     def begin(self, *, is_counted: bool) -> None:
         """A step."""
@@ -96,7 +117,7 @@ class Watch:
         self._computed_tokens += output.total_num_scheduled_tokens
         self._preemptions += len(output.preempted_req_ids or ())
         # Those that wait for what is on its way to them do not wait for memory.
-        waiting = [one for one in scheduler.waiting if one not in scheduler.deferred_waiting]
+        waiting = [one for one in scheduler.waiting if one.request_id not in self._on_their_way]
         step_tokens = scheduler.max_num_scheduled_tokens
         is_full = bool(waiting) and output.total_num_scheduled_tokens < step_tokens
         self._now = (float(self._pool.get_usage()), is_full, len(scheduler.running))

@@ -34,7 +34,7 @@ def point(engine: str, rate: float, per_s: float, p95_s: float) -> Point:
     ttft_s = {50: p95_s / 2, 95: p95_s, 99: 2 * p95_s}
     tpot_s = dict.fromkeys(ttft_s, 0.05)
     places = {OWN: 0.25, MEMORY: 0.25, BELOW: 0.0, SSD: 0.25, RECOMPUTED: 0.25}
-    return Point(engine, rate, 50, 0, per_s, 40 * per_s, ttft_s, tpot_s, places, 100, None, 0)
+    return Point(engine, rate, 50, 0, per_s, 40 * per_s, ttft_s, tpot_s, places, 100, None, 0.5, 0)
 
 
 CURVES = [
@@ -49,11 +49,18 @@ CURVES = [
 
 def test_throughput_is_of_answers_that_ended_in_the_window_and_latency_of_all_that_came() -> None:
     found = figures.point_of(
-        played(ALL, [request(12, 1.0), request(25, 1.0), request(28, 4.0), request(29, None)])
+        played(
+            ALL,
+            [
+                *(request(12, 1.0), request(25, 1.0), request(28, 4.0), request(29, None)),
+                # Asked for before the window, of which one ends within it.
+                *(request(1, 1.0), request(3, 10.0)),
+            ],
+        )
     )
     assert (found.requests, found.unanswered) == (4, 1)
-    assert found.requests_per_s == 2 / 20
-    assert found.tokens_per_s == 20 / 20
+    assert found.requests_per_s == 3 / 20
+    assert found.tokens_per_s == 30 / 20
     # The one without an answer had waited from 29 to 35.
     assert found.ttft_s[99] == pytest.approx(6.0, rel=0.05)
     assert found.tpot_s[50] == pytest.approx(0.1)
@@ -111,9 +118,17 @@ def test_latency_is_compared_where_the_baseline_no_longer_keeps_the_bound() -> N
     assert found["ssd_hit_share"] == 0.25
 
 
+def test_loads_that_are_not_too_much_for_the_baseline_say_nothing() -> None:
+    with pytest.raises(TiermemError, match=r"vLLM: .* no load was too much"):
+        figures.throughput_over(CURVES, VLLM, ALL, 20.0)
+
+
 def test_memory_is_looked_at_under_the_highest_load() -> None:
-    with pytest.raises(TiermemError, match="no request waited"):
+    with pytest.raises(TiermemError, match="waited for memory for only 50%"):
         figures.memory_figures(CURVES, VLLM, ALL)
+    seldom = [replace(one, memory_share=0.9, full_time_share=0.02) for one in CURVES]
+    with pytest.raises(TiermemError, match="waited for memory for only 2%"):
+        figures.memory_figures(seldom, VLLM, ALL)
     full = [replace(one, memory_share=0.9 + one.rate / 10) for one in CURVES]
     found = figures.memory_figures(full, VLLM, ALL)
     assert found == pytest.approx({"kv_memory_use": 0.94, "kv_memory_use_vllm": 0.94})

@@ -110,7 +110,7 @@ def test_what_is_used_stays_in_memory(tmp_path: Path) -> None:
         assert engine.store.counters.get("memory", "restored") == 27
         assert engine.store.counters.get("cxl", "restored") == 0
         assert engine.store.counters.get("memory", "lost") == 0
-        assert engine.store.near.prefix(keys_of(said(0))) == {"memory": 3}
+        assert engine.store.look_up(keys_of(said(0))) == ({"memory": 3}, {})
         engine.steps.close()
         engine.store.close()
 
@@ -127,7 +127,7 @@ def test_chats_in_turn_lose_nothing_where_there_is_nothing_behind(tmp_path: Path
         assert counters.get("memory", "lost") <= 2, "before it was known how much is used"
         assert counters.get("memory", "evicted") >= 7
         for chat in range(4):
-            found = engine.store.near.prefix(keys_of(said(chat, 129)))
+            found, _ = engine.store.look_up(keys_of(said(chat, 129)))
             assert sum(found.values()) >= 3
         engine.steps.close()
         engine.store.close()
@@ -201,10 +201,9 @@ def test_ssd_also_gets_what_has_gone_to_cxl_memory_meanwhile(
 ) -> None:
     store, _ = opened(ssd=(tmp_path / "kv", 1 << 20))
     assert store.disk is not None
-    put(store, [0])
-    assert store.flush(5)
-    store.memory.clear()
+    put_slowly(store, range(5))
     assert store.cxl is not None
+    assert not store.memory.has(key(0))
     assert store.cxl.has(key(0))
     store.disk.clear()
     store.disk.write([key(0)])
@@ -238,7 +237,7 @@ def test_blocks_are_found_at_every_moment_of_their_way_down() -> None:
 
     def look() -> None:
         while not is_over.is_set():
-            missed.append(not store.near.prefix([key(0)]))
+            missed.append(not store.look_up([key(0)])[0])
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -279,7 +278,7 @@ def test_what_is_cleared_is_gone_and_does_not_come_back(opened: Opener) -> None:
     assert store.fills()["cxl"].used_bytes == 0
     put(store, [1])
     assert store.flush(5)
-    assert store.fills()["cxl"].used_bytes == SHAPE.bytes
+    assert store.look_up([key(1), key(2)]) == ({"memory": 1}, {})
 
 
 def test_an_emulated_one_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:

@@ -82,11 +82,11 @@ def test_a_damaged_block_is_told_of_and_spoils_what_came_of_it(engine: ToyEngine
     restored, bad = engine.run("b", longer, [0, 1, 2, 3, 4, 5, 6])
     assert (restored, bad) == (3, {1})
     assert engine.store.counters.get("memory", "corrupted") == 1
-    assert engine.store.near.prefix(_keys(longer)) == {"memory": 1}, "nothing new was kept"
+    assert engine.store.look_up(_keys(longer))[0] == {"memory": 1}, "nothing new was kept"
     # SSD has it as it was.
     assert engine.run("c", longer, [0, 1, 2, 3, 4, 5, 6]) == (3, set())
     assert engine.is_right(longer, [0, 1, 2, 3, 4, 5, 6])
-    assert engine.store.near.prefix(_keys(longer)) == {"memory": 6}
+    assert engine.store.look_up(_keys(longer))[0] == {"memory": 6}
 
 
 def test_nothing_is_kept_of_a_step_that_did_not_compute_all_layers(engine: ToyEngine) -> None:
@@ -132,7 +132,7 @@ def test_what_is_staged_takes_half_of_memory_and_others_wait(engine: ToyEngine) 
     # One has three of six; the other does not begin, and takes no place.
     assert engine.store.flush(5)
     assert engine.sessions.match("b", "", said(1), 0, 2).blocks is None
-    assert engine.store.near.prefix(_keys(said(1))) == {}
+    assert engine.store.look_up(_keys(said(1)))[0] == {}
     assert engine.match("a", said(0)).blocks == 3
     assert engine.match("b", said(1)).blocks == 3
     for name in ("a", "b"):

@@ -108,7 +108,7 @@ def test_who_is_pinned_stays_and_who_comes_is_refused(tmp_path: Path) -> None:
     assert store.counters.get("memory", "refused") == 1
     store.memory.unpin(pins)
     put(store, [3])
-    assert store.near.prefix([key(0), key(1), key(2)]) == {"memory": 2}, (
+    assert store.look_up([key(0), key(1), key(2)]) == ({"memory": 2}, {"ssd": 1}), (
         "the end of a prefix goes first"
     )
     store.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from tiermem.native._kv import ffi, lib
 from tiermem.serving.kv.counters import Counters
@@ -17,6 +18,8 @@ from tiermem.serving.kv.memory_tier import Block, MemoryTier
 _AHEAD_SHARE = 1 / 8
 # The next step's blocks take places before this one's are known here.
 _AHEAD_STEPS = 2
+# At each step, so much of the highest figure until then.
+_FORGOTTEN_SHARE = 1 / 32
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,9 @@ class Demotion:
 
     def __init__(self, memory: MemoryTier, cxl: MemoryTier, counters: Counters) -> None:
         self._memory, self._cxl, self._counters = memory, cxl, counters
-        self._most_came = self._most_used = 0
+        self._most_came = self._most_used = 0.0
+        # More would push out one another.
+        self._at_once_max = max(1, cxl.blocks_max // 2)
         self._wake = threading.Condition()
         self._is_asked = self._is_busy = self._is_closing = False
         # While it is held, no copy comes to CXL memory.
@@ -39,20 +44,19 @@ class Demotion:
 
     @property
     def ahead(self) -> int:
-        """How many of those that go next are to be in CXL memory: as many as steps have taken the
-        places of, and a request has taken from the front by using them. No more than half of
-        CXL memory, where each else would push out the one before."""
+        """How many places are to be free, or of blocks that CXL memory has: as many as steps took
+        lately, and as there were blocks that steps took from the front by using them."""
         wanted = max(
-            round(self._memory.blocks_max * _AHEAD_SHARE),
+            self._memory.blocks_max * _AHEAD_SHARE,
             _AHEAD_STEPS * self._most_came + self._most_used,
         )
-        return max(1, min(wanted, self._memory.blocks_max, self._cxl.blocks_max // 2))
+        return max(1, min(round(wanted), self._memory.blocks_max, self._at_once_max))
 
     def ask(self, *, came: int = 0, used: int = 0) -> None:
         """Others may be the next to go: so many came to memory at once, or were used."""
         with self._wake:
-            self._most_came = max(self._most_came, came)
-            self._most_used = max(self._most_used, used)
+            self._most_came = _peak(self._most_came, came)
+            self._most_used = _peak(self._most_used, used)
             self._is_asked = True
             self._wake.notify_all()
 
@@ -80,10 +84,7 @@ class Demotion:
     def _run(self) -> None:
         try:
             while self._is_wanted():
-                keys = self._memory.coming(self.ahead)
-                for key, is_there in zip(keys, self._cxl.there(keys), strict=True):
-                    if not is_there and not self._is_closing:
-                        self._demote(key)
+                self._demote_all(self._memory.coming(self.ahead - self._memory.free_blocks))
         except Exception:
             log.exception("no KV blocks go to CXL memory any more")
             with self._wake:
@@ -98,17 +99,27 @@ class Demotion:
             self._is_asked, self._is_busy = False, True
             return not self._is_closing
 
-    def _demote(self, key: bytes) -> None:
-        """If it is in memory yet, and in CXL memory is a place for it."""
+    def _demote_all(self, keys: Sequence[bytes]) -> None:
+        # Those that may not go now are before the others.
+        keys = keys[-self._at_once_max :]
+        for key, is_there in zip(keys, self._cxl.there(keys), strict=True):
+            if not is_there and (self._is_closing or not self._demote(key)):
+                break
+
+    def _demote(self, key: bytes) -> bool:
+        """If it is in memory yet. False: CXL memory has no place."""
         with self._copying:
             block = self._memory.pin(key)
             if block is None:
-                return
-            copy = self._cxl.reserve(key, block.depth)
-            if copy is not None:
-                self._copy(block, copy)
-                self._cxl.unpin([copy])
-            self._memory.unpin([block])
+                return True
+            try:
+                copy = self._cxl.reserve(key, block.depth)
+                if copy is not None:
+                    self._copy(block, copy)
+                    self._cxl.unpin([copy])
+            finally:
+                self._memory.unpin([block])
+            return copy is not None
 
     def _copy(self, block: Block, copy: Block) -> None:
         """Sums stay those of when it was made: whoever restores it checks them."""
@@ -117,3 +128,8 @@ class Demotion:
         lib.paced_copy(self._cxl.pace, self._memory.pace, to, from_, shape.payload_bytes)
         self._cxl.commit(copy, block.sums, is_behind=block.is_behind)
         self._counters.add("cxl", "bytes_in", shape.bytes)
+
+
+def _peak(before: float, now: int) -> float:
+    """Of what was lately, which is forgotten slowly."""
+    return max(now, before * (1 - _FORGOTTEN_SHARE)) if now else before

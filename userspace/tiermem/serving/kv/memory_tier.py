@@ -143,7 +143,7 @@ class MemoryTier:
             address = self._region.address + place * self.shape.bytes
             block = Block(key, self.tier, place, address, depth, pins=1)
             self._blocks[key] = block
-        # Others have locks of their own, and ask here with theirs held.
+        # Others have locks of their own, of which none is to be taken within this one.
         if victim is not None and not self._is_elsewhere(victim):
             self._counters.add(self.tier, "lost")
         return block
@@ -164,11 +164,16 @@ class MemoryTier:
             if key in self._blocks:
                 self._blocks[key].is_behind = True
 
+    @property
+    def free_blocks(self) -> int:
+        """Places with nothing in them."""
+        return len(self._free)
+
     def coming(self, count: int) -> list[bytes]:
         """The next `count` that go, as things are, and those before them that may not now."""
         found: list[bytes] = []
         with self._lock:
-            for key in self._policy.order() if count else ():
+            for key in self._policy.order() if count > 0 else ():
                 found.append(key)
                 count -= self._may_go(key)
                 if not count:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tiermem.serving.kv.counters import Blocks, TierName
+from tiermem.serving.kv.counters import TierName
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
 from tiermem.serving.kv.record import RecordShape
 
@@ -21,9 +21,9 @@ class NearMemory:
         # Where a block is in both, the faster one's counts.
         self.tiers = (memory,) if cxl is None else (memory, cxl)
         self._by_name: Mapping[TierName, MemoryTier] = {one.tier: one for one in self.tiers}
-        # Of equals the slower.
         for one in self.tiers:
             one.others = [other for other in self.tiers if other is not one]
+        # Of equals the slower.
         self.staging_tier = max(reversed(self.tiers), key=lambda one: one.blocks_max)
 
     @property
@@ -35,20 +35,17 @@ class NearMemory:
         """Where it is."""
         return self._by_name[block.tier]
 
-    def tier_of(self, key: bytes) -> TierName | None:
-        """Where it would be found now."""
+    def tiers_of(self, keys: Sequence[bytes]) -> list[TierName | None]:
+        """Of each, where it would be found now."""
         # A block is below before it leaves memory, so it is missed by neither look.
-        return next((one.tier for one in self.tiers if one.has(key)), None)
+        looks = zip(*(tier.there(keys) for tier in self.tiers), strict=True)
+        return [self.tiers[there.index(True)].tier if any(there) else None for there in looks]
 
-    def prefix(self, keys: Sequence[bytes]) -> Blocks:
-        """How many of them, from the first one on, are there, by where they are."""
-        found: Blocks = {}
-        for there in zip(*(tier.there(keys) for tier in self.tiers), strict=True):
-            if not any(there):
-                break
-            name = self.tiers[there.index(True)].tier
-            found[name] = found.get(name, 0) + 1
-        return found
+    def use(self, keys: Sequence[bytes]) -> None:
+        """They were asked for, those that are there, wherever: the last ones least, for they go
+        first."""
+        for tier in self.tiers:
+            tier.use(reversed(keys))
 
     def pin(self, key: bytes) -> Block | None:
         """One, held until `unpin`; it does not count as used."""
@@ -58,8 +55,7 @@ class NearMemory:
         return None
 
     def pin_prefix(self, keys: Sequence[bytes]) -> list[Block]:
-        """Those of the prefix, held, and used, wherever they are: the last ones least, for they go
-        first."""
+        """Those from the first one on that are there, held, and used."""
         found: list[Block] = []
         others: list[Block] = []
         is_prefix = True
@@ -69,8 +65,7 @@ class NearMemory:
             found += there[: int(is_prefix)]
             others += there[int(is_prefix) :]
         self.unpin(others)
-        for tier in self.tiers:
-            tier.use(block.key for block in reversed(found))
+        self.use([block.key for block in found])
         return found
 
     def unpin(self, blocks: Sequence[Block]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tiermem.serving.kv.cost import Choice
-from tiermem.serving.kv.counters import Blocks, TierName
+from tiermem.serving.kv.counters import NEAR, Blocks, TierName
 from tiermem.serving.kv.keys import KeyChain, renewed
 from tiermem.serving.kv.memory_tier import Block
 from tiermem.serving.kv.steps import Load, Plan
@@ -217,7 +217,10 @@ class Sessions:
         return choice
 
     def _worth(self, session: _Session, near: Blocks, behind: Blocks, live: int) -> Choice:
-        chosen_of = (session.begin, sum(near.values()), *behind.items(), live > 1)
+        # Whichever of near memory has them, for they move.
+        far = [item for item in behind.items() if item[0] not in NEAR]
+        counts = sum(near.values()), sum(behind.values())
+        chosen_of = (session.begin, *counts, *far, live > 1)
         if session.choice is None or session.chosen_of != chosen_of:
             session.choice = self._store.cost.choose(
                 session.begin, near, behind, is_hidden=live > 1

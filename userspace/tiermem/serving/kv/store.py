@@ -145,13 +145,14 @@ class KvStore:
 
     def look_up(self, keys: Sequence[bytes]) -> tuple[Blocks, Blocks]:
         """How many can be restored at once, and how many follow, by the tiers that have them."""
-        near = self.near.prefix(keys)
+        near: Blocks = {}
         behind: Blocks = {}
-        for key in keys[sum(near.values()) :]:
-            tier = self.near.tier_of(key) or self._tier_of(key)
+        for key, near_tier in zip(keys, self.near.tiers_of(keys), strict=True):
+            tier = near_tier or self._tier_of(key)
             if tier is None:
                 break
-            behind[tier] = behind.get(tier, 0) + 1
+            found = near if near_tier and not behind else behind
+            found[tier] = found.get(tier, 0) + 1
         return near, behind
 
     def fills(self) -> dict[TierName, Fill]:
@@ -182,6 +183,8 @@ class KvStore:
         """Bring them near; those that are there stay there meanwhile, but for what is more than
         a quarter of a memory."""
         staging = Staging([])
+        # Else those that are not held would be the first to make room for what is read.
+        self.near.use(keys)
         reads: list[tuple[BehindMemory, Block]] = []
         for depth, key in enumerate(keys):
             there = self.near.pin(key)
@@ -195,6 +198,8 @@ class KvStore:
             staging.sources[key] = source.tier
             reads.append((source, block))
         staging.pending = len(reads)
+        if self.near.staging_tier is self.memory and self._demotion is not None:
+            self._demotion.ask(came=len(reads))
         if not reads:
             staging.is_over.set()
         for source, block in reads:
@@ -274,7 +279,7 @@ class KvStore:
         if is_good:
             tier.commit(block, block.sums, is_behind=True)
             if tier is self.memory and self._demotion is not None:
-                self._demotion.ask(came=1)
+                self._demotion.ask()
         else:
             tier.abandon(block)
         with staging.lock:
