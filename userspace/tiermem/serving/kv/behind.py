@@ -1,4 +1,4 @@
-"""What is behind memory: written in the background, and read back into memory when asked.
+"""What is behind near memory: written in the background, and read back into it when asked.
 
 One thread does all of it. Reads go first, for somebody waits for them. `pool_tier` and
 `disk_tier` are the kinds.
@@ -47,7 +47,7 @@ class Read:
 
 
 class BehindMemory(ABC):
-    """Threads may share it; `start` it once, and `close` it. Blocks are those of memory."""
+    """Threads may share it; `start` it once, and `close` it. Blocks are those of near memory."""
 
     tier: ClassVar[TierName]
 
@@ -76,7 +76,7 @@ class BehindMemory(ABC):
             return not self._is_closing and self._has(key)
 
     def write(self, keys: Sequence[bytes]) -> None:
-        """Write them some time, if memory still has them then."""
+        """Write them some time, if near memory still has them then."""
         with self._wake:
             if self._is_closing or not self._is_writable():
                 self._counters.add(self.tier, "refused", len(keys))

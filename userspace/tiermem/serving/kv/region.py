@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiermem.layer.arena import Arena, Buffer
+from tiermem.layer.arena import Arena
 from tiermem.native._arena import ffi
 from tiermem.serving.kv.record import PAGE_BYTES
 
@@ -13,11 +13,6 @@ class ArenaRegion:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self._buffer = arena.allocate(arena.largest_bytes, PAGE_BYTES)
-
-    @property
-    def buffer(self) -> Buffer:
-        """The same, for copies."""
-        return self._buffer
 
     @property
     def address(self) -> int:
