@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from bench.serving_configurations import NAMES, VLLM
-from bench.serving_figures import BOUND_S, PLACES, Point, reference_rate
+from bench.serving_configurations import NAMES
+from bench.serving_figures import BOUND_S, PLACES, Point
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = dict(
@@ -30,7 +31,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     """Two panels, as PNG."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
     _latency(left, points)
-    _places(right, points, reference_rate(points, VLLM, BOUND_S))
+    _places(right, points, _commonest_rate(points))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
@@ -60,6 +61,12 @@ def _latency(axes: Any, points: Sequence[Point]) -> None:
     axes.set_ylabel("P95 of the time to the first token (s)")
     axes.set_title("Each point is a rate of sessions (dotted: the bound)", fontsize=10)
     axes.legend(fontsize=8, frameon=False)
+
+
+def _commonest_rate(points: Sequence[Point]) -> float:
+    """Of which most configurations have a point, the highest."""
+    counts = Counter(one.rate for one in points)
+    return max(counts, key=lambda rate: (counts[rate], rate))
 
 
 def _places(axes: Any, points: Sequence[Point], rate: float) -> None:
