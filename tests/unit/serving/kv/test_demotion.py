@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from tiermem.errors import NoSpaceError
 from tiermem.layer.arena import Emulation
 from tiermem.serving.kv.eviction import PolicyName
-from tiermem.serving.kv.keys import KeyChain
 from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.region import ArenaRegion
 from tiermem.serving.kv.store import Fill, KvStore
@@ -32,12 +31,7 @@ from tests.unit.serving.kv.tiers import (
     region,
 )
 from tests.unit.serving.kv.toy_engine import SHAPE as TOY_SHAPE
-from tests.unit.serving.kv.toy_engine import TOKENS, ToyEngine, said
-
-
-def keys_of(tokens: list[int]) -> list[bytes]:
-    return KeyChain(IDENTITY, TOKENS, "").extend(tokens)
-
+from tests.unit.serving.kv.toy_engine import ToyEngine, keys_of, said
 
 Opener = Callable[..., tuple[KvStore, ArenaRegion]]
 
@@ -55,6 +49,22 @@ def opened(tmp_path: Path) -> Iterator[Opener]:
             return store, below
 
         yield open_it
+
+
+@contextmanager
+def toy_engine(
+    folder: Path,
+    blocks: int,
+    below_blocks: int,
+    emulation: Emulation | None = None,
+    **more: Any,
+) -> Iterator[tuple[ToyEngine, ArenaRegion]]:
+    """One with so many blocks in memory, and CXL memory below it."""
+    with arena_region(folder, below_blocks * TOY_SHAPE.bytes, emulation) as below:
+        engine = ToyEngine(folder / "kv", blocks, cxl=below, **more)
+        yield engine, below
+        engine.steps.close()
+        engine.store.close()
 
 
 def put_slowly(store: KvStore, numbers: range) -> None:
@@ -101,8 +111,7 @@ def test_more_is_copied_ahead_where_steps_make_much(opened: Opener) -> None:
 
 def test_what_is_used_stays_in_memory(tmp_path: Path) -> None:
     """Of ten chats one goes on and on."""
-    with arena_region(tmp_path, 36 * TOY_SHAPE.bytes) as below:
-        engine = ToyEngine(tmp_path / "kv", 9, cxl=below)
+    with toy_engine(tmp_path, 9, 36) as (engine, _):
         for number in range(10):
             engine.run(f"other{number}", said(number + 1), [0, 1, 2, 3])
             engine.run(f"hot{number}", said(0), [4, 5, 6, 7])
@@ -111,14 +120,11 @@ def test_what_is_used_stays_in_memory(tmp_path: Path) -> None:
         assert engine.store.counters.get("cxl", "restored") == 0
         assert engine.store.counters.get("memory", "lost") == 0
         assert engine.store.look_up(keys_of(said(0))) == ({"memory": 3}, {})
-        engine.steps.close()
-        engine.store.close()
 
 
 def test_chats_in_turn_lose_nothing_where_there_is_nothing_behind(tmp_path: Path) -> None:
     """What one takes from the front by using it leaves others there."""
-    with arena_region(tmp_path, 60 * TOY_SHAPE.bytes) as below:
-        engine = ToyEngine(tmp_path / "kv", 9, cxl=below, disk_blocks=1)
+    with toy_engine(tmp_path, 9, 60, disk_blocks=1) as (engine, _):
         for turn in range(1, 5):
             for chat in range(4):
                 engine.run(f"{turn}.{chat}", said(chat, 32 * turn + 1), [0, 1, 2, 3])
@@ -129,8 +135,6 @@ def test_chats_in_turn_lose_nothing_where_there_is_nothing_behind(tmp_path: Path
         for chat in range(4):
             found, _ = engine.store.look_up(keys_of(said(chat, 129)))
             assert sum(found.values()) >= 3
-        engine.steps.close()
-        engine.store.close()
 
 
 def test_a_small_cxl_memory_is_not_written_over_and_over(opened: Opener) -> None:
@@ -152,10 +156,10 @@ def test_what_is_used_in_memory_is_kept_below_as_well(opened: Opener) -> None:
     both = [number for number in both if store.cxl.has(key(number))]
     used = store.near.pin_prefix([key(both[0])])
     store.near.unpin(used)
-    for _ in range(3):
-        (block,) = [store.cxl.reserve(key(100 + _), 0)]
+    for number in range(100, 103):
+        block = store.cxl.reserve(key(number), 0)
         assert block is not None
-        fill(store.cxl, block, 100 + _)
+        fill(store.cxl, block, number)
         store.near.unpin([block])
     assert store.cxl.has(key(both[0]))
 
@@ -253,8 +257,7 @@ def test_blocks_are_found_at_every_moment_of_their_way_down() -> None:
 
 
 def test_a_damaged_block_is_dropped(tmp_path: Path) -> None:
-    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes) as below:
-        engine = ToyEngine(tmp_path / "kv", 6, cxl=below)
+    with toy_engine(tmp_path, 6, 40) as (engine, below):
         for number in range(5):
             engine.run(f"r{number}", said(number), [0, 1, 2, 3])
             assert engine.store.flush(5)
@@ -264,8 +267,6 @@ def test_a_damaged_block_is_dropped(tmp_path: Path) -> None:
         assert engine.run("again", said(0), [3, 2, 1, 0]) == (3, {3})
         assert engine.store.counters.get("cxl", "corrupted") == 1
         assert engine.store.counters.get("memory", "corrupted") == 0
-        engine.steps.close()
-        engine.store.close()
 
 
 def test_what_is_cleared_is_gone_and_does_not_come_back(opened: Opener) -> None:
@@ -284,8 +285,7 @@ def test_what_is_cleared_is_gone_and_does_not_come_back(opened: Opener) -> None:
 def test_an_emulated_one_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
     """Both ways: copied down, and restored."""
     rate_Bps = 10**6  # noqa: N806
-    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes, Emulation(rate_Bps, 0)) as below:
-        engine = ToyEngine(tmp_path / "kv", 6, cxl=below)
+    with toy_engine(tmp_path, 6, 40, emulation=Emulation(rate_Bps, 0)) as (engine, _):
         begun_s = time.monotonic()
         for number in range(5):
             engine.run(f"r{number}", said(number), [0, 1, 2, 3])
@@ -300,8 +300,6 @@ def test_an_emulated_one_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
         measured = engine.store.cost.transfer_s("cxl", 1)
         assert measured is not None
         assert measured >= TOY_SHAPE.payload_bytes / rate_Bps
-        engine.steps.close()
-        engine.store.close()
 
 
 def test_memory_for_no_block_is_refused() -> None:
@@ -310,8 +308,7 @@ def test_memory_for_no_block_is_refused() -> None:
 
 
 def test_an_engine_restores_from_both_at_once_and_counts_what_each_had(tmp_path: Path) -> None:
-    with arena_region(tmp_path, 40 * TOY_SHAPE.bytes) as below:
-        engine = ToyEngine(tmp_path / "kv", 7, cxl=below)
+    with toy_engine(tmp_path, 7, 40) as (engine, _):
         for number in range(3):
             engine.run(f"r{number}", said(number), [0, 1, 2, 3])
             assert engine.store.flush(5)
@@ -323,5 +320,3 @@ def test_an_engine_restores_from_both_at_once_and_counts_what_each_had(tmp_path:
         assert hits == [1, 2, 0]
         assert counters.get("memory", "bytes_out") == TOY_SHAPE.bytes
         assert counters.get("cxl", "bytes_out") == 2 * TOY_SHAPE.bytes
-        engine.steps.close()
-        engine.store.close()

@@ -12,7 +12,7 @@ from tiermem.serving.kv.record import memory_at
 from tiermem.serving.kv.sessions import Match, Scheduled, Sessions
 
 from tests.unit.serving.kv.tiers import IDENTITY, arena_region
-from tests.unit.serving.kv.toy_engine import SHAPE, TOKENS, ToyEngine, said
+from tests.unit.serving.kv.toy_engine import SHAPE, ToyEngine, keys_of, said
 
 
 def test_an_emulated_tier_is_as_slow_as_it_is_said_to_be(tmp_path: Path) -> None:
@@ -75,18 +75,18 @@ def test_a_request_that_comes_while_others_decode_is_restored_beside(engine: Toy
 def test_a_damaged_block_is_told_of_and_spoils_what_came_of_it(engine: ToyEngine) -> None:
     engine.run("a", said(1), [0, 1, 2, 3])
     assert engine.store.flush(5)
-    (_, block, _) = pinned = engine.store.near.pin_prefix(_keys(said(1)))
+    (_, block, _) = pinned = engine.store.near.pin_prefix(keys_of(said(1)))
     engine.store.memory.unpin(pinned)
     memory_at(block.address, SHAPE.bytes)[SHAPE.header_bytes + 2500] ^= 1
     longer = said(1) + said(2)
     restored, bad = engine.run("b", longer, [0, 1, 2, 3, 4, 5, 6])
     assert (restored, bad) == (3, {1})
     assert engine.store.counters.get("memory", "corrupted") == 1
-    assert engine.store.look_up(_keys(longer))[0] == {"memory": 1}, "nothing new was kept"
+    assert engine.store.look_up(keys_of(longer))[0] == {"memory": 1}, "nothing new was kept"
     # SSD has it as it was.
     assert engine.run("c", longer, [0, 1, 2, 3, 4, 5, 6]) == (3, set())
     assert engine.is_right(longer, [0, 1, 2, 3, 4, 5, 6])
-    assert engine.store.look_up(_keys(longer))[0] == {"memory": 6}
+    assert engine.store.look_up(keys_of(longer))[0] == {"memory": 6}
 
 
 def test_nothing_is_kept_of_a_step_that_did_not_compute_all_layers(engine: ToyEngine) -> None:
@@ -113,7 +113,7 @@ def test_only_steps_that_copy_are_told_of_their_layers(engine: ToyEngine) -> Non
 def test_the_stores_state_is_another_when_anything_is(engine: ToyEngine) -> None:
     before = engine.store.state, engine.store.fills(), engine.store.counters.snapshot()
     assert engine.store.state == before[0]
-    block = engine.store.memory.reserve(_keys(said(1))[0], 0)
+    block = engine.store.memory.reserve(keys_of(said(1))[0], 0)
     assert block is not None
     assert engine.store.counters.snapshot() == before[2]
     assert (engine.store.state != before[0]) is (engine.store.fills() != before[1]) is True
@@ -132,7 +132,7 @@ def test_what_is_staged_takes_half_of_memory_and_others_wait(engine: ToyEngine) 
     # One has three of six; the other does not begin, and takes no place.
     assert engine.store.flush(5)
     assert engine.sessions.match("b", "", said(1), 0, 2).blocks is None
-    assert engine.store.look_up(_keys(said(1)))[0] == {}
+    assert engine.store.look_up(keys_of(said(1)))[0] == {}
     assert engine.match("a", said(0)).blocks == 3
     assert engine.match("b", said(1)).blocks == 3
     for name in ("a", "b"):
@@ -228,9 +228,3 @@ def test_who_decodes_does_not_wait_for_what_another_restores(tmp_path: Path) -> 
         assert toy.steps.take_results() == ({"b"}, set())
         toy.steps.close()
         toy.store.close()
-
-
-def _keys(tokens: list[int]) -> list[bytes]:
-    from tiermem.serving.kv.keys import KeyChain
-
-    return KeyChain(IDENTITY, TOKENS).extend(tokens)

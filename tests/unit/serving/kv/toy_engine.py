@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tiermem.serving.kv.engine_memory import EngineMemory, Layer
 from tiermem.serving.kv.eviction import PolicyName
+from tiermem.serving.kv.keys import KeyChain
 from tiermem.serving.kv.memory_tier import Region
 from tiermem.serving.kv.record import RecordShape
 from tiermem.serving.kv.sessions import Match, Scheduled, Sessions
@@ -106,3 +107,8 @@ def made(tokens: list[int], layer: int) -> np.ndarray:
 
 def said(number: int, length: int = 100) -> list[int]:
     return [number * 1000 + at for at in range(length)]
+
+
+def keys_of(tokens: list[int]) -> list[bytes]:
+    """Of the full blocks of these tokens."""
+    return KeyChain(IDENTITY, TOKENS).extend(tokens)

@@ -198,8 +198,8 @@ class KvStore:
             staging.sources[key] = source.tier
             reads.append((source, block))
         staging.pending = len(reads)
-        if self.near.staging_tier is self.memory and self._demotion is not None:
-            self._demotion.ask(came=len(reads))
+        if self.near.staging_tier is self.memory:
+            self._ask_demotion(came=len(reads))
         if not reads:
             staging.is_over.set()
         for source, block in reads:
@@ -233,16 +233,15 @@ class KvStore:
         for one in self._behind:
             one.write([block.key for block in blocks])
         self.near.unpin(blocks)
-        if self._demotion is not None:
-            self._demotion.ask(came=len(blocks))
+        self._ask_demotion(came=len(blocks))
 
     def restored(self, blocks: Sequence[Block]) -> None:
         """They were copied to the engine, or turned out bad: hold them no more."""
         for tier, count in Counter(block.tier for block in blocks).items():
             self.counters.add(tier, "restored", count)
             self.counters.add(tier, "bytes_out", count * self.shape.bytes)
-            if tier == "memory" and self._demotion is not None:
-                self._demotion.ask(used=count)
+            if tier == "memory":
+                self._ask_demotion(used=count)
         self.near.unpin(blocks)
 
     def clear(self) -> None:
@@ -271,6 +270,10 @@ class KvStore:
             if self._demotion is not None:
                 closing.callback(self._demotion.close)
 
+    def _ask_demotion(self, *, came: int = 0, used: int = 0) -> None:
+        if self._demotion is not None:
+            self._demotion.ask(came=came, used=used)
+
     def _tier_of(self, key: bytes) -> TierName | None:
         return next((one.tier for one in self._behind if one.has(key)), None)
 
@@ -278,8 +281,8 @@ class KvStore:
         tier = self.near.tier(block)
         if is_good:
             tier.commit(block, block.sums, is_behind=True)
-            if tier is self.memory and self._demotion is not None:
-                self._demotion.ask()
+            if tier is self.memory:
+                self._ask_demotion()
         else:
             tier.abandon(block)
         with staging.lock:
