@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Attention of a prefill over keys and values in blocks (attention_blocks.h), for processors with
- * AVX512_BF16.
+ * Attention of a prefill over keys and values in blocks (attention_blocks.h), for processors that
+ * multiply bfloat16: with AVX512_BF16, or with AMX, which is several times as fast.
  */
 #ifndef TIERMEM_PREFILL_ATTENTION_H
 #define TIERMEM_PREFILL_ATTENTION_H
@@ -16,8 +16,14 @@ enum {
 	ATTENTION_GROUP_MAX = 96,
 };
 
-/* 1: this processor and these heads are served; else 0, and nothing else may be called. */
-int attention_is_served(const struct attention_heads *of);
+enum attention_kernel {
+	ATTENTION_AVX512 = 0,
+	ATTENTION_AMX = 1,
+};
+
+/* 1: this processor, this kernel and these heads are served; else 0, and nothing else may be
+ * called. */
+int attention_is_served(enum attention_kernel kernel, const struct attention_heads *of);
 
 /* How many tiles so many queries are divided into, each of which is computed by itself. */
 uint32_t attention_tiles(const struct attention_heads *of, uint32_t new_tokens);
@@ -25,10 +31,11 @@ uint32_t attention_tiles(const struct attention_heads *of, uint32_t new_tokens);
 /*
  * Queries `[new_tokens, heads, head_dim]` of the last of `tokens`, each of which looks at all
  * tokens before it and itself: the tiles from `first` to before `end`. The output is written
- * over the queries.
+ * over the queries. scale: above 0.
  */
-void attention_attend(const struct attention_heads *of, const uint16_t *blocks,
-		      const int32_t *table, uint32_t tokens, uint32_t new_tokens,
-		      uint16_t *queries, float scale, uint32_t first, uint32_t end);
+void attention_attend(enum attention_kernel kernel, const struct attention_heads *of,
+		      const uint16_t *blocks, const int32_t *table, uint32_t tokens,
+		      uint32_t new_tokens, uint16_t *queries, float scale, uint32_t first,
+		      uint32_t end);
 
 #endif

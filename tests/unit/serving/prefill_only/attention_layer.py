@@ -11,6 +11,7 @@ from tiermem.native._prefill_attention import ffi, lib
 BLOCK = lib.ATTENTION_BLOCK_TOKENS
 # Of queries, of keys, and numbers of each.
 HEADS = [(9, 3, 64), (4, 4, 128), (8, 1, 64), (6, 2, 192)]
+KERNELS = {"AVX512_BF16": lib.ATTENTION_AVX512, "AMX": lib.ATTENTION_AMX}
 Numbers = npt.NDArray[np.float32]
 
 
@@ -50,11 +51,14 @@ class Layer:
             keys[0].size,
         )
 
-    def attend(self, queries: npt.NDArray[np.uint16], tokens: int, pieces: int = 1) -> Numbers:
+    def attend(
+        self, kernel: int, queries: npt.NDArray[np.uint16], tokens: int, pieces: int = 1
+    ) -> Numbers:
         found = queries.copy()
         tiles = lib.attention_tiles(self.of, len(queries))
         for piece in range(pieces):
             lib.attention_attend(
+                kernel,
                 self.of,
                 pointer(self.blocks),
                 ffi.cast("int32_t *", self.table.ctypes.data),

@@ -1,9 +1,9 @@
-"""Attention by this project's kernel (native/prefill_attention.c), about twice as fast as vLLM's.
+"""Attention by this project's kernels (native/prefill_attention.c), about twice as fast as vLLM's.
 
-For bfloat16, on processors with AVX512_BF16. Both products use the instruction for pairs of
-bfloat16, at which such a processor is twice as fast as in fp32; keys and values lie in the order
-that it takes. Blocks of the prefix cache are read and written in place, and the output needs no
-memory of its own. Tiles are divided among as many threads as torch has.
+For bfloat16, on processors with AMX or, where they have none, AVX512_BF16. Both products are of
+bfloat16; keys and values lie in the order that both kinds of instructions take. Blocks of the
+prefix cache are read and written in place, and the output needs no memory of its own. Tiles are
+divided among as many threads as torch has.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.kv_blocks import KvBlocks, Table
 from tiermem.serving.prefill_only.parts import Part
 
+# The faster first.
+_KERNELS = (lib.ATTENTION_AMX, lib.ATTENTION_AVX512)
 # Pieces for each thread, so that none waits long for the others.
 _PIECES = 4
 
@@ -37,10 +39,12 @@ class NativeAttention:
         self._heads = ffi.new(
             "struct attention_heads *", (model.heads, model.kv_heads, model.head_dim)
         )
-        if blocks.all.dtype != torch.bfloat16 or not lib.attention_is_served(self._heads):
+        served = [one for one in _KERNELS if lib.attention_is_served(one, self._heads)]
+        if blocks.all.dtype != torch.bfloat16 or not served:
             raise MissingError(
                 f"no kernel for {blocks.all.dtype} in heads of {model.head_dim} on this processor"
             )
+        self._kernel = served[0]
         assert lib.ATTENTION_BLOCK_TOKENS == BLOCK_TOKENS
         self._blocks, self._memory = blocks, _numbers(blocks.all)
         self._threads = torch.get_num_threads()
@@ -89,6 +93,7 @@ class NativeAttention:
     ) -> None:
         def compute(tiles: tuple[int, int]) -> None:
             lib.attention_attend(
+                self._kernel,
                 self._heads,
                 self._memory,
                 _table(table),
