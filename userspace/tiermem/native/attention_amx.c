@@ -27,8 +27,8 @@ enum {
 	XFEATURE_XTILEDATA = 18,
 };
 
-_Static_assert(ATTENTION_BLOCK_TOKENS == DEPTH, "a block's values are one product deep");
-_Static_assert(ATTENTION_LANES == COLUMNS, "keys lie side by side as products take them");
+_Static_assert((int)ATTENTION_BLOCK_TOKENS == DEPTH, "a block's values are one product deep");
+_Static_assert((int)ATTENTION_LANES == COLUMNS, "keys lie side by side as products take them");
 
 struct look_space {
 	float scores[ROWS * KEYS] __attribute__((aligned(64)));
