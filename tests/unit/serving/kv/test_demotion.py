@@ -109,6 +109,27 @@ def test_more_is_copied_ahead_where_steps_make_much(opened: Opener) -> None:
     assert all(read_block(store, number) for number in range(15))
 
 
+def test_it_looks_what_is_next_once_for_several_blocks_that_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 64 blocks of memory it copies 8 ahead; after each third one it looks again."""
+    store = KvStore(region(64), SHAPE, 32, IDENTITY, cxl=region(200))
+    looks: list[int] = []
+    plain = store.memory.coming
+
+    def coming(count: int) -> list[bytes]:
+        looks.append(count)
+        return plain(count)
+
+    monkeypatch.setattr(store.memory, "coming", coming)
+    put(store, range(160))
+    assert store.flush(5)
+    assert 1 <= len(looks) <= 160 // 3 + 1
+    assert max(looks) <= 64 // 8 + 64 // 8 // 4
+    assert store.look_up([key(159)]) == ({"memory": 1}, {})
+    store.close()
+
+
 def test_what_is_used_stays_in_memory(tmp_path: Path) -> None:
     """Of ten chats one goes on and on."""
     with toy_engine(tmp_path, 9, 36) as (engine, _):

@@ -18,6 +18,9 @@ from tiermem.serving.kv.memory_tier import Block, MemoryTier
 _AHEAD_SHARE = 1 / 8
 # The next step's blocks take places before this one's are known here.
 _AHEAD_STEPS = 2
+# Of what is copied ahead, so much is taken before it is looked at again which blocks are next: a
+# look goes through all of those that are, in large memories some thousands.
+_UNSEEN_SHARE = 1 / 4
 # At each step, so much of the highest figure until then.
 _FORGOTTEN_SHARE = 1 / 32
 
@@ -30,6 +33,8 @@ class Demotion:
     def __init__(self, memory: MemoryTier, cxl: MemoryTier, counters: Counters) -> None:
         self._memory, self._cxl, self._counters = memory, cxl, counters
         self._most_came = self._most_used = 0.0
+        # Places and blocks that were taken from the front since the last look.
+        self._taken = 0
         # More would push out one another.
         self._at_once_max = max(1, cxl.blocks_max // 2)
         self._wake = threading.Condition()
@@ -52,13 +57,18 @@ class Demotion:
         )
         return max(1, min(round(wanted), self._memory.blocks_max, self._at_once_max))
 
+    @property
+    def _unseen_max(self) -> int:
+        return int(self.ahead * _UNSEEN_SHARE)
+
     def ask(self, *, came: int = 0, used: int = 0) -> None:
         """Others may be the next to go: so many came to memory at once, or were used."""
         with self._wake:
             self._most_came = _peak(self._most_came, came)
             self._most_used = _peak(self._most_used, used)
-            self._is_asked = True
-            self._wake.notify_all()
+            self._taken += came + used
+            if self._taken > self._unseen_max:
+                self._look()
 
     def clear(self) -> None:
         """Both memories, and nothing of what was there comes back."""
@@ -69,6 +79,8 @@ class Demotion:
     def flush(self, timeout_s: float) -> bool:
         """Wait until those that are next to go are copied; whether that was so in time."""
         with self._wake:
+            if self._taken:
+                self._look()
             return self._wake.wait_for(
                 lambda: self._is_closing or not (self._is_asked or self._is_busy), timeout_s
             )
@@ -81,10 +93,16 @@ class Demotion:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def _look(self) -> None:
+        """With the lock held."""
+        self._is_asked = True
+        self._wake.notify_all()
+
     def _run(self) -> None:
         try:
             while self._is_wanted():
-                self._demote_all(self._memory.coming(self.ahead - self._memory.free_blocks))
+                wanted = self.ahead + self._unseen_max
+                self._demote_all(self._memory.coming(wanted - self._memory.free_blocks))
         except Exception:
             log.exception("no KV blocks go to CXL memory any more")
             with self._wake:
@@ -96,7 +114,7 @@ class Demotion:
             self._is_busy = False
             self._wake.notify_all()
             self._wake.wait_for(lambda: self._is_asked or self._is_closing)
-            self._is_asked, self._is_busy = False, True
+            self._is_asked, self._is_busy, self._taken = False, True, 0
             return not self._is_closing
 
     def _demote_all(self, keys: Sequence[bytes]) -> None:

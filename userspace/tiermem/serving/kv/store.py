@@ -281,8 +281,6 @@ class KvStore:
         tier = self.near.tier(block)
         if is_good:
             tier.commit(block, block.sums, is_behind=True)
-            if tier is self.memory:
-                self._ask_demotion()
         else:
             tier.abandon(block)
         with staging.lock:
