@@ -31,7 +31,7 @@ from bench.serving_worker import Workers
 
 FULL = Amount(
     is_quick=False,
-    loads=(0.4, 1.0, 1.4, 2.0, 3.0, 4.0),
+    loads=(0.4, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0),
     names=NAMES,
     swept=(VLLM, BOTH_SSD, ALL),
     other_load=1.4,
@@ -41,6 +41,8 @@ FULL = Amount(
     fitting_sessions=4,
     wrong_sessions=20,
 )
+# Sessions are drawn beforehand, and vLLM keeps up with a hundredth of that.
+_LOAD_MAX = 100
 TIMES = {
     "wall": "the clock on the wall",
     "processor": "of the processor, had by the engine's process, and idle time as it comes; "
@@ -103,6 +105,13 @@ def _options() -> argparse.Namespace:
         default="wall",
         help="processor: what the engine's process has had of one, where others work beside it",
     )
+    parser.add_argument(
+        "--loads",
+        type=_loads,
+        help="of sessions: turns a second over what this machine answers when it computes all "
+        f"again, comma-separated (default: {_said(FULL.loads)}; QUICK: {_said(QUICK.loads)}); "
+        f"those who are not swept are measured at {FULL.other_load:g} alone",
+    )
     parser.add_argument("--out", type=Path, default=OUT / "serving.json")
     options = parser.parse_args()
     if options.threads < 1:
@@ -112,11 +121,27 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _said(loads: Sequence[float]) -> str:
+    return ",".join(f"{one:g}" for one in loads)
+
+
+def _loads(text: str) -> tuple[float, ...]:
+    try:
+        loads = tuple(sorted({float(one) for one in text.split(",")}))
+    except ValueError:
+        loads = ()
+    if not loads or not all(0 < one <= _LOAD_MAX for one in loads):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: numbers above 0 and up to {_LOAD_MAX} are allowed, as in 0.7,1,4"
+        )
+    return loads
+
+
 def main() -> None:
     """See the module."""
     options = _options()
     amount = QUICK if is_quick() else FULL
-    amount = replace(amount, threads=options.threads)
+    amount = replace(amount, threads=options.threads, loads=options.loads or amount.loads)
     begin = time.monotonic()
     OUT.mkdir(parents=True, exist_ok=True)
     try:

@@ -57,6 +57,19 @@ class AtBound:
     is_least: bool
 
 
+@dataclass(frozen=True)
+class Throughputs:
+    """Requests a second at equal P95 TTFT."""
+
+    ours_per_s: float
+    theirs_per_s: float
+
+    @property
+    def ratio(self) -> float:
+        """Ours over theirs."""
+        return self.ours_per_s / self.theirs_per_s
+
+
 def point_of(played: Played) -> Point:
     """Throughput is of answers that ended within the window, whenever they were asked for;
     latencies are of all requests that came in it, those included that were answered later."""
@@ -135,15 +148,15 @@ def at_rate(points: Sequence[Point], engine: str, rate: float) -> Point:
     raise TiermemError(f"{engine}: was not measured at {rate:.3g} sessions/s")
 
 
-def throughput_over(points: Sequence[Point], baseline: str, ours: str, most_s: float) -> float:
-    """Ours over theirs, at equal P95 TTFT. TiermemError where one of them never keeps it, and
-    where the baseline always does."""
+def throughputs(points: Sequence[Point], baseline: str, ours: str, most_s: float) -> Throughputs:
+    """TiermemError where one of the two never keeps the bound, and where the baseline always
+    does."""
     mine, theirs = (at_bound(points, name, most_s) for name in (ours, baseline))
     if theirs.is_least:
         raise TiermemError(
             f"{baseline}: P95 TTFT keeps {most_s:.2f} s at the highest rate: no load was too much"
         )
-    return mine.requests_per_s / theirs.requests_per_s
+    return Throughputs(mine.requests_per_s, theirs.requests_per_s)
 
 
 def memory_figures(points: Sequence[Point], baseline: str, ours: str) -> dict[str, float]:

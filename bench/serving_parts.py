@@ -51,6 +51,13 @@ class Amount:
     seed: int = 1
     threads: int = max(1, (os.cpu_count() or 2) - 1)
 
+    @property
+    def played_names(self) -> tuple[str, ...]:
+        """Those of `names` that are measured at any load, and what says how fast a machine is."""
+        if self.other_load in self.loads:
+            return self.names
+        return tuple(one for one in self.names if one in self.swept or one == RECOMPUTE)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -70,7 +77,7 @@ def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     size = sizes()
     population = Population(setting.source, size.scale, amount.seed)
     mean_turns = population.mean_turns
-    running = _running(setting, size.overflowing, amount.names, advance)
+    running = _running(setting, size.overflowing, amount.played_names, advance)
     advance("sessions: how fast is this machine")
     answers_per_s = _answers_per_s(running[RECOMPUTE], population)
     turn_s = 1 / answers_per_s
@@ -116,13 +123,11 @@ def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
     figures, failures = serving_figures.latency_figures(points, VLLM, ALL), []
     for name, most_s in serving_figures.BOUNDS_S.items():
         try:
-            over = serving_figures.throughput_over(points, VLLM, ALL, most_s)
-            figures[f"throughput_over_vllm{name}"] = over
+            found = serving_figures.throughputs(points, VLLM, ALL, most_s)
             figures |= {
-                f"answers_per_s_{who}{name}": serving_figures.at_bound(
-                    points, engine, most_s
-                ).requests_per_s
-                for who, engine in (("ours", ALL), ("vllm", VLLM))
+                f"throughput_over_vllm{name}": found.ratio,
+                f"answers_per_s_ours{name}": found.ours_per_s,
+                f"answers_per_s_vllm{name}": found.theirs_per_s,
             }
         except TiermemError as error:
             # Whether a machine is fast enough for users who wait is a finding: the table has it.

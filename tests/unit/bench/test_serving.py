@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,13 @@ def test_sessions_are_played_by_all_configurations(tmp_path: Path) -> None:
     assert found.figures["kv_memory_use"] == 0.98
 
 
+def test_who_plays_no_load_is_not_started(tmp_path: Path) -> None:
+    amount = replace(serving.FULL, loads=(0.4, 4.0))
+    assert amount.played_names == (serving.RECOMPUTE, *amount.swept)
+    found = played_part("sessions", tmp_path, amount)
+    assert len(found.runs) == len(amount.loads) * len(amount.swept)
+
+
 def test_fits_and_wrong_have_their_figures(tmp_path: Path) -> None:
     loss = played_part("fits", tmp_path).figures["throughput_loss_when_it_fits"]
     assert loss == pytest.approx(1 - 21 / 20.2)
@@ -143,6 +150,8 @@ def test_tokens_say_nothing_where_no_block_was_restored(tmp_path: Path) -> None:
         (["--parts", "sessions,sesions"], "argument --parts: sesions: there are sessions"),
         (["--threads", "0"], "--threads 0: must be at least 1"),
         (["--ssd", "/nowhere"], "--ssd /nowhere: is not a folder"),
+        (["--loads", "1,O.7"], "'1,O.7': numbers above 0 and up to 100 are allowed"),
+        (["--loads", "-1"], "'-1': numbers above 0"),
         (["--clock", "sun"], "invalid choice: 'sun'"),
         (["--azure", "/nowhere.csv"], "/nowhere.csv"),
     ],

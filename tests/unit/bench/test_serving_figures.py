@@ -113,14 +113,14 @@ def test_latency_is_compared_where_the_baseline_no_longer_keeps_the_bound() -> N
     found = figures.latency_figures(CURVES, VLLM, ALL)
     assert figures.reference_rate(CURVES, VLLM, 2.0) == 0.4
     assert found["ttft_p95_reduction"] == pytest.approx(1 - 1.5 / 10)
-    over = figures.throughput_over(CURVES, VLLM, ALL, 2.0)
+    over = figures.throughputs(CURVES, VLLM, ALL, 2.0).ratio
     assert over == pytest.approx(4.0 / (2.0 + 0.5 * 0.5 / 8.5))
     assert found["ssd_hit_share"] == 0.25
 
 
 def test_loads_that_are_not_too_much_for_the_baseline_say_nothing() -> None:
     with pytest.raises(TiermemError, match=r"vLLM: .* no load was too much"):
-        figures.throughput_over(CURVES, VLLM, ALL, 20.0)
+        figures.throughputs(CURVES, VLLM, ALL, 20.0)
 
 
 def test_memory_is_looked_at_under_the_highest_load() -> None:
