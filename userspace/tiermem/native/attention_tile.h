@@ -30,7 +30,7 @@ struct attention_tile {
 	float outputs[TILE_ROWS * ATTENTION_HEAD_DIM_MAX] __attribute__((aligned(64)));
 	/* Of the shares so far, lane by lane. */
 	float sums[TILE_ROWS * LANES] __attribute__((aligned(64)));
-	/* The score whose share is 1: no score so far is more than SLACK above. */
+	/* The score whose share is 1; no share so far is more than two to the power of SLACK. */
 	float highest[TILE_ROWS];
 	/* How many tokens each row sees. */
 	uint32_t seen[TILE_ROWS];
@@ -60,7 +60,7 @@ void attention_amx(const struct attention_look *look, struct attention_tile *til
 /* 1: the processor has it, and the kernel lets this process use it. */
 int attention_has_amx(void);
 
-/* Around calls of attention_amx: this thread's tile registers, as they were before. */
+/* Around calls of attention_amx: how this thread's tile registers were configured before. */
 struct attention_amx_state {
 	uint8_t config[64] __attribute__((aligned(64)));
 };
@@ -143,7 +143,7 @@ INLINE void share_keys(struct attention_tile *tile, uint32_t row, const float *s
 		       uint16_t *shares, uint32_t whole, uint32_t rest, uint32_t head_dim,
 		       float scale)
 {
-	/* No score so little above makes anything shrink: powers of two lose no precision. */
+	/* Of two. Shares up to that are no reason to shrink what is there: they lose no precision. */
 	static const float SLACK = 8;
 	const __m512 scales = _mm512_set1_ps(scale);
 	float *const sums = tile->sums + row * LANES;

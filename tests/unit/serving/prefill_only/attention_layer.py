@@ -10,7 +10,7 @@ from tiermem.native._prefill_attention import ffi, lib
 
 BLOCK = lib.ATTENTION_BLOCK_TOKENS
 # Of queries, of keys, and numbers of each.
-HEADS = [(9, 3, 64), (4, 4, 128), (8, 1, 64), (6, 2, 192)]
+HEADS = [(9, 3, 64), (4, 4, 128), (14, 2, 64), (6, 2, 192), (2, 1, 256), (96, 1, 64)]
 KERNELS = {"AVX512_BF16": lib.ATTENTION_AVX512, "AMX": lib.ATTENTION_AMX}
 Numbers = npt.NDArray[np.float32]
 

@@ -1,9 +1,9 @@
-"""Attention by this project's kernels (native/prefill_attention.c), about twice as fast as vLLM's.
+"""Attention by this project's kernels (native/prefill_attention.c), up to twice as fast as vLLM's.
 
-For bfloat16, on processors with AMX or, where they have none, AVX512_BF16. Both products are of
-bfloat16; keys and values lie in the order that both kinds of instructions take. Blocks of the
-prefix cache are read and written in place, and the output needs no memory of its own. Tiles are
-divided among as many threads as torch has.
+For bfloat16, on processors with AVX512_BF16, and by AMX where they have that too. Both products
+are of bfloat16; keys and values lie in the order that both kinds of instructions take. Blocks of
+the prefix cache are read and written in place, and the output needs no memory of its own. Tiles
+are divided among as many threads as torch has.
 """
 
 from __future__ import annotations
