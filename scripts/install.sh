@@ -55,16 +55,13 @@ check_what_it_is_built_with() {
 
 install_package() {
 	say "Python environment in $prefix"
-	# What an earlier build left there would be installed again, deleted modules too.
-	rm -rf build/lib build/bdist.*
 	"$python" -m venv "$destdir$prefix"
-	"$destdir$prefix/bin/python" -m pip install --quiet --disable-pip-version-check \
-		--upgrade --force-reinstall --no-deps .
-	"$destdir$prefix/bin/python" -m pip install --quiet --disable-pip-version-check .
-	native=$("$destdir$prefix/bin/python" -c \
-		'import sysconfig; print(sysconfig.get_path("platlib") + "/tiermem/native")')
-	"$destdir$prefix/bin/python" userspace/tiermem/native/build.py --out "$native" >/dev/null
-	rm -rf "$native/.build"
+	wheel=$(mktemp -d)
+	trap 'rm -rf "$wheel"' EXIT
+	set -- "$destdir$prefix/bin/python" -m pip --quiet --disable-pip-version-check
+	"$@" wheel --no-deps --wheel-dir "$wheel" .
+	"$@" install --force-reinstall --no-deps "$wheel"/tiermem-*.whl
+	"$@" install "$wheel"/tiermem-*.whl
 	# Scripts name their interpreter by its path, which must be the one it will have.
 	if [ -n "$destdir" ]; then
 		grep -rlIZ "$destdir$prefix" "$destdir$prefix/bin" "$destdir$prefix/pyvenv.cfg" |

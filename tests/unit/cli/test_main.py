@@ -58,6 +58,16 @@ def test_a_verb_that_lacks_a_module_says_which(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_verb_whose_native_module_is_not_built_says_how_it_is(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.modules['tiermem.native._arena'] = None\n"
+    )
+    result = tiermem("arena", "ls", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 3
+    assert "tiermem.native._arena is not built: run `make native`" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_an_unknown_verb_is_refused() -> None:
     result = tiermem("prob")
     assert result.returncode == 2

@@ -65,6 +65,11 @@ def _naming_missing_modules(verb: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("tiermem.native._"):
+            raise MissingError(
+                f"{error.name} is not built: run `make native` in the checkout, or install "
+                "tiermem again, which compiles it"
+            ) from error
         if error.name is None or error.name.startswith("tiermem."):
             raise
         raise MissingError(
