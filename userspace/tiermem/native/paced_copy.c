@@ -124,3 +124,13 @@ void paced_copy(struct copy_pace *target, struct copy_pace *source, void *to, co
 	if (bytes)
 		wait_until(due_ns + latency_ns);
 }
+
+void paced_transfer(struct copy_pace *pace, uint64_t begun_ns, uint64_t bytes)
+{
+	struct turn turn = { .pace = pace, .end_ns = begun_ns };
+
+	if (!pace || !bytes)
+		return;
+	take_turn(&turn, bytes);
+	wait_until(turn.end_ns + pace->latency_ns);
+}

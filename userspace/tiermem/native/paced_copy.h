@@ -39,4 +39,10 @@ struct copy_pace {
 void paced_copy(struct copy_pace *target, struct copy_pace *source, void *to, const void *from,
 		uint64_t bytes);
 
+/*
+ * Bytes that a device has moved into or out of that memory since `begun_ns` (CLOCK_MONOTONIC): they
+ * take their stretch of the schedule, and when it returns, that has ended.
+ */
+void paced_transfer(struct copy_pace *pace, uint64_t begun_ns, uint64_t bytes);
+
 #endif

@@ -221,6 +221,24 @@ def test_what_ssd_brings_comes_to_the_larger_memory(opened: Opener, tmp_path: Pa
     assert in_memory == [number for number in range(12) if store.memory.has(key(number))]
 
 
+def test_what_ssd_brings_into_an_emulated_memory_takes_that_its_time(
+    opened: Opener, tmp_path: Path
+) -> None:
+    """As copies do, though the device writes there by itself."""
+    rate_Bps = 2 * 10**6  # noqa: N806
+    store, _ = opened(blocks=5, emulation=Emulation(rate_Bps, 0), ssd=(tmp_path / "kv", 1 << 20))
+    put_slowly(store, range(12))
+    begun_s = time.monotonic()
+    staging = store.stage([key(0), key(1), key(2)])
+    assert staging.wait(5)
+    assert len(staging.sources) == 3
+    assert time.monotonic() - begun_s >= 3 * SHAPE.bytes / rate_Bps
+    measured = store.cost.transfer_s("ssd", 1)
+    assert measured is not None
+    assert measured >= SHAPE.bytes / rate_Bps
+    store.release(staging)
+
+
 def test_ssd_also_gets_what_has_gone_to_cxl_memory_meanwhile(
     opened: Opener, tmp_path: Path
 ) -> None:

@@ -103,7 +103,7 @@ class DiskTier(BehindMemory):
             (read, place) for read, place in zip(reads, places, strict=True) if place is not None
         ]
         size = self._file.shape.bytes
-        begun_s = time.monotonic()
+        begun_ns = time.monotonic_ns()
         outcomes = self._transfers.run(
             self._file.fd,
             [
@@ -111,8 +111,9 @@ class DiskTier(BehindMemory):
                 for read, place in there
             ],
         )
+        self._memory.moved([read.block for read, _ in there], begun_ns)
         if there:
-            seconds = time.monotonic() - begun_s
+            seconds = (time.monotonic_ns() - begun_ns) / 1e9
             self._rate(self.tier, sum(one.done_bytes for one in outcomes), seconds)
         for (read, _), outcome in zip(there, outcomes, strict=True):
             read.end(is_good=self._settle_read(read.block, outcome))
@@ -152,6 +153,7 @@ class DiskTier(BehindMemory):
                 self._counters.add("ssd", "refused")
             else:
                 placed.append((block, place))
+        begun_ns = time.monotonic_ns()
         outcomes = self._transfers.run(
             self._file.fd,
             [
@@ -161,6 +163,7 @@ class DiskTier(BehindMemory):
                 for block, place in placed
             ],
         )
+        self._memory.moved([block for block, _ in placed], begun_ns)
         for (block, place), outcome in zip(placed, outcomes, strict=True):
             self._settle_write(block, place, outcome, is_fresh=place >= written)
 

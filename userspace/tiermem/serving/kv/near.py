@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tiermem.native._kv import lib
 from tiermem.serving.kv.counters import TierName
 from tiermem.serving.kv.memory_tier import Block, MemoryTier
 from tiermem.serving.kv.record import RecordShape
@@ -83,6 +84,13 @@ class NearMemory:
     def reserve_staged(self, key: bytes, depth: int) -> Block | None:
         """A place for what comes from a tier behind."""
         return self.staging_tier.reserve(key, depth)
+
+    def moved(self, blocks: Sequence[Block], begun_ns: int) -> None:
+        """A tier behind has read these or filled them since then (time.monotonic_ns), other than by
+        paced copies: an emulated memory takes its time for that too."""
+        for tier in self.tiers:
+            count = sum(block.tier == tier.tier for block in blocks)
+            lib.paced_transfer(tier.pace, begun_ns, count * tier.shape.bytes)
 
     def note_behind(self, key: bytes) -> None:
         """A tier behind has it."""

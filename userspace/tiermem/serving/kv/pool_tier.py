@@ -177,7 +177,7 @@ class PoolTier(BehindMemory):
 
     def _read(self, block: Block) -> bool:
         shape = self._memory.shape
-        begun_s = time.monotonic()
+        begun_ns = time.monotonic_ns()
         try:
             with self._pool.open(name_of(block.key), verify=False) as extent:
                 if extent.entry.bytes != shape.bytes:
@@ -194,7 +194,8 @@ class PoolTier(BehindMemory):
                 with suppress(TiermemError):
                     self._own.remove(block.key)
             return False
-        self._rate(self.tier, shape.bytes, time.monotonic() - begun_s)
+        self._memory.moved([block], begun_ns)
+        self._rate(self.tier, shape.bytes, (time.monotonic_ns() - begun_ns) / 1e9)
         if not check_record(block, shape):
             self._counters.add("pool", "corrupted")
             log.warning("%s: a KV block is not what was published", self._pool.path)
@@ -220,8 +221,10 @@ class PoolTier(BehindMemory):
             if not is_there or time.monotonic() < self._paused_until_s:
                 self._counters.add("pool", "refused")
                 continue
+            begun_ns = time.monotonic_ns()
             try:
                 is_stored = self._own.publish(block, size)
+                self._memory.moved([block], begun_ns)
             except NameTakenError:
                 self._memory.note_behind(block.key)
             except TiermemError as error:
