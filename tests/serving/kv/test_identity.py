@@ -54,7 +54,7 @@ def test_it_is_another_with_other_weights(tmp_path: Path, before: bytes) -> None
     assert identity(model=str(tmp_path)) == before
     weights = tmp_path / "model.safetensors"
     data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
+    data[len(data) // 3] ^= 1
     weights.unlink()
     weights.write_bytes(data)
     assert identity(model=str(tmp_path)) != before

@@ -1,4 +1,4 @@
-"""A model's weights in a few bytes: of its files, sizes and samples spread over each."""
+"""A model's weights in a few bytes: of its files, all that is in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-_SAMPLES = 64
-_SAMPLE_BYTES = 4096
+from tiermem.serving.kv.file_digests import digests_of
+
 _KINDS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 
 log = logging.getLogger(__name__)
@@ -33,18 +33,10 @@ def weights_of(model: str, revision: str | None, cache: str | None) -> str:
 
 
 def fingerprint(files: Sequence[Path]) -> str:
-    """The same on every host that has the same files, wherever they lie and however old.
-
-    Weights that were trained further differ all over; it is not meant to find more.
-    """
+    """The same on every host that has the same files, wherever they lie and however old."""
     seen = hashlib.blake2b(digest_size=16)
-    for path in files:
-        size = path.stat().st_size
-        seen.update(f"{path.name}\0{size}\0".encode())
-        with path.open("rb") as file:
-            for number in range(_SAMPLES):
-                at = (size - _SAMPLE_BYTES) * number // (_SAMPLES - 1)
-                seen.update(os.pread(file.fileno(), _SAMPLE_BYTES, max(0, at)))
+    for path, digest in zip(files, digests_of(files), strict=True):
+        seen.update(f"{path.name}\0{digest}\0".encode())
     return seen.hexdigest()
 
 

@@ -1,0 +1,126 @@
+"""Digests of large files, remembered for as long as a file is as it was.
+
+A model's files are read once as a whole, as fast as processors allow; after that a look at what
+the file system says of them is enough: size, inode and the moment of the last change, which
+nobody can set back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+_PIECE_BYTES = 32 << 20
+_READ_BYTES = 1 << 20
+# Of as many files the digests are kept.
+_REMEMBERED = 4096
+# A file that was changed so lately may be changed again without its moment of change moving on.
+_SETTLED_S = 2.0
+_TOLD_BYTES = 1 << 30
+
+log = logging.getLogger(__name__)
+
+
+class Remembered(BaseModel):
+    """A file as it was when it was read."""
+
+    size: int
+    inode: int
+    device: int
+    changed_ns: int
+    digest: str
+
+
+class _Memory(BaseModel):
+    files: dict[str, Remembered] = {}
+
+
+def digests_of(files: Sequence[Path], memory: Path | None = None) -> list[str]:
+    """Of each, by its content alone. memory: a file (the user's cache unless given), which need
+    not be there, nor be writable. OSError for what cannot be read."""
+    memory = memory or _user_cache() / "file-digests.json"
+    known = _recalled(memory)
+    found = [_known(path, known) for path in files]
+    unknown = [path for path, digest in zip(files, found, strict=True) if digest is None]
+    if not unknown:
+        return [digest for digest in found if digest is not None]
+    total = sum(path.stat().st_size for path in unknown)
+    if total >= _TOLD_BYTES:
+        log.warning("reading %.0f GB of weights, once, to know them", total / 1e9)
+    for path in unknown:
+        before = _looked_at(path)
+        digest = _digest(path)
+        found[files.index(path)] = digest
+        if before == _looked_at(path) and before["changed_ns"] < time.time_ns() - _SETTLED_S * 1e9:
+            known[str(path.resolve())] = Remembered(**before, digest=digest)
+    _remember(memory, known)
+    return [digest for digest in found if digest is not None]
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tiermem"
+
+
+def _looked_at(path: Path) -> dict[str, int]:
+    seen = path.stat()
+    return {
+        "size": seen.st_size,
+        "inode": seen.st_ino,
+        "device": seen.st_dev,
+        "changed_ns": seen.st_ctime_ns,
+    }
+
+
+def _known(path: Path, known: dict[str, Remembered]) -> str | None:
+    one = known.get(str(path.resolve()))
+    if one is None or one.model_dump(exclude={"digest"}) != _looked_at(path):
+        return None
+    return one.digest
+
+
+def _digest(path: Path) -> str:
+    """Of the pieces' digests: they are made by as many threads as there are processors."""
+    size = path.stat().st_size
+    with path.open("rb") as file, ThreadPoolExecutor(os.cpu_count()) as threads:
+        pieces = threads.map(
+            lambda begin: _piece(file.fileno(), begin), range(0, max(1, size), _PIECE_BYTES)
+        )
+        return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def _piece(fd: int, begin: int) -> bytes:
+    seen = hashlib.sha256()
+    for at in range(begin, begin + _PIECE_BYTES, _READ_BYTES):
+        data = os.pread(fd, _READ_BYTES, at)
+        seen.update(data)
+        if len(data) < _READ_BYTES:
+            break
+    return seen.digest()
+
+
+def _recalled(memory: Path) -> dict[str, Remembered]:
+    try:
+        return _Memory.model_validate_json(memory.read_bytes()).files
+    except (OSError, ValidationError):
+        return {}
+
+
+def _remember(memory: Path, known: dict[str, Remembered]) -> None:
+    last = dict(list(known.items())[-_REMEMBERED:])
+    text = json.dumps(_Memory(files=last).model_dump())
+    beside = memory.with_name(f".{memory.name}.{os.getpid()}")
+    # Without it files are read again the next time.
+    with suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text)
+        beside.replace(memory)
