@@ -20,7 +20,7 @@ BOUNDS_S = {"": BOUND_S, "_interactive": 0.45}
 # Below that, a share of memory in use is one of a few steps.
 _FULL_TIME_SHARE = 0.05
 PERCENTILES = (50, 95, 99)
-OWN, MEMORY, BELOW, SSD = "own cache", "memory", "CXL below it", "SSD"
+OWN, MEMORY, BELOW, SSD = "own cache", "memory", "emulated CXL below it", "SSD"
 RECOMPUTED = "recomputed"
 PLACES = (OWN, MEMORY, BELOW, SSD, RECOMPUTED)
 _OF_TIERS: Mapping[str, TierName] = {MEMORY: "memory", BELOW: "cxl", SSD: "ssd"}

@@ -61,6 +61,33 @@ def test_cxl_memory_has_what_left_memory(plain: list[list[int]]) -> None:
         assert where.startswith("emulated 30 GB/s 250 ns on")
 
 
+def test_nothing_is_restored_where_all_of_a_prompt_has_to_be_computed(
+    plain: list[list[int]], file: Path
+) -> None:
+    """Probabilities of its tokens are asked for. What it makes is there for others."""
+    from vllm import SamplingParams
+
+    history = plain[0][:-6]
+    with engine(tiers(file, memory_blocks=14, restore="always")) as llm:
+        store = store_of_engine()
+        for _ in range(2):
+            (output,) = llm.generate(
+                {"prompt_token_ids": history},
+                SamplingParams(temperature=0, max_tokens=6, ignore_eos=True, prompt_logprobs=0),
+                use_tqdm=False,
+            )
+            assert list(output.outputs[0].token_ids) == plain[0][-6:]
+            assert len(output.prompt_logprobs) == len(history)
+            # So that what is asked for again is not there yet, but on SSD.
+            flood(llm)
+            check_nothing_is_held(store)
+        counts = store.counters.snapshot()
+        assert not any(counts[tier]["hits"] for tier in ("memory", "ssd"))
+        assert counts["ssd"]["bytes_out"] == 0
+        assert answer(llm, history) == plain[0][-6:]
+        assert store.counters.get("ssd", "hits") >= 1
+
+
 def test_a_new_process_goes_on_from_ssd(plain: list[list[int]], file: Path) -> None:
     with engine(tiers(file)) as llm:
         store = store_of_engine()

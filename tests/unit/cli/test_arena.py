@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiermem.cli.main import main
-from tiermem.layer.arena import Emulation, create_arena
+from tiermem.layer.arena import Emulation, HotFrames, create_arena
+from tiermem.layer.pages import read_pagemap
 
 MIB = 1 << 20
 Typed = Callable[..., str]
@@ -55,6 +57,20 @@ def test_the_list(tiermem: Typed) -> None:
     )
     assert rows["far"]["emulated"] == {"bandwidth_Bps": 30_000_000_000, "latency_ns": 250}
     assert rows["far"]["program"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="page frame numbers are root's to see")
+def test_the_list_says_how_much_is_hot_where_m5_runs(
+    tiermem: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with create_arena("kv", MIB, nodes=[0]) as arena:
+        assert json.loads(tiermem("ls", "--json"))[0]["hot_bytes"] is None
+        pfns = read_pagemap(os.getpid(), arena.address, arena.bytes // 4096).pfns[:64]
+        frames = HotFrames(pfns, np.ones(len(pfns)))
+        monkeypatch.setattr("tiermem.cli.arena.read_hot_frames", lambda: frames)
+        assert json.loads(tiermem("ls", "--json"))[0]["hot_bytes"] == 64 * 4096
+        (line,) = (line for line in tiermem("ls").splitlines() if " kv " in line)
+        assert "0.2" in [word.strip() for word in line.split("│")]
 
 
 def test_help_teaches(tiermem: Typed) -> None:

@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from tiermem.cli.shown import new_table, show
+from tiermem.errors import TiermemError
+from tiermem.layer.arena.hotness import HotFrames, hot_pages
 from tiermem.layer.arena.huge import huge_bytes
 from tiermem.layer.arena.registry import Listed, list_arenas
 from tiermem.layer.sysfs import read_text
+from tiermem.m5.hot_frames import read_hot_frames
 
 app = typer.Typer(
     add_completion=False,
@@ -32,14 +35,17 @@ def list_all(
     """List the arenas of this host's living processes.
 
     Root sees those of all users, others their own. `used` is in buffers now, `peak` the most
-    that ever was, `huge` how much is really in huge pages (?: this user may not ask).
+    that ever was, `huge` how much is really in huge pages (?: this user may not ask), `hot` how
+    much M5's daemon held for hot in its last round; it tracks the slow tier (-: none runs).
 
     A tier called emulated is not there: copies in and out are held to the figures that are
     shown, and the memory is that of the nodes that are named.
 
     What processes that were killed left in the list is removed.
     """
-    rows = [_row(listed) for listed in list_arenas()]
+    arenas = list_arenas()
+    frames = read_hot_frames() if arenas else None
+    rows = [_row(listed, frames) for listed in arenas]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -47,18 +53,18 @@ def list_all(
         print("no arenas")
         return
     table = new_table(
-        "pid", "program", "name", "memory", *("MiB", "used", "peak", "huge", "buffers")
+        "pid", "program", "name", "memory", *("MiB", "used", "peak", "huge", "hot", "buffers")
     )
     for row in rows:
         sizes = (row[key] for key in ("bytes", "used_bytes", "peak_bytes", "huge_bytes"))
         words = (str(row["pid"]), row["program"], row["name"], row["where"])
-        table.add_row(*words, *map(_mebibytes, sizes), str(row["buffers"]))
+        hot = _mebibytes(row["hot_bytes"]) if frames else "-"
+        table.add_row(*words, *map(_mebibytes, sizes), hot, str(row["buffers"]))
     show(table)
 
 
-def _row(listed: Listed) -> dict[str, Any]:
+def _row(listed: Listed, frames: HotFrames | None) -> dict[str, Any]:
     described = listed.description
-    is_private = described.shared is None
     return {
         "pid": listed.pid,
         "program": read_text(Path(f"/proc/{listed.pid}/comm")) or "?",
@@ -70,11 +76,21 @@ def _row(listed: Listed) -> dict[str, Any]:
         "bytes": described.bytes,
         **listed.usage.model_dump(),
         "huge_bytes": huge_bytes(listed.pid, described.address, described.bytes)
-        if is_private
-        else 0,
+        if described.shared is None
+        else None,
+        "hot_bytes": frames and _hot_bytes(listed, frames),
         "emulated": described.emulated and described.emulated.model_dump(),
         "shared": described.shared and described.shared.model_dump(),
     }
+
+
+def _hot_bytes(listed: Listed, frames: HotFrames) -> int | None:
+    """None where this user may not ask, or the process has ended."""
+    described = listed.description
+    try:
+        return hot_pages(described.address, described.bytes, frames, listed.pid).bytes
+    except TiermemError:
+        return None
 
 
 def _mebibytes(size_bytes: int | None) -> str:

@@ -42,10 +42,11 @@ class HotPages:
         return len(self.offsets) * PAGE_BYTES
 
 
-def hot_pages(address: int, size_bytes: int, frames: HotFrames) -> HotPages:
-    """Those pages of [address, address + size_bytes) of this process that `frames` has.
+def hot_pages(address: int, size_bytes: int, frames: HotFrames, pid: int | None = None) -> HotPages:
+    """Those pages of [address, address + size_bytes) of a process (this one) that `frames` has.
 
-    MissingError without the right to see page frame numbers (CAP_SYS_ADMIN).
+    MissingError without the right to see page frame numbers (CAP_SYS_ADMIN), and where the process
+    has ended.
     """
     first = address // PAGE_BYTES
     pages = -(-(address + size_bytes) // PAGE_BYTES) - first
@@ -53,7 +54,7 @@ def hot_pages(address: int, size_bytes: int, frames: HotFrames) -> HotPages:
     hot, rates = frames.pfns[order], frames.reads_per_s[order]
     numbers = [np.empty(0, dtype=np.uint64)]
     reads_per_s = [np.empty(0)]
-    with PagemapFile(os.getpid()) as file:
+    with PagemapFile(os.getpid() if pid is None else pid) as file:
         for start in range(0, pages if len(hot) else 0, CHUNK_PAGES):
             count = min(CHUNK_PAGES, pages - start)
             pfns = file.read((first + start) * PAGE_BYTES, count).pfns

@@ -99,6 +99,10 @@ class Sessions:
         session.is_background = bool(self._decoding)
         return Match(len(session.pins), session.is_background and bool(session.pins))
 
+    def begin(self, request_id: str, salt: str) -> None:
+        """A request to which nothing is restored, and whose blocks are saved."""
+        self._session(request_id, salt)
+
     def bring_near(
         self, request_id: str, salt: str, tokens: Sequence[int], computed: int, live: int
     ) -> int | None:

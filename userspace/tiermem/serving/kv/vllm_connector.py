@@ -148,6 +148,9 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if _is_passed_by(request):
             return 0, False
         self._requests[request.request_id] = request
+        if request.skip_reading_prefix_cache:
+            self._sessions.begin(request.request_id, request.cache_salt or "")
+            return 0, False
         match = self._sessions.match(
             request.request_id,
             request.cache_salt or "",
@@ -161,7 +164,7 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
 
     def bring_near(self, request: Request, num_computed_tokens: int) -> int | None:
         """For schedulers that plan ahead (`schedulers.vllm_nearness`): have it staged."""
-        if _is_passed_by(request):
+        if _is_passed_by(request) or request.skip_reading_prefix_cache:
             return 0
         blocks = self._sessions.bring_near(
             request.request_id,

@@ -31,11 +31,6 @@ class Dimensions:
         return self.kv_heads * self.head_dim
 
     @property
-    def group_heads(self) -> int:
-        """How many heads of queries share a head of keys."""
-        return self.heads // self.kv_heads
-
-    @property
     def kv_token_bytes(self) -> int:
         """One token's keys and values in all layers."""
         return 2 * self.layers * self.kv_width * self.item_bytes
