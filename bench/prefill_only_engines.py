@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tiermem.serving.prefill_only.budget import BLOCK_TOKENS, divide
 from tiermem.serving.prefill_only.decoder import make_decoder
-from tiermem.serving.prefill_only.executor import Executor, Prefilled
+from tiermem.serving.prefill_only.executor import Executor, Prefilled, kernels_of
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.prefill_queue import PrefillQueue
@@ -45,14 +45,15 @@ class Ours:
     def __init__(self, model: Any, memory_bytes: int, max_input_tokens: int) -> None:
         """memory_bytes: of inputs and the prefix cache, all in all."""
         dimensions = dimensions_of(model.config, model.dtype.itemsize)
+        decoder = make_decoder("auto", model)
         budget = divide(
             dimensions,
             memory_bytes,
             max_input_tokens,
             chunk_tokens=CHUNK_TOKENS,
             together=TOGETHER,
+            kernels=kernels_of(decoder, dimensions, "auto"),
         )
-        decoder = make_decoder("auto", model)
         self._executor = Executor(decoder, dimensions, budget, chunk_tokens=CHUNK_TOKENS)
         self.cache_tokens = budget.cache_blocks * BLOCK_TOKENS
 

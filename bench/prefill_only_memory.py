@@ -3,7 +3,8 @@
 What counts is how much a process grows at most while it prefills, above its weights and what
 libraries take once. vLLM allocates its KV cache at the start: those pages are given back
 before each run, so that it is charged for what the prompt really uses, and nothing else.
-Each engine has a process of its own.
+PrefillOnly is charged for what its server would ask for, where that is more than it takes. Each
+engine has a process of its own.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from tiermem.serving.prefill_only.budget import divide
+from tiermem.serving.prefill_only.budget import Budget, divide
 from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
 from tiermem.serving.prefill_only.dimensions import Dimensions
-from tiermem.serving.prefill_only.executor import Executor
+from tiermem.serving.prefill_only.executor import Executor, kernels_of
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 
@@ -34,25 +35,26 @@ _WARM_UP_TOKENS = 96
 
 def longest_input(engine: str, quick: bool) -> Longest:
     """Found by trying."""
-    prefill = _prefill_of(engine)
+    prefill, asked_for = _prefill_of(engine)
     prefill(_WARM_UP_TOKENS)
 
     def peak(tokens: int) -> int:
-        return peak_growth_bytes(lambda: prefill(tokens))
+        return max(peak_growth_bytes(lambda: prefill(tokens)), asked_for(tokens))
 
     return search(engine, peak, QUICK_LIMIT_BYTES if quick else LIMIT_BYTES)
 
 
-def _prefill_of(engine: str) -> Callable[[int], object]:
+def _prefill_of(engine: str) -> tuple[Callable[[int], object], Callable[[int], int]]:
+    """What prefills so many tokens, and what memory that would have to be allowed."""
     if engine in VLLM_SETTINGS:
-        return _vllm_prefill(VLLM_SETTINGS[engine])
+        return _vllm_prefill(VLLM_SETTINGS[engine]), _nothing
     import torch
 
     model = load_model(str(model_folder(DTYPE)), DTYPE)
     if engine == OURS:
         dimensions = dimensions_of(model.config, model.dtype.itemsize)
         decoder = make_decoder("auto", model)
-        return lambda tokens: _ours(decoder, dimensions, tokens)
+        return _ours(decoder, dimensions)
 
     def plain(tokens: int) -> None:
         with torch.inference_mode():
@@ -61,15 +63,29 @@ def _prefill_of(engine: str) -> Callable[[int], object]:
             # As a matrix of one row: of a batch of them the whole head would be copied first.
             model.lm_head(hidden[0, -1:])
 
-    return plain
+    return plain, _nothing
 
 
-def _ours(decoder: Decoder, dimensions: Dimensions, tokens: int) -> None:
+def _ours(
+    decoder: Decoder, dimensions: Dimensions
+) -> tuple[Callable[[int], object], Callable[[int], int]]:
     """Workspace included; nothing is kept."""
-    needed = divide(dimensions, 1 << 40, tokens, chunk_tokens=CHUNK_TOKENS).input_bytes
-    budget = divide(dimensions, needed, tokens, chunk_tokens=CHUNK_TOKENS)
-    executor = Executor(decoder, dimensions, budget, chunk_tokens=CHUNK_TOKENS)
-    executor.prefill(_made_up(tokens), [])
+    kernels = kernels_of(decoder, dimensions, "auto")
+
+    def budget(tokens: int, memory_bytes: int = 1 << 40) -> Budget:
+        chunk = CHUNK_TOKENS
+        return divide(dimensions, memory_bytes, tokens, chunk_tokens=chunk, kernels=kernels)
+
+    def prefill(tokens: int) -> None:
+        barely = budget(tokens, budget(tokens).input_bytes)
+        executor = Executor(decoder, dimensions, barely, chunk_tokens=CHUNK_TOKENS)
+        executor.prefill(_made_up(tokens), [])
+
+    return prefill, lambda tokens: budget(tokens).input_bytes
+
+
+def _nothing(_tokens: int) -> int:
+    return 0
 
 
 def _vllm_prefill(settings: dict[str, Any]) -> Callable[[int], object]:

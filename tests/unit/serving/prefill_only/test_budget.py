@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tiermem.errors import ConfigError
 from tiermem.serving.prefill_only.budget import (
     BLOCK_TOKENS,
+    AttentionKind,
+    Kernels,
     block_bytes,
     divide,
     layer_bytes,
@@ -79,6 +81,29 @@ def test_inputs_that_run_together_have_logits_each() -> None:
     alone = divide(SMOLLM2, GIB, 1024)
     together = divide(SMOLLM2, GIB, 1024, together=8)
     assert together.input_bytes - alone.input_bytes >= 7 * SMOLLM2.vocab * SMOLLM2.item_bytes
+
+
+def test_where_memory_is_little_fewer_run_together() -> None:
+    """Their logits take a sixteenth at most, and never what the longest input needs."""
+    memory = passing_bytes(SMOLLM2, 256, 128, 1) + workspace_bytes(SMOLLM2, 256)
+    assert divide(SMOLLM2, memory, 256, chunk_tokens=128, together=8).together == 1
+    assert divide(SMOLLM2, 40 << 20, 32, chunk_tokens=32, together=8).together == 4
+    assert divide(SMOLLM2, GIB, 256, together=8).together == 8
+
+
+@given(st.integers(1, 8192), st.sampled_from(["native", "vllm", "torch"]), st.booleans())
+def test_no_kernels_take_more_than_those_that_are_taken_for_granted(
+    tokens: int, attention: AttentionKind, is_packed: bool
+) -> None:
+    found = passing_bytes(SMOLLM2, tokens, 512, 1, Kernels(attention, is_packed))
+    assert found <= passing_bytes(SMOLLM2, tokens, 512, 1)
+
+
+def test_the_packed_kernels_and_ours_for_attention_hardly_need_more_for_longer_inputs() -> None:
+    """Beside what is held, which is what lets an input be long."""
+    ours = Kernels("native", is_packed=True)
+    short, long = (passing_bytes(SMOLLM2, tokens, 128, 1, ours) for tokens in (160, 8192))
+    assert long - short <= 50 * (8192 - 160)
 
 
 @pytest.mark.parametrize("tokens", [0, 8193])

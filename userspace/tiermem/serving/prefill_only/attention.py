@@ -7,16 +7,17 @@ interpreted elsewhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
 from tiermem.errors import MissingError
+from tiermem.serving.prefill_only.budget import AttentionKind
 from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.kv_blocks import KvBlocks
 from tiermem.serving.prefill_only.parts import Part
 
-AttentionName = Literal["auto", "native", "vllm", "torch"]
+AttentionName = Literal[AttentionKind, "auto"]
 
 
 class LayerAttention(Protocol):
@@ -45,27 +46,36 @@ class LayerAttention(Protocol):
         """The same of the last row of each input. Only where tokens_min is 1."""
 
 
-def make_attention(name: AttentionName, model: Dimensions, blocks: KvBlocks) -> LayerAttention:
-    """auto: the first that this host and this model allow. MissingError where one is asked for
-    and is not there."""
+def attention_kind(name: AttentionName, model: Dimensions, dtype: torch.dtype) -> AttentionKind:
+    """auto: the first that this host, this model and its numbers allow. MissingError where one is
+    asked for and is not there."""
+    kinds: tuple[AttentionKind, ...] = ("native", "vllm", "torch")
     reasons = []
-    for kind in ("native", "vllm", "torch") if name == "auto" else (name,):
+    for kind in kinds if name == "auto" else (name,):
         try:
-            return _make(kind, model, blocks)
+            _class_of(kind).check(model, dtype)
         except (ImportError, AttributeError, MissingError) as error:
             reasons.append(str(error))
+        else:
+            return kind
     raise MissingError(f"attention {name}: not on this host: {'; '.join(reasons)}")
 
 
-def _make(kind: str, model: Dimensions, blocks: KvBlocks) -> LayerAttention:
+def make_attention(kind: AttentionKind, model: Dimensions, blocks: KvBlocks) -> LayerAttention:
+    """One that `attention_kind` named."""
+    made: LayerAttention = _class_of(kind)(model, blocks)
+    return made
+
+
+def _class_of(kind: AttentionKind) -> Any:
     if kind == "native":
         from tiermem.serving.prefill_only.native_attention import NativeAttention
 
-        return NativeAttention(model, blocks)
+        return NativeAttention
     if kind == "vllm":
         from tiermem.serving.prefill_only.vllm_attention import VllmAttention
 
-        return VllmAttention(model, blocks)
+        return VllmAttention
     from tiermem.serving.prefill_only.torch_attention import TorchAttention
 
-    return TorchAttention(model, blocks)
+    return TorchAttention

@@ -2,9 +2,9 @@
 
 Three parts, beside the weights. The **workspace** holds what is as long as the input: hidden
 states, queries (attention writes its output over them), and one layer's keys and values; and
-the cosines and sines of all positions. **Passing** memory is what torch takes and gives back
-while it computes: for a chunk of tokens, or for attention, whichever is more. The rest is the
-**prefix cache**, in whole blocks.
+the cosines and sines of all positions. **Passing** memory is what is taken and given back while
+it is computed, by kernels that differ in that: for a chunk of tokens, or for attention, whichever
+is more. The rest is the **prefix cache**, in whole blocks.
 
 `start` measures the sum of the first two before the first request.
 """
@@ -12,25 +12,46 @@ while it computes: for a chunk of tokens, or for attention, whichever is more. T
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tiermem.errors import ConfigError
 from tiermem.service.size import size_text
 from tiermem.serving.prefill_only.dimensions import Dimensions
+
+AttentionKind = Literal["native", "vllm", "torch"]
 
 CHUNK_TOKENS = 512
 BLOCK_TOKENS = 32
 # Kernels for fewer rows than this may sum up in another order, and give other bits: so many
 # tokens at least are computed of an input, and in a chunk.
 TOKENS_MIN = 32
-# Inputs that are computed together, at most: each has logits of its own.
+# Inputs that are computed together, at most: each has logits of its own, for which there is so
+# much of the memory.
 TOGETHER_MAX = 8
+_TOGETHER_SHARE = 1 / 16
 # Queries that attention is given at a time where it cannot be all of them.
 ATTENTION_ROWS = 512
 FLOAT_BYTES = 4
 # Of torch's attention on CPUs: queries and keys of a tile, and tiles a thread.
 _TILE_QUERIES, _TILE_KEYS = 256, 512
+# Of each token of an input, its number and its places in tables, as integers.
+_LISTED_BYTES = 5 * 8
+# Of this project's attention: a tile, and what is on the stack besides, of a thread.
+_NATIVE_THREAD_BYTES = 512 << 10
 # What the C library keeps in pieces that do not fit what is asked for next.
 _ALLOCATOR_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Whose passing memory it is. is_packed: what is not attention is vLLM's, over packed weights;
+    else transformers'. Unless said, those that take the most."""
+
+    attention: AttentionKind = "torch"
+    is_packed: bool = False
+
+
+MOST = Kernels()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +106,55 @@ def whole_blocks(tokens: int) -> int:
 
 
 def passing_bytes(
-    model: Dimensions, max_input_tokens: int, chunk_tokens: int, threads: int, together: int = 1
+    model: Dimensions,
+    max_input_tokens: int,
+    chunk_tokens: int,
+    threads: int,
+    kernels: Kernels = MOST,
 ) -> int:
-    """The most that torch has allocated at a moment of a run of so many inputs."""
+    """The most that is allocated at a moment of a run of one input."""
     chunk = min(chunk_tokens + TOKENS_MIN, max_input_tokens)
-    most = max(_chunk_bytes(model, chunk), _attention_bytes(model, max_input_tokens, threads))
-    logits = together * model.vocab * (model.item_bytes + 2 * FLOAT_BYTES)
-    # Matrix products may arrange the weights anew.
-    packed = model.hidden * max(model.intermediate, model.query_width) * model.item_bytes
-    return int((1 + _ALLOCATOR_SHARE) * (most + logits + packed))
+    most = max(
+        _chunk_bytes(model, chunk, kernels),
+        _attention_bytes(model, max_input_tokens, threads, kernels),
+    )
+    listed = max_input_tokens * _LISTED_BYTES
+    return int((1 + _ALLOCATOR_SHARE) * (most + listed + _logits_bytes(model)))
 
 
-def _chunk_bytes(model: Dimensions, tokens: int) -> int:
-    """Norms compute in fp32; of the MLP three intermediate tensors are alive at once; of the
-    rotation, queries and keys as they were, turned by half, and two products."""
-    norm = model.hidden * (3 * FLOAT_BYTES + 2 * model.item_bytes)
+def _logits_bytes(model: Dimensions) -> int:
+    """Of one input, as they are computed and in fp32, for the client too."""
+    return model.vocab * (model.item_bytes + 2 * FLOAT_BYTES)
+
+
+def _chunk_bytes(model: Dimensions, tokens: int, kernels: Kernels) -> int:
+    """Of the MLP three intermediate tensors are alive at once, its input and output, and what
+    oneDNN takes besides; of transformers' rotation, queries and keys as they were, turned by half,
+    and two products. Its norms compute in fp32, and its matrix products may arrange the weights
+    anew."""
     mlp = (3 * model.intermediate + 2 * model.hidden) * model.item_bytes
+    projected = (model.query_width + 2 * model.kv_width + model.hidden) * model.item_bytes
+    if kernels.is_packed:
+        return tokens * (max(mlp, projected) + 2 * model.hidden * model.item_bytes)
+    norm = model.hidden * (3 * FLOAT_BYTES + 2 * model.item_bytes)
     rotation = (4 * (model.query_width + model.kv_width) + model.hidden) * model.item_bytes
-    return tokens * (norm + max(mlp, rotation))
+    arranged = model.hidden * max(model.intermediate, model.query_width) * model.item_bytes
+    return tokens * (norm + max(mlp, rotation)) + arranged
 
 
-def _attention_bytes(model: Dimensions, tokens: int, threads: int) -> int:
-    """Of torch's kernel, which takes more than vLLM's: one group's output with its logarithms
-    of sums, keys and values as it packs them, the mask behind a cached prefix, and each
-    thread's tiles."""
+def _attention_bytes(model: Dimensions, tokens: int, threads: int, kernels: Kernels) -> int:
+    """Of vLLM's kernel, the output of the queries that it is given at a time. Of torch's, one
+    group's output with its logarithms of sums, keys and values as it packs them, the mask behind a
+    cached prefix, and each thread's tiles."""
+    rows = min(ATTENTION_ROWS, tokens)
+    tile = _TILE_QUERIES * (2 * _TILE_KEYS + 2 * model.head_dim) * FLOAT_BYTES
+    if kernels.attention == "native":
+        return threads * _NATIVE_THREAD_BYTES
+    if kernels.attention == "vllm":
+        return rows * model.query_width * model.item_bytes + threads * tile
     output = tokens * (model.kv_width * model.item_bytes + model.kv_heads * FLOAT_BYTES)
     packed = 2 * tokens * model.kv_width * model.item_bytes
-    mask = min(ATTENTION_ROWS, tokens) * tokens * model.item_bytes
-    tile = _TILE_QUERIES * (2 * _TILE_KEYS + 2 * model.head_dim) * FLOAT_BYTES
+    mask = rows * tokens * model.item_bytes
     return output + packed + mask + threads * tile
 
 
@@ -129,17 +171,19 @@ def divide(
     chunk_tokens: int = CHUNK_TOKENS,
     threads: int = 1,
     together: int = 1,
+    kernels: Kernels = MOST,
     measured_bytes: int = 0,
 ) -> Budget:
-    """together: inputs in a run, at most. measured_bytes: what the longest input took, where
-    that is known to be more than what is computed. ConfigError where the input alone does not
+    """together: inputs in a run, at most; fewer where their logits would take more than a sixteenth
+    of the memory. measured_bytes: what the longest input took by itself, where that is known to be
+    more than what is computed. ConfigError where the input alone does not
     fit, or is longer than the context."""
     if not 1 <= max_input_tokens <= model.context_tokens:
         raise ConfigError(
             f"an input of {max_input_tokens} tokens: the model allows 1 to {model.context_tokens}"
         )
     held = workspace_bytes(model, max_input_tokens)
-    passing = passing_bytes(model, max_input_tokens, chunk_tokens, threads, together)
+    passing = passing_bytes(model, max_input_tokens, chunk_tokens, threads, kernels)
     passing = max(passing, measured_bytes - held)
     rest = memory_bytes - held - passing
     if rest < 0:
@@ -148,7 +192,17 @@ def divide(
             f"{held + passing} bytes ({size_text(held + passing)}) beside the weights; allow "
             "more memory, or shorter inputs"
         )
+    another = int((1 + _ALLOCATOR_SHARE) * _logits_bytes(model))
+    others = min(together - 1, int(min(rest, memory_bytes * _TOGETHER_SHARE)) // another)
+    passing, rest = passing + others * another, rest - others * another
     block = block_bytes(model)
     return Budget(
-        memory_bytes, max_input_tokens, model.layers, held, passing, block, rest // block, together
+        memory_bytes,
+        max_input_tokens,
+        model.layers,
+        held,
+        passing,
+        block,
+        rest // block,
+        1 + others,
     )

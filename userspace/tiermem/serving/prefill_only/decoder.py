@@ -17,6 +17,8 @@ Projected = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class Decoder(Protocol):
     """Tensors are of some rows; `[rows, hidden]` where nothing else is said."""
 
+    # By vLLM's kernels, over packed weights.
+    is_packed: bool
     layers: int
     scale: float
     dtype: torch.dtype

@@ -20,11 +20,16 @@ import torch
 from tiermem.errors import TiermemError
 from tiermem.layer.arena import Arena
 from tiermem.serving.kv.keys import KeyChain, identity_of
-from tiermem.serving.prefill_only.attention import AttentionName, make_attention
+from tiermem.serving.prefill_only.attention import (
+    AttentionName,
+    attention_kind,
+    make_attention,
+)
 from tiermem.serving.prefill_only.budget import (
     BLOCK_TOKENS,
     CHUNK_TOKENS,
     Budget,
+    Kernels,
     whole_blocks,
 )
 from tiermem.serving.prefill_only.decoder import Decoder
@@ -54,6 +59,12 @@ class Prefilled:
     kept_tokens: int
 
 
+def kernels_of(decoder: Decoder, dimensions: Dimensions, attention: AttentionName) -> Kernels:
+    """Those that an executor of these would use. MissingError."""
+    kind = attention_kind(attention, dimensions, decoder.dtype)
+    return Kernels(kind, decoder.is_packed)
+
+
 class Executor:
     """Made by `start.start`, or with a budget that is known to suffice."""
 
@@ -75,7 +86,8 @@ class Executor:
         workspace = Workspace(dimensions, budget.max_input_tokens, dtype, device)
         buffer = arena.allocate(budget.kv_bytes) if arena else None
         self._blocks = KvBlocks(dimensions, budget, dtype, device, buffer)
-        self._attention = make_attention(attention, dimensions, self._blocks)
+        kind = attention_kind(attention, dimensions, dtype)
+        self._attention = make_attention(kind, dimensions, self._blocks)
         with torch.inference_mode():
             self._prefill = HybridPrefill(decoder, workspace, self._attention, chunk_tokens)
         self.together_max = min(budget.together, self._attention.parts_max)

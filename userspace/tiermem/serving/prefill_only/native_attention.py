@@ -34,17 +34,17 @@ class NativeAttention:
     tokens_min = 1
     parts_max = TOGETHER_MAX
 
-    def __init__(self, model: Dimensions, blocks: KvBlocks) -> None:
+    @staticmethod
+    def check(model: Dimensions, dtype: torch.dtype) -> None:
         """MissingError for other numbers, heads or processors than it is made for."""
-        self._heads = ffi.new(
-            "struct attention_heads *", (model.heads, model.kv_heads, model.head_dim)
-        )
-        served = [one for one in _KERNELS if lib.attention_is_served(one, self._heads)]
-        if blocks.all.dtype != torch.bfloat16 or not served:
+        if dtype != torch.bfloat16 or not _served(_heads(model)):
             raise MissingError(
-                f"no kernel for {blocks.all.dtype} in heads of {model.head_dim} on this processor"
+                f"no kernel for {dtype} in heads of {model.head_dim} on this processor"
             )
-        self._kernel = served[0]
+
+    def __init__(self, model: Dimensions, blocks: KvBlocks) -> None:
+        self._heads = _heads(model)
+        self._kernel = _served(self._heads)[0]
         assert lib.ATTENTION_BLOCK_TOKENS == BLOCK_TOKENS
         self._blocks, self._memory = blocks, _numbers(blocks.all)
         self._threads = torch.get_num_threads()
@@ -113,6 +113,15 @@ class NativeAttention:
         # The last tiles look at the most tokens.
         for _ in self._pool.map(compute, reversed(list(pairwise(bounds)))):
             pass
+
+
+def _heads(model: Dimensions) -> Any:
+    return ffi.new("struct attention_heads *", (model.heads, model.kv_heads, model.head_dim))
+
+
+def _served(heads: Any) -> list[int]:
+    """Kernels of this processor for such heads."""
+    return [one for one in _KERNELS if lib.attention_is_served(one, heads)]
 
 
 def _numbers(tensor: torch.Tensor) -> Any:

@@ -35,6 +35,8 @@ def can_pack(dtype: torch.dtype) -> bool:
 class PackedDecoder:
     """See `decoder.Decoder`. Of a dtype that `can_pack`."""
 
+    is_packed = True
+
     def __init__(self, model: Any) -> None:
         """MissingError where vLLM was built without one of the kernels, or the MLP has another
         activation."""

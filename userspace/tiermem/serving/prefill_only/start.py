@@ -17,7 +17,7 @@ from tiermem.serving.prefill_only.attention import AttentionName
 from tiermem.serving.prefill_only.budget import CHUNK_TOKENS, TOGETHER_MAX, Budget, divide
 from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
 from tiermem.serving.prefill_only.dimensions import Dimensions
-from tiermem.serving.prefill_only.executor import Executor
+from tiermem.serving.prefill_only.executor import Executor, kernels_of
 from tiermem.serving.prefill_only.families import DTypeName, dimensions_of, load_model
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 
@@ -60,6 +60,7 @@ def start(
     dimensions = dimensions_of(model.config, model.dtype.itemsize)
     weight_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
     decoder = make_decoder(options.attention, model)
+    kernels = kernels_of(decoder, dimensions, options.attention)
     longest = options.max_input_tokens or dimensions.context_tokens
 
     def divided(measured_bytes: int) -> Budget:
@@ -70,6 +71,7 @@ def start(
             chunk_tokens=options.chunk_tokens,
             threads=threads,
             together=TOGETHER_MAX,
+            kernels=kernels,
             measured_bytes=measured_bytes,
         )
 

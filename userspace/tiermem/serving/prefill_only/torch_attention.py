@@ -28,6 +28,10 @@ class TorchAttention:
     tokens_min = TOKENS_MIN
     parts_max = 1
 
+    @staticmethod
+    def check(_model: Dimensions, _dtype: torch.dtype) -> None:
+        """There is none that it does not take."""
+
     def __init__(self, model: Dimensions, blocks: KvBlocks) -> None:
         self._blocks = blocks
         self._tokens = blocks.work.view(-1, 2, model.kv_heads, model.head_dim)

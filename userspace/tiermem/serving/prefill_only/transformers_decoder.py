@@ -16,6 +16,8 @@ _POSITIONS = 512
 class TransformersDecoder:
     """See `decoder.Decoder`."""
 
+    is_packed = False
+
     def __init__(self, model: Any) -> None:
         self._decoder, self._head = model.model, model.lm_head
         self._rotate = sys.modules[type(model).__module__].apply_rotary_pos_emb

@@ -30,11 +30,14 @@ class VllmAttention:
     tokens_min = 1
     parts_max = TOGETHER_MAX
 
-    def __init__(self, model: Dimensions, blocks: KvBlocks) -> None:
+    @staticmethod
+    def check(model: Dimensions, _dtype: torch.dtype) -> None:
         """MissingError for heads that the kernel does not take, or where it was not built."""
         sizes = CPUAttentionBackend.get_supported_head_sizes()
         if model.head_dim not in sizes or not hasattr(torch.ops._C, "cpu_attention_with_kv_cache"):
             raise MissingError(f"no kernel of vLLM's for heads of {model.head_dim}")
+
+    def __init__(self, model: Dimensions, blocks: KvBlocks) -> None:
         shape = (blocks.all.shape[0], model.kv_heads, 2 * BLOCK_TOKENS, model.head_dim)
         self._keys, self._values = blocks.all.view(shape).chunk(2, dim=2)
         self._model, self._blocks, self._dtype = model, blocks, blocks.all.dtype
