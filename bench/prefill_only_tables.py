@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tables(found: Measured) -> list[Table]:
     """One a part, and one a workload."""
     alike = table_of(
-        "Logits against a plain prefill, fp32",
+        "Logits against a plain prefill in fp32",
         ("attention", "tokens", "cached", "difference", "same bits", "same order of 20"),
     )
     for like in found.likenesses:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
 
 import torch
 from tiermem.serving.prefill_only.attention import AttentionName
-from tiermem.serving.prefill_only.budget import TOGETHER_MAX, block_bytes, divide
+from tiermem.serving.prefill_only.budget import TOGETHER_MAX, divide
 from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
-from tiermem.serving.prefill_only.executor import Executor, Prefilled
+from tiermem.serving.prefill_only.executor import Executor, Prefilled, kernels_of
 from tiermem.serving.prefill_only.families import dimensions_of, load_model
 
 from bench.smollm2 import DTypeName, model_folder
@@ -47,10 +48,12 @@ def executor(
 ) -> Executor:
     """With room for so many blocks."""
     dimensions = dimensions_of(model.config, model.dtype.itemsize)
-    needed = divide(dimensions, 1 << 40, max_input_tokens, together=TOGETHER_MAX).input_bytes
-    memory = needed + cache_blocks * block_bytes(dimensions)
-    budget = divide(dimensions, memory, max_input_tokens, together=TOGETHER_MAX)
     decoder = decoder_of(model, attention)
+    kernels = kernels_of(decoder, dimensions, attention)
+
+    most = divide(dimensions, 1 << 40, max_input_tokens, together=TOGETHER_MAX, kernels=kernels)
+    memory_bytes = most.input_bytes + cache_blocks * most.block_bytes
+    budget = replace(most, memory_bytes=memory_bytes, cache_blocks=cache_blocks)
     return Executor(decoder, dimensions, budget, attention=attention, **options)
 
 

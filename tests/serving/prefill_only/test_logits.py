@@ -24,16 +24,19 @@ from tests.serving.prefill_only.models import (
     tokens_of,
 )
 
-# In fp32, logits being of some tens; torch's kernels give the very bits on CPUs where this was
-# measured (bench.prefill_only says), and may sum up in another order elsewhere.
+# In fp32, logits being of some tens. Behind a cached prefix torch's kernels may sum up in another
+# order.
 CLOSE = 1e-3
 
 
 @pytest.mark.parametrize("attention", ["torch", "vllm"])
 @pytest.mark.parametrize("count", [1, 31, 33, 200, 700])
 def test_an_input_of_any_length(attention: Any, count: int) -> None:
+    """With torch's kernels, called as transformers calls them, the very bits."""
     model = smollm2()
-    assert difference(executor(model, attention=attention), model, tokens_of(1, count)) < CLOSE
+    most = difference(executor(model, attention=attention), model, tokens_of(1, count))
+    assert most < CLOSE
+    assert attention != "torch" or most == 0
 
 
 @pytest.mark.parametrize("attention", ["torch", "vllm"])
@@ -156,8 +159,8 @@ def test_chunks_of_any_size(chunk: int) -> None:
     assert difference(executor(model, chunk_tokens=chunk), model, tokens_of(1, 333)) < CLOSE
 
 
-def test_the_whole_order_of_tokens_is_the_same_in_bfloat16() -> None:
-    """With torch's attention, as transformers has it: the same kernels, in the same order."""
+def test_in_bfloat16_torchs_kernels_choose_the_same_token() -> None:
+    """They round in an order that hangs on the processor and on how many rows there are."""
     model = smollm2("bfloat16")
     tokens = tokens_of(1, 600)
     ours = executor(model)

@@ -128,14 +128,14 @@ def _logits_bytes(model: Dimensions) -> int:
 
 
 def _chunk_bytes(model: Dimensions, tokens: int, kernels: Kernels) -> int:
-    """Of the MLP three intermediate tensors are alive at once, its input and output, and what
-    oneDNN takes besides; of transformers' rotation, queries and keys as they were, turned by half,
-    and two products. Its norms compute in fp32, and its matrix products may arrange the weights
-    anew."""
+    """Packed: the MLP's three intermediate tensors or the projections, and its input. Else: of the
+    MLP three tensors are alive at once; of transformers' rotation, queries and keys as they were,
+    turned by half, and two products. Its norms compute in fp32, and its matrix products may arrange
+    the weights anew."""
     mlp = (3 * model.intermediate + 2 * model.hidden) * model.item_bytes
-    projected = (model.query_width + 2 * model.kv_width + model.hidden) * model.item_bytes
     if kernels.is_packed:
-        return tokens * (max(mlp, projected) + 2 * model.hidden * model.item_bytes)
+        wide = max(2 * model.intermediate, model.query_width + 2 * model.kv_width)
+        return tokens * (wide + model.intermediate + 2 * model.hidden) * model.item_bytes
     norm = model.hidden * (3 * FLOAT_BYTES + 2 * model.item_bytes)
     rotation = (4 * (model.query_width + model.kv_width) + model.hidden) * model.item_bytes
     arranged = model.hidden * max(model.intermediate, model.query_width) * model.item_bytes

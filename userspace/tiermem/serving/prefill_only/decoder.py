@@ -24,8 +24,9 @@ class Decoder(Protocol):
     dtype: torch.dtype
     device: torch.device
 
-    def prepare(self, space: Workspace) -> None:
-        """Write cosines and sines of all its positions, as `project` wants them."""
+    def prepare(self, space: Workspace, rows: int) -> None:
+        """Write cosines and sines of all its positions, as `project` wants them; and take what so
+        many rows at a time are computed in, which is the workspace's from then on."""
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Hidden states of these tokens."""
@@ -34,9 +35,11 @@ class Decoder(Protocol):
         self, layer: int, hidden: torch.Tensor, places: torch.Tensor, space: Workspace
     ) -> Projected:
         """Queries, keys and values `[rows, heads, head_dim]` of rows at these places of their
-        inputs."""
+        inputs. They may be written over by the next call."""
 
-    def transform(self, layer: int, hidden: torch.Tensor, attended: torch.Tensor) -> None:
+    def transform(
+        self, layer: int, hidden: torch.Tensor, attended: torch.Tensor, space: Workspace
+    ) -> None:
         """Attention's output projection and the MLP, each added to the hidden states."""
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,9 @@ class HybridPrefill:
     ) -> None:
         self._decoder, self._space, self._attention = decoder, workspace, attention
         self._chunk = chunk_tokens
-        decoder.prepare(workspace)
+        # The last chunk may have some of the next one's rows, see `_chunks`.
+        rows = min(chunk_tokens + attention.tokens_min, workspace.tokens)
+        decoder.prepare(workspace, rows)
 
     def run(self, parts: Sequence[Part]) -> torch.Tensor:
         """Logits `[inputs, vocab]`, fp32, of what follows each. Their places to write are
@@ -56,14 +58,14 @@ class HybridPrefill:
                 return decoder.logits(self._finish(layer, last_rows))
             attention.attend(space.queries[:new], decoder.scale)
             for chunk in self._chunks(new):
-                decoder.transform(layer, space.hidden[chunk], space.queries[chunk])
+                decoder.transform(layer, space.hidden[chunk], space.queries[chunk], space)
         return decoder.logits(space.hidden[last_rows])
 
     def _finish(self, layer: int, rows: torch.Tensor) -> torch.Tensor:
         """The last layer: nobody asks for what it makes of other tokens than the last ones."""
         queries, hidden = self._space.queries[rows], self._space.hidden[rows]
         self._attention.attend_last(queries, self._decoder.scale)
-        self._decoder.transform(layer, hidden, queries)
+        self._decoder.transform(layer, hidden, queries, self._space)
         return hidden
 
     def _chunks(self, end: int) -> list[slice]:

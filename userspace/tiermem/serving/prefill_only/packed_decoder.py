@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional
 from vllm import _custom_ops as kernels
 
 from tiermem.errors import MissingError
@@ -54,16 +53,17 @@ class PackedDecoder:
             decoder.norm,
         )
         is_tied = model.lm_head.weight.data_ptr() == decoder.embed_tokens.weight.data_ptr()
-        self._head = model.lm_head if is_tied else _Packed([model.lm_head])
+        self._head = model.lm_head if is_tied else _Packed([model.lm_head]).new
         self._layers = [_Layer(layer) for layer in decoder.layers]
         self.layers = len(self._layers)
 
-    def prepare(self, space: Workspace) -> None:
+    def prepare(self, space: Workspace, rows: int) -> None:
         """The kernel wants halves of both side by side; those of `sines` are then in nobody's
         way."""
         write_rotations(self._rotary, space)
         half = self._head_dim // 2
         space.cosines[:, half:] = space.sines[:, :half]
+        space.passing = _Passing(rows, self._layers[0], space.hidden)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Hidden states of these tokens."""
@@ -74,8 +74,10 @@ class PackedDecoder:
         self, layer: int, hidden: torch.Tensor, places: torch.Tensor, space: Workspace
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """See Decoder."""
-        of = self._layers[layer]
-        projected = of.projection(_normed(hidden, of.norm))
+        of, passing = self._layers[layer], _passing(space)
+        normed, projected = passing.hidden(hidden), passing.projected(hidden)
+        kernels.rms_norm(normed, hidden, of.norm.weight, of.norm.variance_epsilon)
+        of.projection(normed, projected)
         queries, keys, values = projected.split(of.widths, dim=1)
         kernels.rotary_embedding(places, queries, keys, self._head_dim, space.cosines, True)
         queries, keys, values = (
@@ -83,15 +85,24 @@ class PackedDecoder:
         )
         return queries, keys, values
 
-    def transform(self, layer: int, hidden: torch.Tensor, attended: torch.Tensor) -> None:
+    def transform(
+        self, layer: int, hidden: torch.Tensor, attended: torch.Tensor, space: Workspace
+    ) -> None:
         """See Decoder."""
-        of = self._layers[layer]
-        output = of.output(attended.flatten(1))
+        of, passing = self._layers[layer], _passing(space)
+        output, gated, inner = (
+            passing.hidden(hidden),
+            passing.gated(hidden),
+            passing.inner(hidden),
+        )
+        of.output(attended.flatten(1), output)
         kernels.fused_add_rms_norm(output, hidden, of.mlp_norm.weight, of.mlp_norm.variance_epsilon)
-        gated = of.gate_and_up(output)
+        of.gate_and_up(output, gated)
         gate, up = gated.chunk(2, dim=1)
         # vLLM's kernel for both takes two and a half times as long.
-        hidden += of.down(functional.silu(gate).mul_(up))
+        torch.ops.aten.silu.out(gate, out=inner).mul_(up)
+        of.down(inner, output)
+        hidden += output
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """`[rows, vocab]`, fp32."""
@@ -117,14 +128,57 @@ class _Packed:
 
     def __init__(self, modules: list[Any]) -> None:
         weight = torch.cat([one.weight for one in modules])
+        self.width = weight.shape[0]
         for one in modules:
             one.weight.data = weight.new_empty(0)
         self._handler = kernels.create_onednn_mm(weight.t(), _PREPARED)
         biases = [one.bias for one in modules]
         self._bias = None if biases[0] is None else torch.cat(biases)
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+    def __call__(self, rows: torch.Tensor, out: torch.Tensor) -> None:
+        torch.ops._C.onednn_mm(out, rows, self._bias, self._handler.handler_tensor)
+
+    def new(self, rows: torch.Tensor) -> torch.Tensor:
+        """In memory of its own."""
         return kernels.onednn_mm(self._handler, rows, self._bias)
+
+
+class _Passing:
+    """What a chunk is computed in, taken once: outputs of the next product or norm are written
+    over those before it, where nobody needs them any more."""
+
+    def __init__(self, rows: int, layer: _Layer, like: torch.Tensor) -> None:
+        inner = layer.gate_and_up.width // 2
+        self._widths = like.shape[1], sum(layer.widths), 2 * inner, inner
+        widest = max(self._widths[1], self._widths[2])
+        self._hidden, self._wide, self._inner = (
+            like.new_empty(rows * width) for width in (like.shape[1], widest, inner)
+        )
+
+    def hidden(self, like: torch.Tensor) -> torch.Tensor:
+        """As many rows as `like` has, as all of these."""
+        return self._rows(self._hidden, like, self._widths[0])
+
+    def projected(self, like: torch.Tensor) -> torch.Tensor:
+        """Queries, keys and values; where `gated` is too."""
+        return self._rows(self._wide, like, self._widths[1])
+
+    def gated(self, like: torch.Tensor) -> torch.Tensor:
+        """The MLP's two, side by side."""
+        return self._rows(self._wide, like, self._widths[2])
+
+    def inner(self, like: torch.Tensor) -> torch.Tensor:
+        """What the MLP makes of them."""
+        return self._rows(self._inner, like, self._widths[3])
+
+    @staticmethod
+    def _rows(memory: torch.Tensor, like: torch.Tensor, width: int) -> torch.Tensor:
+        return memory[: like.shape[0] * width].view(-1, width)
+
+
+def _passing(space: Workspace) -> _Passing:
+    assert isinstance(space.passing, _Passing)
+    return space.passing
 
 
 def _normed(hidden: torch.Tensor, norm: Any) -> torch.Tensor:

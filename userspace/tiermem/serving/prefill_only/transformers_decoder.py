@@ -25,8 +25,8 @@ class TransformersDecoder:
         self.scale: float = self._decoder.layers[0].self_attn.scaling
         self.dtype, self.device = model.dtype, model.device
 
-    def prepare(self, space: Workspace) -> None:
-        """As transformers computes them."""
+    def prepare(self, space: Workspace, rows: int) -> None:
+        """As transformers computes them; modules take memory when they need it."""
         write_rotations(self._decoder.rotary_emb, space)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
@@ -47,7 +47,9 @@ class TransformersDecoder:
         queries, keys = self._rotate(queries, keys, space.cosines[places], space.sines[places])
         return queries, keys, values
 
-    def transform(self, layer: int, hidden: torch.Tensor, attended: torch.Tensor) -> None:
+    def transform(
+        self, layer: int, hidden: torch.Tensor, attended: torch.Tensor, space: Workspace
+    ) -> None:
         """See Decoder."""
         of = self._decoder.layers[layer]
         hidden += of.self_attn.o_proj(attended.flatten(1))

@@ -28,6 +28,8 @@ class Workspace:
         self.queries = queries.view(self.tokens, model.heads, model.head_dim)
         self.cosines = self._take(model.head_dim)
         self.sines = self._take(model.head_dim)
+        # What a decoder computes a chunk in, where it takes that beforehand.
+        self.passing: object = None
 
     def _take(self, width: int) -> torch.Tensor:
         begin, self._taken = self._taken, self._taken + self.tokens * width
