@@ -24,7 +24,8 @@ class BuildNative(build_py):
     def run(self) -> None:
         package = Path(self.build_lib).resolve() / "tiermem"
         # What an earlier build left would be installed again, deleted modules too.
-        shutil.rmtree(package, ignore_errors=True)
+        if package.exists():
+            shutil.rmtree(package)
         super().run()
         if self.editable_mode:
             return

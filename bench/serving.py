@@ -110,7 +110,7 @@ def _options() -> argparse.Namespace:
         type=_loads,
         help="of sessions: turns a second over what this machine answers when it computes all "
         f"again, comma-separated (default: {_said(FULL.loads)}; QUICK: {_said(QUICK.loads)}); "
-        f"those who are not swept are measured at {FULL.other_load:g} alone",
+        f"those who are not swept are measured at {FULL.other_load:g} alone, with QUICK not at all",
     )
     parser.add_argument("--out", type=Path, default=OUT / "serving.json")
     options = parser.parse_args()

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from tiermem.errors import ConfigError
 from tiermem.layer.arena import list_arenas
-from tiermem.serving.prefill_only.budget import Budget
+from tiermem.serving.prefill_only.budget import Budget, divide
 from tiermem.serving.prefill_only.dimensions import Dimensions
+from tiermem.serving.prefill_only.executor import kernels_of
+from tiermem.serving.prefill_only.families import dimensions_of
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 from tiermem.serving.prefill_only.start import StartOptions, measure_longest, start
 
@@ -26,8 +28,8 @@ def test_an_input_takes_no_more_than_is_computed(dtype: Any, attention: Any) -> 
     """Far less than KV of all layers would, and a mask of length squared."""
     tokens = 2048
     measured, budget, dimensions = in_fresh_process(measure_an_input, dtype, attention, tokens)
-    # Where kernels of another processor take a little more, `start` goes by what it measures.
-    assert budget.workspace_bytes * 0.9 < measured <= budget.input_bytes * 1.05
+    # The C library keeps some in pieces; `start` goes by what it measures where that is more.
+    assert budget.workspace_bytes * 0.9 < measured <= budget.input_bytes * 1.05 + 4 * MIB
     assert measured < tokens * dimensions.kv_token_bytes
     item_bytes = {"float32": 4, "bfloat16": 2}[dtype]
     assert measured < tokens * tokens * dimensions.heads * item_bytes
@@ -35,24 +37,27 @@ def test_an_input_takes_no_more_than_is_computed(dtype: Any, attention: Any) -> 
 
 def measure_an_input(dtype: Any, attention: Any, tokens: int) -> tuple[int, Budget, Dimensions]:
     model = smollm2(dtype)
-    ours = executor(model, max_input_tokens=tokens, cache_blocks=0, attention=attention)
+    dimensions = dimensions_of(model.config, model.dtype.itemsize)
+    decoder = decoder_of(model, attention)
+    kernels = kernels_of(decoder, dimensions, attention)
     options = StartOptions(1 << 30, attention=attention)
-    measured = measure_longest(decoder_of(model, attention), ours.dimensions, tokens, options)
+    measured = measure_longest(decoder, dimensions, tokens, options)
     assert measured is not None
-    return measured, ours.budget, ours.dimensions
+    return measured, divide(dimensions, 1 << 30, tokens, kernels=kernels), dimensions
 
 
-def test_many_requests_stay_within_the_limit() -> None:
+@pytest.mark.parametrize("attention", ["torch", "auto"])
+def test_many_requests_stay_within_the_limit(attention: Any) -> None:
     """With a cache that fills up and is evicted from, cached prefixes included."""
-    peak_bytes, limit_bytes = in_fresh_process(measure_many_requests)
+    peak_bytes, limit_bytes = in_fresh_process(measure_many_requests, attention)
     assert peak_bytes <= limit_bytes
 
 
-def measure_many_requests() -> tuple[int, int]:
+def measure_many_requests(attention: Any) -> tuple[int, int]:
     model = smollm2(fast_dtype())
 
     def serve() -> None:
-        ours = executor(model, max_input_tokens=1024, cache_blocks=40, attention="torch")
+        ours = executor(model, max_input_tokens=1024, cache_blocks=40, attention=attention)
         limits.append(ours.budget.memory_bytes)
         for seed in range(6):
             tokens = tokens_of(seed % 2, 400) + tokens_of(10 + seed, 600)

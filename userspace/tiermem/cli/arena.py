@@ -35,8 +35,9 @@ def list_all(
     """List the arenas of this host's living processes.
 
     Root sees those of all users, others their own. `used` is in buffers now, `peak` the most
-    that ever was, `huge` how much is really in huge pages (?: this user may not ask), `hot` how
-    much M5's daemon held for hot in its last round; it tracks the slow tier (-: none runs).
+    that ever was, `huge` how much is really in huge pages (?: this user may not ask, or it is
+    shared), `hot` how much M5's daemon held for hot in its last round; it tracks the slow tier
+    (-: none answers this user).
 
     A tier called emulated is not there: copies in and out are held to the figures that are
     shown, and the memory is that of the nodes that are named.
@@ -44,7 +45,7 @@ def list_all(
     What processes that were killed left in the list is removed.
     """
     arenas = list_arenas()
-    frames = read_hot_frames() if arenas else None
+    frames = _hot_frames() if arenas else None
     rows = [_row(listed, frames) for listed in arenas]
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -61,6 +62,14 @@ def list_all(
         hot = _mebibytes(row["hot_bytes"]) if frames else "-"
         table.add_row(*words, *map(_mebibytes, sizes), hot, str(row["buffers"]))
     show(table)
+
+
+def _hot_frames() -> HotFrames | None:
+    """None also where a daemon is in trouble: its own verbs say so."""
+    try:
+        return read_hot_frames()
+    except TiermemError:
+        return None
 
 
 def _row(listed: Listed, frames: HotFrames | None) -> dict[str, Any]:

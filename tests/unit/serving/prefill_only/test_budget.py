@@ -29,6 +29,7 @@ SMOLLM2 = Dimensions(
     item_bytes=4,
     context_tokens=8192,
 )
+OURS = Kernels("native", is_packed=True)
 GIB = 1 << 30
 
 
@@ -78,20 +79,25 @@ def test_longer_inputs_need_no_less(tokens: int, chunk: int) -> None:
 
 
 def test_inputs_that_run_together_have_logits_each() -> None:
-    alone = divide(SMOLLM2, GIB, 1024)
-    together = divide(SMOLLM2, GIB, 1024, together=8)
+    alone = divide(SMOLLM2, GIB, 1024, kernels=OURS)
+    together = divide(SMOLLM2, GIB, 1024, together=8, kernels=OURS)
     assert together.input_bytes - alone.input_bytes >= 7 * SMOLLM2.vocab * SMOLLM2.item_bytes
 
 
 def test_where_memory_is_little_fewer_run_together() -> None:
     """Their logits take a sixteenth at most, and never what the longest input needs."""
-    memory = passing_bytes(SMOLLM2, 256, 128, 1) + workspace_bytes(SMOLLM2, 256)
-    assert divide(SMOLLM2, memory, 256, chunk_tokens=128, together=8).together == 1
-    assert divide(SMOLLM2, 40 << 20, 32, chunk_tokens=32, together=8).together == 4
-    assert divide(SMOLLM2, GIB, 256, together=8).together == 8
+
+    def together(memory_bytes: int, kernels: Kernels = OURS) -> int:
+        options = {"chunk_tokens": 128, "together": 8}
+        return divide(SMOLLM2, memory_bytes, 256, kernels=kernels, **options).together
+
+    barely = passing_bytes(SMOLLM2, 256, 128, 1, OURS) + workspace_bytes(SMOLLM2, 256)
+    assert [together(memory) for memory in (barely, 40 << 20, GIB)] == [1, 4, 8]
+    # It takes one at a time.
+    assert together(GIB, Kernels("torch", is_packed=True)) == 1
 
 
-@given(st.integers(1, 8192), st.sampled_from(["native", "vllm", "torch"]), st.booleans())
+@given(st.integers(1, 8192), st.sampled_from(["native", "vllm"]), st.booleans())
 def test_no_kernels_take_more_than_those_that_are_taken_for_granted(
     tokens: int, attention: AttentionKind, is_packed: bool
 ) -> None:
@@ -101,8 +107,7 @@ def test_no_kernels_take_more_than_those_that_are_taken_for_granted(
 
 def test_the_packed_kernels_and_ours_for_attention_hardly_need_more_for_longer_inputs() -> None:
     """Beside what is held, which is what lets an input be long."""
-    ours = Kernels("native", is_packed=True)
-    short, long = (passing_bytes(SMOLLM2, tokens, 128, 1, ours) for tokens in (160, 8192))
+    short, long = (passing_bytes(SMOLLM2, tokens, 128, 1, OURS) for tokens in (160, 8192))
     assert long - short <= 50 * (8192 - 160)
 
 

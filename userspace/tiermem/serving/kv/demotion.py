@@ -101,7 +101,7 @@ class Demotion:
     def _run(self) -> None:
         try:
             while self._is_wanted():
-                wanted = self.ahead + self._unseen_max
+                wanted = min(self.ahead + self._unseen_max, self._at_once_max)
                 self._demote_all(self._memory.coming(wanted - self._memory.free_blocks))
         except Exception:
             log.exception("no KV blocks go to CXL memory any more")

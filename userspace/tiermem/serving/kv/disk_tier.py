@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tiermem.errors import KernelError
@@ -111,7 +112,7 @@ class DiskTier(BehindMemory):
                 for read, place in there
             ],
         )
-        self._memory.moved([read.block for read, _ in there], begun_ns)
+        self._take_time([read.block for read, _ in there], outcomes, begun_ns)
         if there:
             seconds = (time.monotonic_ns() - begun_ns) / 1e9
             self._rate(self.tier, sum(one.done_bytes for one in outcomes), seconds)
@@ -163,9 +164,16 @@ class DiskTier(BehindMemory):
                 for block, place in placed
             ],
         )
-        self._memory.moved([block for block, _ in placed], begun_ns)
+        self._take_time([block for block, _ in placed], outcomes, begun_ns)
         for (block, place), outcome in zip(placed, outcomes, strict=True):
             self._settle_write(block, place, outcome, is_fresh=place >= written)
+
+    def _take_time(
+        self, blocks: Sequence[Block], outcomes: Sequence[Outcome], begun_ns: int
+    ) -> None:
+        """Of an emulated memory, for those that were moved."""
+        moved = [one for one, how in zip(blocks, outcomes, strict=True) if how.done_bytes]
+        self._memory.moved(moved, begun_ns)
 
     def _is_begun(self) -> bool:
         """Whether the file has its first page; on a disk that was full it may get it later."""

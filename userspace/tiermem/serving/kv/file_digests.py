@@ -1,12 +1,13 @@
 """Digests of large files, remembered for as long as a file is as it was.
 
 A model's files are read once as a whole, as fast as processors allow; after that a look at what
-the file system says of them is enough: size, inode and the moment of the last change, which
-nobody can set back.
+the file system says of them is enough: size, device, inode and the moment of the last
+change, which nobody can set back.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -47,28 +48,37 @@ class _Memory(BaseModel):
 def digests_of(files: Sequence[Path], memory: Path | None = None) -> list[str]:
     """Of each, by its content alone. memory: a file (the user's cache unless given), which need
     not be there, nor be writable. OSError for what cannot be read."""
-    memory = memory or _user_cache() / "file-digests.json"
+    memory = memory or _user_memory()
     known = _recalled(memory)
-    found = [_known(path, known) for path in files]
-    unknown = [path for path, digest in zip(files, found, strict=True) if digest is None]
-    if not unknown:
-        return [digest for digest in found if digest is not None]
+    digests = {path: digest for path in files if (digest := _known(path, known))}
+    unknown = sorted(set(files) - set(digests))
     total = sum(path.stat().st_size for path in unknown)
     if total >= _TOLD_BYTES:
         log.warning("reading %.0f GB of weights, once, to know them", total / 1e9)
+    settled: dict[str, Remembered] = {}
     for path in unknown:
-        before = _looked_at(path)
-        digest = _digest(path)
-        found[files.index(path)] = digest
-        if before == _looked_at(path) and before["changed_ns"] < time.time_ns() - _SETTLED_S * 1e9:
-            known[str(path.resolve())] = Remembered(**before, digest=digest)
-    _remember(memory, known)
-    return [digest for digest in found if digest is not None]
+        one, is_settled = _read(path)
+        digests[path] = one.digest
+        if is_settled:
+            settled[str(path.resolve())] = one
+    if settled:
+        # What others have found meanwhile is kept.
+        _remember(memory, _recalled(memory) | settled)
+    return [digests[path] for path in files]
 
 
-def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tiermem"
+def _user_memory() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(base)) / "tiermem" / "file-digests.json"  # noqa: PTH111
+
+
+def _read(path: Path) -> tuple[Remembered, bool]:
+    """And whether it was the same all the while, and had been for a moment."""
+    begun_ns = time.time_ns()
+    before = _looked_at(path)
+    found = Remembered(**before, digest=_digest(path))
+    is_old = before["changed_ns"] < begun_ns - _SETTLED_S * 1e9
+    return found, is_old and _looked_at(path) == before
 
 
 def _looked_at(path: Path) -> dict[str, int]:
@@ -92,19 +102,19 @@ def _digest(path: Path) -> str:
     """Of the pieces' digests: they are made by as many threads as there are processors."""
     size = path.stat().st_size
     with path.open("rb") as file, ThreadPoolExecutor(os.cpu_count()) as threads:
-        pieces = threads.map(
-            lambda begin: _piece(file.fileno(), begin), range(0, max(1, size), _PIECE_BYTES)
-        )
+        begins = range(0, max(1, size), _PIECE_BYTES)
+        pieces = threads.map(lambda begin: _piece(file.fileno(), begin, size), begins)
         return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
-def _piece(fd: int, begin: int) -> bytes:
-    seen = hashlib.sha256()
-    for at in range(begin, begin + _PIECE_BYTES, _READ_BYTES):
-        data = os.pread(fd, _READ_BYTES, at)
+def _piece(fd: int, begin: int, size: int) -> bytes:
+    seen, at, end = hashlib.sha256(), begin, min(begin + _PIECE_BYTES, size)
+    while at < end:
+        data = os.pread(fd, min(_READ_BYTES, end - at), at)
+        if not data:
+            raise OSError(errno.EIO, "became shorter while it was read")
         seen.update(data)
-        if len(data) < _READ_BYTES:
-            break
+        at += len(data)
     return seen.digest()
 
 
@@ -118,7 +128,7 @@ def _recalled(memory: Path) -> dict[str, Remembered]:
 def _remember(memory: Path, known: dict[str, Remembered]) -> None:
     last = dict(list(known.items())[-_REMEMBERED:])
     text = json.dumps(_Memory(files=last).model_dump())
-    beside = memory.with_name(f".{memory.name}.{os.getpid()}")
+    beside = memory.with_name(f".{memory.name}.{os.urandom(8).hex()}")
     # Without it files are read again the next time.
     with suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -224,7 +224,7 @@ class PoolTier(BehindMemory):
             begun_ns = time.monotonic_ns()
             try:
                 is_stored = self._own.publish(block, size)
-                self._memory.moved([block], begun_ns)
+                self._memory.moved([block] if is_stored else [], begun_ns)
             except NameTakenError:
                 self._memory.note_behind(block.key)
             except TiermemError as error:

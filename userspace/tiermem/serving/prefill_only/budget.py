@@ -2,9 +2,10 @@
 
 Three parts, beside the weights. The **workspace** holds what is as long as the input: hidden
 states, queries (attention writes its output over them), and one layer's keys and values; and
-the cosines and sines of all positions. **Passing** memory is what is taken and given back while
-it is computed, by kernels that differ in that: for a chunk of tokens, or for attention, whichever
-is more. The rest is the **prefix cache**, in whole blocks.
+the cosines and sines of all positions. **Passing** memory is for a chunk of tokens, for attention
+and for logits, by kernels that differ in that: with packed weights a chunk's is held as well, else
+chunks and attention take and give back in turns. The rest is the **prefix cache**, in whole
+blocks.
 
 `start` measures the sum of the first two before the first request.
 """
@@ -113,11 +114,9 @@ def passing_bytes(
     kernels: Kernels = MOST,
 ) -> int:
     """The most that is allocated at a moment of a run of one input."""
-    chunk = min(chunk_tokens + TOKENS_MIN, max_input_tokens)
-    most = max(
-        _chunk_bytes(model, chunk, kernels),
-        _attention_bytes(model, max_input_tokens, threads, kernels),
-    )
+    chunk = _chunk_bytes(model, min(chunk_tokens + TOKENS_MIN, max_input_tokens), kernels)
+    attention = _attention_bytes(model, max_input_tokens, threads, kernels)
+    most = chunk + attention if kernels.is_packed else max(chunk, attention)
     listed = max_input_tokens * _LISTED_BYTES
     return int((1 + _ALLOCATOR_SHARE) * (most + listed + _logits_bytes(model)))
 
@@ -193,7 +192,9 @@ def divide(
             "more memory, or shorter inputs"
         )
     another = int((1 + _ALLOCATOR_SHARE) * _logits_bytes(model))
-    others = min(together - 1, int(min(rest, memory_bytes * _TOGETHER_SHARE)) // another)
+    # Torch's attention takes one at a time.
+    most = 0 if kernels.attention == "torch" else together - 1
+    others = min(most, int(min(rest, memory_bytes * _TOGETHER_SHARE)) // another)
     passing, rest = passing + others * another, rest - others * another
     block = block_bytes(model)
     return Budget(

@@ -26,6 +26,7 @@ from tiermem.serving.prefill_only.attention import (
     make_attention,
 )
 from tiermem.serving.prefill_only.budget import (
+    ATTENTION_ROWS,
     BLOCK_TOKENS,
     CHUNK_TOKENS,
     Budget,
@@ -150,6 +151,8 @@ class Executor:
         ]
 
     def _fits(self, part: Part) -> bool:
+        if part.row and part.rows.stop > ATTENTION_ROWS:
+            return False
         rows = BLOCK_TOKENS * whole_blocks(self.budget.max_input_tokens)
         return part.rows.stop <= rows and BLOCK_TOKENS * (part.work + part.work_blocks) <= rows
 

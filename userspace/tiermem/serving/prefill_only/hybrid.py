@@ -31,9 +31,10 @@ class HybridPrefill:
     ) -> None:
         self._decoder, self._space, self._attention = decoder, workspace, attention
         self._chunk = chunk_tokens
-        # The last chunk may have some of the next one's rows, see `_chunks`.
+        # The last chunk may have some of the next one's rows, see `_chunks`; and the last layer is
+        # computed of one row of each input.
         rows = min(chunk_tokens + attention.tokens_min, workspace.tokens)
-        decoder.prepare(workspace, rows)
+        decoder.prepare(workspace, max(rows, attention.parts_max))
 
     def run(self, parts: Sequence[Part]) -> torch.Tensor:
         """Logits `[inputs, vocab]`, fp32, of what follows each. Their places to write are
