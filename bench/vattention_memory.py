@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tiermem.layer.arena import create_arena
 from tiermem.serving.vattention import (
     PAGE_GROUPS_BYTES,
     ArenaPages,
@@ -17,10 +18,8 @@ from tiermem.serving.vattention import (
     PrivateMemory,
     init,
 )
-from tiermem.serving.vattention.pieces import address_of
 from tiermem.serving.vattention.sources import Source
 
-HUGE_BYTES = 2 << 20
 # SmolLM2-135M's in fp32: 60 tensors of 768 bytes a token.
 SMOLLM2 = KvLayout(layers=30, kv_heads=3, head_dim=64, item_bytes=4, context_tokens=8192, batch=1)
 NEW, COLD, KEPT = "new memory", "memory file", "memory file, kept"
@@ -44,19 +43,6 @@ class Waste:
     cache: str
     group_bytes: int
     share: float
-
-
-@dataclass(frozen=True)
-class TouchedPages:
-    """What an arena's buffer is: private memory, touched, in huge pages where there are any."""
-
-    address: int
-    bytes: int
-    memory: mmap.mmap
-
-    def view(self) -> memoryview:
-        """See Pages."""
-        return memoryview(self.memory)
 
 
 def page_fault_rate(size_bytes: int, rounds: int) -> float:
@@ -140,10 +126,8 @@ def _source(name: str, size_bytes: int) -> Iterator[Source]:
     if name != ARENA:
         yield MemoryFile(size_bytes, keeps=name == KEPT)
         return
-    with mmap.mmap(
-        -1, size_bytes + HUGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    ) as memory:
-        memory.madvise(mmap.MADV_HUGEPAGE)
-        memory[:: mmap.PAGESIZE] = b"\1" * (len(memory) // mmap.PAGESIZE)
-        begin = -(-address_of(memory) // HUGE_BYTES) * HUGE_BYTES
-        yield ArenaPages(TouchedPages(begin, size_bytes, memory))
+    with (
+        create_arena("bench-vattention", size_bytes, tier="fastest") as arena,
+        arena.allocate(size_bytes) as buffer,
+    ):
+        yield ArenaPages(buffer)
