@@ -67,6 +67,8 @@ def test_large_scores_stay_finite(kernel: int) -> None:
     layer.store(0, 100)
     queries = to_bfloat16(layer.random.normal(size=(100, 9, 64)) * 300)
     found = layer.attend(kernel, queries, 100)
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= np.abs(from_bfloat16(layer.values)).max() * 1.01
     scores = np.einsum(
         "qhd,khd->hqk",
         from_bfloat16(queries).astype(float),
