@@ -75,9 +75,8 @@ class PackedDecoder:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """See Decoder."""
         of, passing = self._layers[layer], _passing(space)
-        normed, projected = passing.hidden(hidden), passing.projected(hidden)
-        kernels.rms_norm(normed, hidden, of.norm.weight, of.norm.variance_epsilon)
-        of.projection(normed, projected)
+        projected = passing.projected(hidden)
+        of.projection(_normed(hidden, of.norm, passing.hidden(hidden)), projected)
         queries, keys, values = projected.split(of.widths, dim=1)
         kernels.rotary_embedding(places, queries, keys, self._head_dim, space.cosines, True)
         queries, keys, values = (
@@ -106,7 +105,9 @@ class PackedDecoder:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """`[rows, vocab]`, fp32."""
-        found: torch.Tensor = self._head(_normed(hidden, self._norm)).float()
+        found: torch.Tensor = self._head(
+            _normed(hidden, self._norm, torch.empty_like(hidden))
+        ).float()
         return found
 
 
@@ -181,7 +182,6 @@ def _passing(space: Workspace) -> _Passing:
     return space.passing
 
 
-def _normed(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
-    found = torch.empty_like(hidden)
-    kernels.rms_norm(found, hidden, norm.weight, norm.variance_epsilon)
-    return found
+def _normed(hidden: torch.Tensor, norm: Any, out: torch.Tensor) -> torch.Tensor:
+    kernels.rms_norm(out, hidden, norm.weight, norm.variance_epsilon)
+    return out
