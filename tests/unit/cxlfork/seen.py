@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from errno import errorcode
 from pathlib import Path
 
 CALLS = (
@@ -55,6 +56,13 @@ class Seen:
         return {
             name: _CALL.unpack_from(data, _HEAD.size + _CALL.size * place)
             for place, name in enumerate(CALLS)
+        }
+
+    def results(self) -> dict[str, int | str]:
+        """What each call gave: 1 is right; the name of its error where it failed."""
+        return {
+            name: result if result >= 0 else errorcode.get(error, str(error))
+            for name, (_is_back, result, error) in self.calls().items()
         }
 
     def back(self) -> list[str]:

@@ -41,13 +41,19 @@ struct seen {
 static volatile struct seen *seen;
 static int is_patient;
 static int pipes[KINDS][2];
-static int words[KINDS];
+static volatile int words[KINDS];
 
 static const struct timespec hour = { 3600, 0 };
 
-static int futex(int kind, const struct timespec *timeout)
+/*
+ * A thread that is late with making its call again finds the word set already, and its wake
+ * gone: that is no fault of whoever stopped it.
+ */
+static int wait_word(int kind, const struct timespec *timeout)
 {
-	return (int)syscall(SYS_futex, &words[kind], FUTEX_WAIT, 0, timeout, NULL, 0);
+	const long result = syscall(SYS_futex, &words[kind], FUTEX_WAIT, 0, timeout, NULL, 0);
+
+	return result == 0 || (errno == EAGAIN && words[kind]) ? 1 : -1;
 }
 
 static int wait_epoll(int fd)
@@ -82,9 +88,9 @@ static int wait_as(int kind)
 	case EPOLL:
 		return wait_epoll(fd);
 	case FUTEX:
-		return futex(kind, NULL) == 0 ? 1 : -1;
+		return wait_word(kind, NULL);
 	case FUTEX_TIMED:
-		return futex(kind, &hour) == 0 ? 1 : -1;
+		return wait_word(kind, &hour);
 	case SLEEP:
 		return nanosleep(&second, &second) == 0 ? 1 : -1;
 	case POLL:
