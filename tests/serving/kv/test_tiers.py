@@ -57,8 +57,9 @@ def test_cxl_memory_has_what_left_memory(plain: list[list[int]]) -> None:
         assert store.memory.used_blocks <= 14
         told = counter("vllm:tiermem_kv_events_total", tier="cxl", event="hits")
         assert told == store.counters.get("cxl", "hits")
-        (where,) = labels_of("vllm:tiermem_kv_capacity_bytes", "where", tier="cxl")
-        assert where.startswith("emulated 30 GB/s 250 ns on")
+        for name in ("events_total", "capacity_bytes", "used_bytes"):
+            (where,) = labels_of(f"vllm:tiermem_kv_{name}", "where", tier="cxl")
+            assert where.startswith("emulated 30 GB/s 250 ns on")
 
 
 def test_nothing_is_restored_where_all_of_a_prompt_has_to_be_computed(

@@ -27,9 +27,9 @@ class Served:
         for name in ("time_to_first_token_seconds", "request_time_per_output_token_seconds"):
             self._make(Histogram, name, buckets=(0.1, 0.2, 0.4)).labels(*ENGINE)
         if has_tiers:
-            self._make(Counter, "tiermem_kv_events", "tier", "event")
+            self._make(Counter, "tiermem_kv_events", "tier", "where", "event")
             self._make(Gauge, "tiermem_kv_capacity_bytes", "tier", "where")
-            self._make(Gauge, "tiermem_kv_used_bytes", "tier")
+            self._make(Gauge, "tiermem_kv_used_bytes", "tier", "where")
 
     def __getitem__(self, name: str) -> Any:
         """A metric of the engine; with more labels: `[name, "memory", "hits"]`."""
@@ -39,17 +39,17 @@ class Served:
     def works(self) -> None:
         """A second turn: 6 blocks were in memory, 2 came from SSD, 1 was computed though found,
         1 was nowhere."""
-        for tier, where, blocks in (("memory", "tier 0", 8), ("ssd", "/kv", 100)):
-            self["tiermem_kv_capacity_bytes", tier, where].set(blocks * BLOCK_BYTES)
-        self["tiermem_kv_used_bytes", "memory"].set(6 * BLOCK_BYTES)
-        self["tiermem_kv_used_bytes", "ssd"].set(10 * BLOCK_BYTES)
+        places = {"memory": "tier 0", "ssd": "/kv"}
+        for tier, blocks, used in (("memory", 8, 6), ("ssd", 100, 10)):
+            self["tiermem_kv_capacity_bytes", tier, places[tier]].set(blocks * BLOCK_BYTES)
+            self["tiermem_kv_used_bytes", tier, places[tier]].set(used * BLOCK_BYTES)
         for tier, event, count in (
             *(("memory", "hits", 6), ("ssd", "hits", 2), ("ssd", "recomputed", 1)),
             *(("memory", "misses", 1), ("memory", "restored", 8), ("memory", "stored", 9)),
             *(("memory", "bytes_out", 8 * BLOCK_BYTES), ("ssd", "bytes_out", 2 * BLOCK_BYTES)),
             ("ssd", "corrupted", 1),
         ):
-            self["tiermem_kv_events", tier, event].inc(count)
+            self["tiermem_kv_events", tier, places[tier], event].inc(count)
         for source, count in (
             *(("local_compute", 64), ("local_cache_hit", 32), ("external_kv_transfer", 256)),
         ):

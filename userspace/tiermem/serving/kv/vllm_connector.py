@@ -28,7 +28,7 @@ from tiermem.serving.kv.counters import Blocks
 from tiermem.serving.kv.sessions import Scheduled, Sessions
 from tiermem.serving.kv.steps import Plan
 from tiermem.serving.kv.vllm_engine import close_engine, engine_of
-from tiermem.serving.kv.vllm_metrics import Fills, TierProm, TierStats, since
+from tiermem.serving.kv.vllm_metrics import TierProm, TierStats, since
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -62,7 +62,6 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         self._made: Sessions | None = None
         self._bad_ids: set[int] = set()
         self._told: dict[str, dict[str, int]] = {}
-        self._told_fills: Fills = {}
         self._told_state: tuple[int, ...] = ()
 
     @property
@@ -256,9 +255,8 @@ class TieredKV(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
             return None
         self._told_state = state
         now, fills = store.counters.snapshot(), self._engine.fills()
-        stats = TierStats(since(now, self._told), fills if fills != self._told_fills else {})
-        self._told, self._told_fills = now, fills
-        return stats
+        events, self._told = since(now, self._told), now
+        return TierStats(events, fills)
 
     @classmethod
     def build_kv_connector_stats(cls, data: dict[str, Any] | None = None) -> TierStats:

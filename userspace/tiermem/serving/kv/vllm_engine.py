@@ -126,13 +126,19 @@ class Engine:
 
     def fills(self) -> Fills:
         """How full the tiers are, and where each is."""
-        places = {tier: arena.description.where for tier, arena in self._arenas.items()}
+        kinds = {tier: arena.description for tier, arena in self._arenas.items()}
+        places = {tier: kind.where for tier, kind in kinds.items()}
         if self.settings.pool is not None:
             places["pool"] = str(self.settings.pool.path)
         if self.settings.ssd is not None:
             places["ssd"] = str(self.settings.ssd.path)
+        emulated = {tier: str(kind.emulated) for tier, kind in kinds.items() if kind.emulated}
         return {
-            tier: {**dataclasses.asdict(fill), "where": places[tier]}
+            tier: {
+                **dataclasses.asdict(fill),
+                "where": places[tier],
+                "emulated": emulated.get(tier, ""),
+            }
             for tier, fill in self.store.fills().items()
         }
 

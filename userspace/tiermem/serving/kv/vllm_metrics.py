@@ -14,11 +14,12 @@ from vllm.distributed.kv_transfer.kv_connector.v1.metrics import (
 Counts = dict[str, dict[str, int]]
 """By tier and event, see `counters`."""
 Fills = dict[str, dict[str, int | str]]
-"""By tier: `capacity_bytes`, `used_bytes`, and `where` it is, in words."""
+"""By tier: `capacity_bytes`, `used_bytes`, and in words `where` it is and what of it is
+`emulated`, if anything."""
 
 
 class TierStats(KVConnectorStats):  # type: ignore[misc]
-    """What happened since the last time, and how full the tiers are now; {}: as before."""
+    """What happened since the last time, and how full the tiers are now."""
 
     def __init__(self, events: Counts | None = None, fills: Fills | None = None) -> None:
         super().__init__(data={"events": events or {}, "fills": fills or {}})
@@ -38,13 +39,18 @@ class TierStats(KVConnectorStats):  # type: ignore[misc]
 
     def reduce(self) -> dict[str, int | float]:
         """For a log line."""
+        fills = self.data["fills"]
+        names = {
+            tier: f"{tier} ({fill['emulated']})" if fill["emulated"] else tier
+            for tier, fill in fills.items()
+        }
         found = {
-            f"{tier} {event}": count
+            f"{names[tier]} {event}": count
             for tier, events in self.data["events"].items()
             for event, count in events.items()
         }
-        for tier, fill in self.data["fills"].items():
-            found[f"{tier} used_bytes"] = fill["used_bytes"]
+        for tier, fill in fills.items():
+            found[f"{names[tier]} used_bytes"] = fill["used_bytes"]
         return found
 
     def is_empty(self) -> bool:
@@ -65,15 +71,15 @@ def since(now: Mapping[str, Mapping[str, int]], before: Mapping[str, Mapping[str
 
 
 class TierProm(KVConnectorPromMetrics):  # type: ignore[misc]
-    """`vllm:tiermem_kv_…`, beside the engine's labels: `events_total{tier, event}`,
-    `capacity_bytes{tier, where}` and `used_bytes{tier}`.
+    """`vllm:tiermem_kv_…`, beside the engine's labels: `events_total{tier, where, event}`,
+    `capacity_bytes{tier, where}` and `used_bytes{tier, where}`.
 
     vLLM forgets what begins like its own when another engine starts in the process.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        labels = [*self._labelnames, "tier"]
+        labels = [*self._labelnames, "tier", "where"]
         self._events: Counter = self._counter_cls(
             name="vllm:tiermem_kv_events",
             documentation="What happened in the KV tiers: blocks, or bytes (bytes_in, bytes_out).",
@@ -81,9 +87,9 @@ class TierProm(KVConnectorPromMetrics):  # type: ignore[misc]
         )
         self._capacity: Gauge = self._gauge_cls(
             name="vllm:tiermem_kv_capacity_bytes",
-            documentation="What fits into a KV tier, and where the tier is.",
+            documentation="What fits into a KV tier.",
             multiprocess_mode="mostrecent",
-            labelnames=[*labels, "where"],
+            labelnames=labels,
         )
         self._used: Gauge = self._gauge_cls(
             name="vllm:tiermem_kv_used_bytes",
@@ -94,10 +100,11 @@ class TierProm(KVConnectorPromMetrics):  # type: ignore[misc]
 
     def observe(self, transfer_stats_data: dict[str, Any], engine_idx: int = 0) -> None:
         """Add what happened since the last time."""
-        labels = self.per_engine_labelvalues[engine_idx]
-        for tier, events in transfer_stats_data["events"].items():
-            for event, count in events.items():
-                self._events.labels(*labels, tier, event).inc(count)
+        engine = self.per_engine_labelvalues[engine_idx]
+        events = transfer_stats_data["events"]
         for tier, fill in transfer_stats_data["fills"].items():
-            self._capacity.labels(*labels, tier, fill["where"]).set(fill["capacity_bytes"])
-            self._used.labels(*labels, tier).set(fill["used_bytes"])
+            labels = (*engine, tier, fill["where"])
+            self._capacity.labels(*labels).set(fill["capacity_bytes"])
+            self._used.labels(*labels).set(fill["used_bytes"])
+            for event, count in events.get(tier, {}).items():
+                self._events.labels(*labels, event).inc(count)
