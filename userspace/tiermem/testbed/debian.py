@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from tiermem.errors import MissingError
+from tiermem.service.user_cache import user_cache
 from tiermem.testbed import cache
 from tiermem.testbed.errors import BuildError
 from tiermem.testbed.namespace import admin_path, as_root_prefix, check_rights
@@ -103,10 +104,10 @@ def _check_host(needed_bytes: int) -> None:
         if shutil.which(program, path=admin_path()) is None:
             raise MissingError(f"{program} is missing: install the package {package}")
     check_rights()
-    free = cache.free_bytes(cache.cache_root())
+    free = cache.free_bytes(user_cache())
     if free < needed_bytes:
         raise MissingError(
-            f"{cache.cache_root()} has {free >> 20} MiB free and the testbed needs "
+            f"{user_cache()} has {free >> 20} MiB free and the testbed needs "
             f"{needed_bytes >> 20} MiB: free some space or set XDG_CACHE_HOME"
         )
 

@@ -167,3 +167,8 @@ def test_what_others_remember_meanwhile_stays(
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, memory: Path) -> None:
     with pytest.raises(FileNotFoundError):
         digests_of([tmp_path / "none"], memory)
+
+
+def test_without_a_memory_it_is_read_each_time(file: Path, reads: list[Path]) -> None:
+    assert digests_of([file], None) == digests_of([file], None)
+    assert reads == [file, file]

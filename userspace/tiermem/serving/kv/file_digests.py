@@ -45,11 +45,10 @@ class _Memory(BaseModel):
     files: dict[str, Remembered] = {}
 
 
-def digests_of(files: Sequence[Path], memory: Path | None = None) -> list[str]:
-    """Of each, by its content alone. memory: a file (the user's cache unless given), which need
-    not be there, nor be writable. OSError for what cannot be read."""
-    memory = memory or _user_memory()
-    known = _recalled(memory)
+def digests_of(files: Sequence[Path], memory: Path | None) -> list[str]:
+    """Of each, by its content alone. memory: a file, which need not be there, nor be writable;
+    None: nothing is remembered. OSError for what cannot be read."""
+    known = _recalled(memory) if memory else {}
     digests = {path: digest for path in files if (digest := _known(path, known))}
     unknown = sorted(set(files) - set(digests))
     total = sum(path.stat().st_size for path in unknown)
@@ -61,15 +60,10 @@ def digests_of(files: Sequence[Path], memory: Path | None = None) -> list[str]:
         digests[path] = one.digest
         if is_settled:
             settled[str(path.resolve())] = one
-    if settled:
+    if settled and memory:
         # What others have found meanwhile is kept.
         _remember(memory, _recalled(memory) | settled)
     return [digests[path] for path in files]
-
-
-def _user_memory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "tiermem" / "file-digests.json"  # noqa: PTH111
 
 
 def _read(path: Path) -> tuple[Remembered, bool]:

@@ -8,6 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tiermem.errors import MissingError
+from tiermem.service.user_cache import user_cache
 from tiermem.serving.kv.file_digests import digests_of
 
 _KINDS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
@@ -35,9 +37,17 @@ def weights_of(model: str, revision: str | None, cache: str | None) -> str:
 def fingerprint(files: Sequence[Path]) -> str:
     """The same on every host that has the same files, wherever they lie and however old."""
     seen = hashlib.blake2b(digest_size=16)
-    for path, digest in zip(files, digests_of(files), strict=True):
+    for path, digest in zip(files, digests_of(files, _memory()), strict=True):
         seen.update(f"{path.name}\0{digest}\0".encode())
     return seen.hexdigest()
+
+
+def _memory() -> Path | None:
+    """Of files' digests."""
+    try:
+        return user_cache() / "file-digests.json"
+    except MissingError:
+        return None
 
 
 def _files(place: Path) -> list[Path]:
