@@ -36,7 +36,7 @@ def test_a_file_that_will_be_made_is_not_made_yet(tmp_path: Path) -> None:
 def test_a_file_of_an_engine_before_is_known(tmp_path: Path) -> None:
     store = open_store(tmp_path / "kv", 4, 16)
     put(store, [1, 2])
-    assert store.flush(5)
+    assert store.flush(60)
     with pytest.raises(ConfigError, match="another process has it open"):
         on_ssd(tmp_path / "kv")
     store.close()

@@ -58,7 +58,7 @@ def test_nothing_wrong_is_restored(tmp_path: Path, eviction: PolicyName, cxl_blo
         good = next((at for at in range(blocks) if ids[at] in bad), len(tokens) // TOKENS)
         assert engine.is_right(tokens[: good * TOKENS], ids)
         assert sum(tier.used_blocks for tier in engine.store.near.tiers) <= 9
-    assert engine.store.flush(5)
+    assert engine.store.flush(60)
     for tier in engine.store.near.tiers:
         assert all(block.is_ready and not block.pins for block in tier._blocks.values())
         assert len(tier._blocks) == tier.used_blocks

@@ -92,3 +92,18 @@ def open_store(path: Path, memory_blocks: int, disk_blocks: int, **options: obje
     capacity = 4096 + disk_blocks * SHAPE.bytes
     ssd = (path, capacity)
     return KvStore(region(memory_blocks), SHAPE, 32, IDENTITY, ssd=ssd, **options)  # type: ignore[arg-type]
+
+
+def stage(store: KvStore, numbers: list[int]) -> None:
+    """Into memory, and let go of."""
+    staging = store.stage([key(number) for number in numbers])
+    assert staging.wait(60)
+    store.release(staging)
+
+
+def saved(path: Path, numbers: list[int], **options: object) -> None:
+    """A file with those blocks, and nobody who has it open."""
+    store = open_store(path, 8, 16, **options)
+    put(store, numbers)
+    assert store.flush(60)
+    store.close()
