@@ -195,9 +195,9 @@ def test_each_clone_has_a_cgroup_that_outlives_the_daemon_and_ends_with_the_clon
     groups = {clone["pid"]: group_of(clone["pid"]) for clone in clones}
     assert len({*groups.values(), group_of(daemon.pid)}) == 3
     until(lambda: client.get("/v1/status")["ghosts"] == 3)
-    stop(daemon, signal.SIGKILL)
     made = list(base.glob(f"tiermem-{groups[clones[0]['pid']].name.split('-')[1]}-*"))
     assert len(made) == 5
+    stop(daemon, signal.SIGKILL)
     _, client = start(lease_s=LEASE_S)
     until(
         lambda: (

@@ -133,6 +133,12 @@ def is_at_a_call(target: Target, rip: int) -> bool:
     return target.memory(rip, 2) == b"\x0f\x05"
 
 
+def moving(pid: int) -> int:
+    """How many of its threads do not wait."""
+    stats = [task.joinpath("stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(stat.rpartition(")")[2].split()[0] != "S" for stat in stats)
+
+
 def test_a_process_in_namespaces_of_its_own_is_what_it_is_to_itself(
     pool: Pool, start: Starter
 ) -> None:
@@ -191,7 +197,8 @@ class TestThreads:
         self, pool: Pool, target: Target, times: int
     ) -> None:
         for number in range(times):
-            time.sleep(0.3 * number)  # until each has made its call anew
+            # Each makes its call, or makes it anew.
+            eventually(lambda: moving(target.pid) <= 1, "all but one wait")
             with self.taken(pool, target, str(number)) as image:
                 threads = image.threads
         at_a_call = [t.registers for t in threads if is_at_a_call(target, t.registers[RIP])]

@@ -11,19 +11,23 @@ from tiermem.errors import TiermemError
 from tiermem.oasis.control import Control
 
 LONG_S = 60.0
+REPORT_S = 0.3
 
 
 class Steps:
-    """What a control thread did; ended: whether it came to its end."""
+    """What a control thread did, and when; ended: whether it came to its end."""
 
     def __init__(self) -> None:
         self.due: list[bool] = []
+        self.reported_s: list[float] = []
         self.threads: set[int] = set()
         self.ended = False
         self.stepped = threading.Event()
 
     def step(self, is_due: bool) -> None:
         self.due.append(is_due)
+        if is_due:
+            self.reported_s.append(time.monotonic())
         self.threads.add(threading.get_ident())
         self.stepped.set()
 
@@ -34,14 +38,19 @@ class Steps:
 
 def test_it_looks_often_and_reports_seldom() -> None:
     steps = Steps()
-    control = Control(steps.step, steps.end, (), look_s=0.001, report_s=0.02)
+    control = Control(steps.step, steps.end, (), look_s=0.001, report_s=REPORT_S)
     control.start()
-    time.sleep(0.1)
+    end_s = time.monotonic() + LONG_S
+    while len(steps.reported_s) < 3 and time.monotonic() < end_s:
+        time.sleep(0.01)
+    first, second, third = steps.reported_s[:3]
+    looks = steps.due.count(False)
     control.stop()
     assert steps.ended
     assert len(steps.threads) == 1
-    assert 2 <= steps.due.count(True) <= 6
-    assert steps.due.count(False) >= 2 * steps.due.count(True)
+    # It notes when it reported before the step is told of it.
+    assert min(second - first, third - second) > 0.9 * REPORT_S
+    assert looks >= 6
 
 
 def test_what_rings_or_is_asked_is_answered_by_a_step_at_once() -> None:

@@ -18,7 +18,7 @@ from bench.oasis_pod import OUTSIDE, Pod, answers
 from bench.oasis_traffic import echoes
 from tests.unit.oasis.allocator.etcd_process import Etcd, is_installed
 
-SHORT_LEASE_S = 0.5
+SHORT_LEASE_S = 1.0
 """A lease, after which hosts would be taken for dead anyway."""
 CONFIG = """\
 state = "etcd"
@@ -86,7 +86,7 @@ def test_without_etcd_all_goes_on_and_a_backup_stands_in(
                 pod.until(lambda one=one: "no answer within 0.3 s" in state_trouble(pod, one))
             listed = CliRunner().invoke(app, ["ls", "--socket", str(pod.client.path)]).output
             assert "etcd is not reached since" in listed
-            time.sleep(max(0.0, stopped_s + 1.2 - time.monotonic()))
+            time.sleep(max(0.0, stopped_s + 2.4 * SHORT_LEASE_S - time.monotonic()))
             pod.set_port(host, "down")
             pod.until(lambda: pod.served_by(name) == 1 - host)
             assert not is_decided(pod, name, 1 - host)

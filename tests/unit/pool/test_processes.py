@@ -19,15 +19,17 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from tiermem.layer.pool import open_pool
-pool = open_pool(Path(sys.argv[1]), int(sys.argv[2]), run_dir=Path(sys.argv[3]), lease_s=0.5)
+path, host, run_dir, lease_s = sys.argv[1:]
+pool = open_pool(Path(path), int(host), run_dir=Path(run_dir), lease_s=float(lease_s))
 """
+LEASE_S, SHORT_LEASE_S = 2.0, 0.5
 
 
 def child(path: Path, host: int, run_dir: Path, script: str) -> subprocess.Popen[str]:
     """A process of its own that says "ready" when it has done the script, and waits."""
     script = CHILD + script + "\nprint('ready', flush=True); sys.stdin.read()\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(path), str(host), str(run_dir)],
+        [sys.executable, "-c", script, str(path), str(host), str(run_dir), str(LEASE_S)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -67,11 +69,11 @@ def test_a_hosts_first_process_begins_anew(opened: Opener, path: Path, tmp_path:
 def test_a_dead_hosts_holds_do_not_count_and_a_living_ones_do(
     opened: Opener, path: Path, tmp_path: Path
 ) -> None:
-    pool = opened(0, lease_s=0.5)
+    pool = opened(0, lease_s=LEASE_S)
     pool.publish("x", b"1")
     process = child(path, 1, tmp_path / "run1", "held = pool.open('x'); draft = pool.reserve(9)")
     pool.remove("x")
-    deadline_s = time.monotonic() + 1.5
+    deadline_s = time.monotonic() + 1.5 * LEASE_S
     while time.monotonic() < deadline_s:
         assert pool.collect() == 0
         time.sleep(0.1)
@@ -89,7 +91,7 @@ def test_a_host_that_was_stopped_too_long_is_told(path: Path, tmp_path: Path) ->
         "time.sleep(0.3)\ntry:\n    pool.reserve(1)\nexcept Exception as error:\n    print(error)\n"
     )
     silent = subprocess.Popen(
-        [sys.executable, "-c", script, str(path), "1", str(tmp_path / "run1")],
+        [sys.executable, "-c", script, str(path), "1", str(tmp_path / "run1"), str(SHORT_LEASE_S)],
         stdout=subprocess.PIPE,
         text=True,
     )

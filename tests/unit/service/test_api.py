@@ -31,6 +31,7 @@ from tiermem.service.client import LocalClient
 from tiermem.service.metrics import Metrics
 
 NOBODY = 65534
+PATIENCE_S = 10.0
 LIMIT_S = 0.3
 
 
@@ -40,8 +41,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def serving(path: Path, **options: Any) -> AsyncIterator[LocalApi]:
-    api = LocalApi(path, Metrics("m5"), request_limit_s=LIMIT_S, **options)
+async def serving(
+    path: Path, request_limit_s: float = PATIENCE_S, **options: Any
+) -> AsyncIterator[LocalApi]:
+    api = LocalApi(path, Metrics("m5"), request_limit_s=request_limit_s, **options)
 
     async def status(query: Mapping[str, str]) -> Any:
         return {"state": "running", "query": dict(query)}
@@ -82,7 +85,7 @@ async def serving(path: Path, **options: Any) -> AsyncIterator[LocalApi]:
 def with_api(path: Path, body: Callable[[LocalClient], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
         async with serving(path, **options):
-            await body(LocalClient(path, timeout_s=5))
+            await body(LocalClient(path, timeout_s=PATIENCE_S))
 
     asyncio.run(run())
 
@@ -251,19 +254,19 @@ def test_an_oversized_body_is_refused(path: Path) -> None:
 )
 def test_a_client_that_never_finishes_its_request_is_dropped(path: Path, beginning: bytes) -> None:
     async def body(_client: LocalClient) -> None:
-        assert await raw(path, beginning, limit_s=10 * LIMIT_S) == b""
+        assert await raw(path, beginning, limit_s=PATIENCE_S) == b""
 
-    with_api(path, body)
+    with_api(path, body, request_limit_s=LIMIT_S)
 
 
 def test_a_client_that_never_finishes_its_body_is_told(path: Path) -> None:
     async def body(_client: LocalClient) -> None:
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(b"POST /set HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        assert b"503" in await asyncio.wait_for(reader.readline(), 10 * LIMIT_S)
+        assert b"503" in await asyncio.wait_for(reader.readline(), PATIENCE_S)
         writer.close()
 
-    with_api(path, body)
+    with_api(path, body, request_limit_s=LIMIT_S)
 
 
 def test_a_handler_that_hangs_is_cut_off(path: Path) -> None:
@@ -271,7 +274,7 @@ def test_a_handler_that_hangs_is_cut_off(path: Path) -> None:
         with pytest.raises(TiermemError, match="no answer within"):
             await client.request("GET", "/slow")
 
-    with_api(path, body)
+    with_api(path, body, request_limit_s=LIMIT_S)
 
 
 def test_answers_may_be_given_more_time_than_requests(path: Path) -> None:
@@ -281,7 +284,7 @@ def test_answers_may_be_given_more_time_than_requests(path: Path) -> None:
             await client.request("GET", "/slow")
         assert time.monotonic() - began_s > 2 * LIMIT_S
 
-    with_api(path, body, answer_limit_s=2.5 * LIMIT_S)
+    with_api(path, body, request_limit_s=LIMIT_S, answer_limit_s=2.5 * LIMIT_S)
 
 
 def test_too_many_connections_are_refused_and_served_again_later(

@@ -134,7 +134,7 @@ def test_a_busy_function_does_not_shut_another_out() -> None:
 def test_who_may_not_wait_is_told_that_there_is_no_room() -> None:
     async def main() -> None:
         dispatcher = make(FakeHost())
-        busy = [asyncio.create_task(dispatcher.call("f", 0.1)) for _ in range(4)]
+        busy = [asyncio.create_task(dispatcher.call("f", 1)) for _ in range(4)]
         await asyncio.sleep(0.01)
         with pytest.raises(BusyError, match="no instance is free here"):
             await dispatcher.call("g", 0, may_wait=False)
@@ -147,7 +147,7 @@ def test_a_call_that_waited_too_long_is_told_so_and_takes_no_instance_with_it() 
     async def main() -> None:
         host = FakeHost()
         dispatcher = make(host, timeout_s=0.05)
-        busy = [asyncio.create_task(dispatcher.call("f", 0.2)) for _ in range(4)]
+        busy = [asyncio.create_task(dispatcher.call("f", 1)) for _ in range(4)]
         await asyncio.sleep(0.01)
         with pytest.raises(BusyError, match="no instance was free within"):
             await dispatcher.call("f", 0)

@@ -91,7 +91,7 @@ def test_copies_at_once_share_the_bandwidth(make: Maker) -> None:
 
 
 def test_others_run_while_a_copy_waits(make: Maker) -> None:
-    buffer = make(MIB, emulation=Emulation(10_000_000, 0)).allocate(MIB)
+    buffer = make(MIB, emulation=Emulation(1_000_000, 0)).allocate(MIB)
     copying = threading.Thread(target=buffer.copy_in, args=(bytes(MIB),))
     turns = 0
     copying.start()

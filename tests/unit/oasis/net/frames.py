@@ -16,6 +16,7 @@ EXPERIMENT = 0x88B5
 """The type that IEEE 802 leaves for local experiments."""
 NO_OFFLOADS = bytes(10)
 EVERYBODY = 0xFFFFFFFFFFFF
+PATIENCE_S, WHILE_S = 10.0, 0.3
 
 
 def ethernet(to: int, source: int, payload: bytes, kind: int = EXPERIMENT) -> bytes:
@@ -31,15 +32,16 @@ def raw_socket(namespace: str, interface: str) -> Iterator[socket.socket]:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     with made:
         made.bind((interface, ETH_P_ALL))
-        made.settimeout(0.3)
         yield made
 
 
 def frames_seen(seen_by: socket.socket, marker: bytes, wanted: int = 1) -> list[bytes]:
-    """Frames that hold `marker`: as many as wanted, or all until there are none for a while."""
+    """Frames that hold `marker`: as many as are wanted, however late, and those that come in the
+    while after them."""
     found: list[bytes] = []
     with contextlib.suppress(TimeoutError):
-        while len(found) < wanted:
+        while True:
+            seen_by.settimeout(PATIENCE_S if len(found) < wanted else WHILE_S)
             frame, address = seen_by.recvfrom(65536)
             if marker in frame and address[2] != socket.PACKET_OUTGOING:
                 found.append(frame)

@@ -104,7 +104,7 @@ def test_a_host_cannot_send_with_another_hosts_address(siege: Siege) -> None:
     with raw_socket(siege.world.outside, "veth0") as outside:
         siege.hostile.send(0, NO_OFFLOADS + stolen)
         siege.hostile.send(0, NO_OFFLOADS + own, offset=4096)
-        assert frames_seen(outside, MARKER, wanted=2) == [own]
+        assert frames_seen(outside, MARKER) == [own]
     assert siege.world.backend.counters(siege.link).dropped_spoofed == 1
 
 

@@ -36,7 +36,7 @@ def test_nothing_leaves_with_anothers_address(
     ):
         inside_it.send(frame)
         assert until(lambda: getattr(host.frontend.counters(), reason) == 1)
-        assert frames_seen(outside, MARKER) == []
+        assert frames_seen(outside, MARKER, wanted=0) == []
 
 
 def test_a_frame_for_one_instance_is_seen_by_it_alone(world: World) -> None:
@@ -51,8 +51,8 @@ def test_a_frame_for_one_instance_is_seen_by_it_alone(world: World) -> None:
     ):
         outside.send(frame)
         assert frames_seen(at_mine, MARKER) == [frame]
-        assert frames_seen(at_same, MARKER) == []
-        assert frames_seen(at_other, MARKER) == []
+        assert frames_seen(at_same, MARKER, wanted=0) == []
+        assert frames_seen(at_other, MARKER, wanted=0) == []
 
 
 def test_a_frame_for_everybody_is_seen_once_by_each(world: World) -> None:
@@ -67,8 +67,8 @@ def test_a_frame_for_everybody_is_seen_once_by_each(world: World) -> None:
     ):
         first.send(from_instance)
         for socket in (outside, second, third):
-            assert frames_seen(socket, MARKER, wanted=2) == [from_instance]
-        assert frames_seen(first, MARKER) == []
+            assert frames_seen(socket, MARKER) == [from_instance]
+        assert frames_seen(first, MARKER, wanted=0) == []
 
 
 def test_a_frame_between_instances_stays_behind_the_nic(world: World) -> None:
@@ -82,7 +82,7 @@ def test_a_frame_between_instances_stays_behind_the_nic(world: World) -> None:
     ):
         at_one.send(frame)
         assert frames_seen(at_two, MARKER) == [frame]
-        assert frames_seen(outside, MARKER) == []
+        assert frames_seen(outside, MARKER, wanted=0) == []
 
 
 @pytest.mark.parametrize("same_host", [True, False])
@@ -128,4 +128,4 @@ def test_tagged_frames_from_outside_are_nobodys(world: World) -> None:
         raw_socket(instance.namespace, "eth0") as at_instance,
     ):
         outside.send(frame)
-        assert frames_seen(at_instance, MARKER) == []
+        assert frames_seen(at_instance, MARKER, wanted=0) == []

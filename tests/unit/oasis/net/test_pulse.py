@@ -11,7 +11,7 @@ from tiermem.oasis.net import Frontend, Peer, Watch, make_link
 from tests.unit.oasis.net.frames import until
 from tests.unit.oasis.net.world import GENERATION, PACE, SIZE, FileMemory, World
 
-SILENCE_MS = 30
+SILENCE_MS = 300
 
 
 def alarm_of(world: World) -> int:
