@@ -17,7 +17,7 @@ from typing import Any
 from tiermem.serving.kv.counters import TierName
 
 from bench.serving_clock import Clock, ClockName
-from bench.serving_engine import GIVEN
+from bench.serving_engine import BLOCK_TOKENS, GIVEN
 from bench.serving_sessions import Load, Session
 from bench.serving_text import Text
 from bench.serving_watch import MemoryUse, Totals, Watch
@@ -89,6 +89,17 @@ class Played:
         ]
 
 
+def evicted_before(histories: Sequence[int], blocks: int) -> int:
+    """Of histories of so many tokens, computed one after the other in a cache that loses what was
+    not used for longest: how many of the first are gone in the end. At least so many are."""
+    kept = 0
+    for place in range(len(histories) - 1, -1, -1):
+        if kept >= blocks:
+            return place + 1
+        kept += histories[place] // BLOCK_TOKENS
+    return 0
+
+
 @dataclass
 class _Talk:
     """A session on its way."""
@@ -154,16 +165,22 @@ class Player:
         return self._played(before or now, after or now, wall_s, cpu_s)
 
     def _prime(self) -> None:
-        """Compute what was said before the load begins, the next to go on last. In no window."""
+        """Compute what was said before the load begins, the next to go on last. In no window.
+        Without tiers only what will be there still."""
         from vllm import SamplingParams
 
-        if not self._engine.vllm_config.cache_config.enable_prefix_caching:
+        config = self._engine.vllm_config
+        if not config.cache_config.enable_prefix_caching:
             return
-        for _, number, talk in sorted(self._due, reverse=True):
-            if talk.said:
-                prompt = {"prompt_token_ids": talk.text[: talk.said]}
-                params = SamplingParams(temperature=0, max_tokens=1)
-                self._engine.add_request(f"before{number}", prompt, params)
+        talks = [(number, talk) for _, number, talk in sorted(self._due, reverse=True) if talk.said]
+        if config.kv_transfer_config is None:
+            # One is vLLM's own.
+            blocks = config.cache_config.num_gpu_blocks - 1
+            talks = talks[evicted_before([talk.said for _, talk in talks], blocks) :]
+        for number, talk in talks:
+            prompt = {"prompt_token_ids": talk.text[: talk.said]}
+            params = SamplingParams(temperature=0, max_tokens=1)
+            self._engine.add_request(f"before{number}", prompt, params)
         while self._engine.has_unfinished_requests():
             self._engine.step()
 
