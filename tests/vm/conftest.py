@@ -2,7 +2,7 @@
 
 Tests are put in the order of the guest they need, so that one pod runs at a time in each
 process; where several share the work (`pytest -n 2 --dist loadgroup`), all tests of a
-guest go to one of them. Tests that boot a pod of their own come last.
+guest go to one of them. Tests that boot a pod of their own come last, each by itself.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (place(item), ends_a_host(item)))
     for item in items:
         shared = SHARED_GUESTS[place(item) : place(item) + 1]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(BOOT_AND_TEST_S))
 

@@ -6,6 +6,7 @@ import pytest
 from tiermem.testbed import Guest
 from tiermem.testbed.guest_python import SOURCE, python_environment
 
+from tests.vm.damon_statistics import without_damon_statistics
 from tests.vm.guest_python import PYTEST
 from tests.vm.kmod.guest_modules import load, unload
 
@@ -32,6 +33,7 @@ def test_what_the_module_adds(fork_guest: Guest) -> None:
         # What is above in the checkout needs QEMU's own modules.
         folder = f"{SOURCE}/tests/vm/cxlfork/in_guest"
         cut = ("--import-mode=importlib", f"--confcutdir={folder}")
-        run(fork_guest, *cut, f"{folder}/module_pages.py")
+        with without_damon_statistics(fork_guest):
+            run(fork_guest, *cut, f"{folder}/module_pages.py")
     finally:
         unload(fork_guest, MODULE)

@@ -17,7 +17,7 @@ from tests.vm.cxlfork.fork_hosts import (
     stop_daemon,
     take_program,
 )
-from tests.vm.cxlfork.services import start_porter, tiermem, wait_until
+from tests.vm.cxlfork.services import PATIENCE_S, start_porter, tiermem, wait_until
 from tests.vm.guest_python import ENVIRONMENT, run_json
 
 JOURNAL = ("journalctl", "-o", "cat", "-n", "40", "-u", "porter", "-u", "fork")
@@ -111,7 +111,7 @@ def test_what_a_has_removed_goes_on_at_b(pod: Pod, taken: tuple[int, list[str]])
         ["sh", "-c", "while tiermem fork ls | grep -q count; do sleep 0.5; done"], timeout_s=120
     )
     check_it_goes_on(b)
-    refused = b.exec(["tiermem", "fork", "restore", "count"])
+    refused = b.exec(["tiermem", "fork", "restore", "count"], timeout_s=PATIENCE_S)
     assert (refused.status, "has no image 'count'" in refused.stderr) == (3, True)
     tiermem(b, "end", str(clone["pid"]))
 
@@ -132,7 +132,8 @@ def test_a_full_host_has_its_calls_answered_by_the_other_from_the_image_that_it_
         answers += run_json(a, script, "1", "3", "search")["search"]
         # What a failure is about.
         print(answers[16:], *(guest.check(JOURNAL).stdout for guest in (a, b)))
-        there = json.loads(b.check(["tiermem", "porter", "ls", "--json"]).stdout)["search"]
+        listed = b.check(["tiermem", "porter", "ls", "--json"], timeout_s=PATIENCE_S)
+        there = json.loads(listed.stdout)["search"]
         assert (there["calls"] > 0, set(there["starts"])) == (True, {"mow"})
         assert {"mow", "warm"} <= {one["how"] for one in answers[16:]} <= {"mow", "warm"}
         assert all(one["result"] == answers[0]["result"] for one in answers)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest
 
+from tests.vm.damon_statistics import without_damon_statistics
 from tests.vm.kmod.guest_modules import load, run_cases, unload
 
 MODULE = "tiermem_image"
@@ -17,7 +18,8 @@ def kmod_guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     """A guest with /dev/dax0.0 and the module."""
     guest: Guest = request.getfixturevalue(request.param)
     load(guest, MODULE)
-    yield guest
+    with without_damon_statistics(guest):
+        yield guest
     unload(guest, MODULE)
 
 

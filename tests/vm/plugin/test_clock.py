@@ -22,6 +22,7 @@ def test_clocks_of_both_vcpus_go_forward_only(device: Device) -> None:
     while worker.is_alive():
         readings.append(device.bar.clock())
         worker.join(0.01)
+    readings.append(device.bar.clock())
     for field in ("instructions", "stall_ns", "busy_ns"):
         series = np.array([reading.vcpus[field] for reading in readings], dtype=np.int64)
         assert np.all(np.diff(series, axis=0) >= 0), field
@@ -66,9 +67,11 @@ def test_armed_is_within_its_limit_even_where_idle_is_at_its_own(device: Device)
 
     # By turns, so that a busy spell of the host does not fall on one of them alone.
     idle, armed = [], []
-    for _ in range(2):
+    for _ in range(4):
         device.disarm()
         idle.append(best("idle"))
         device.arm()
         armed.append(best("armed"))
+        if min(armed) <= ARMED_OVER_IDLE * min(idle):
+            break
     assert min(armed) <= ARMED_OVER_IDLE * min(idle)

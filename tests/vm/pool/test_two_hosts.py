@@ -72,7 +72,8 @@ def test_extents_go_from_host_to_host(two_hosts: Pod) -> None:
         for extent, wanted in sums.items():
             script = f"tiermem pool get {DEVICE} '{extent}' --host {NUMBER[name]} | sha256sum"
             assert guest.check(["sh", "-c", script], timeout_s=300).stdout.split()[0] == wanted
-    taken = a.exec(["tiermem", "pool", "put", DEVICE, "from b", "/run/a.bin", "--host", "0"])
+    put = ["tiermem", "pool", "put", DEVICE, "from b", "/run/a.bin", "--host", "0"]
+    taken = a.exec(put, timeout_s=300)
     assert taken.status == 1
     assert "there is an extent 'from b' already" in taken.stderr
     listed = json.loads(pool(b, "b", "ls", "--json"))

@@ -57,7 +57,8 @@ def seen(guest: Guest) -> Iterator[dict[str, Any]]:
         guest.check(["bash", "-ec", START], timeout_s=600)
         hot = run_json(guest, SCENARIO, MOST_S)
         during = switches(guest)
-        status = json.loads(guest.check(["tiermem", "m5", "status", "--json"]).stdout)
+        said = guest.check(["tiermem", "m5", "status", "--json"], timeout_s=300)
+        status = json.loads(said.stdout)
         guest.check(["systemctl", "stop", "tiermem-m5"], timeout_s=120)
         shown = guest.check(["systemctl", "show", "tiermem-m5", "-p", "Result,ExecMainStatus"])
         yield {

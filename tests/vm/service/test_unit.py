@@ -17,6 +17,7 @@ from tiermem.testbed.guest_python import SOURCE
 from tests.vm.guest_python import ENVIRONMENT
 from tests.vm.unit_files import install_script, unit_file
 
+PATIENCE_S = 300
 UNIT = unit_file("tiermem-m5")
 DAEMON = f"{SOURCE}/tests/vm/service/in_guest/sandboxed_daemon.py"
 INSTALL = install_script("tiermem-m5")
@@ -62,10 +63,11 @@ def answer(unit: Guest) -> dict[str, Any]:
 
 
 def test_systemd_finds_nothing_wrong_with_it(unit: Guest) -> None:
-    verified = unit.check(["systemd-analyze", "verify", UNIT])
+    verified = unit.check(["systemd-analyze", "verify", UNIT], timeout_s=PATIENCE_S)
     assert verified.stderr + verified.stdout == ""
     # 10 is no protection at all; 30 means at most 3.0.
-    unit.check(["systemd-analyze", "security", "--threshold=30", "tiermem-m5.service"])
+    security = ["systemd-analyze", "security", "--threshold=30", "tiermem-m5.service"]
+    unit.check(security, timeout_s=PATIENCE_S)
 
 
 def test_all_that_tiering_needs_is_allowed(answer: dict[str, Any]) -> None:
@@ -116,7 +118,7 @@ def test_who_may_read_and_who_may_change(
 
 def test_it_ends_cleanly_and_takes_its_socket_away(unit: Guest, answer: dict[str, Any]) -> None:
     assert answer
-    unit.check(["systemctl", "stop", "tiermem-m5"])
+    unit.check(["systemctl", "stop", "tiermem-m5"], timeout_s=PATIENCE_S)
     shown = unit.check(["systemctl", "show", "tiermem-m5", "-p", "Result,ExecMainStatus"]).stdout
     assert sorted(shown.split()) == ["ExecMainStatus=0", "Result=success"]
     assert unit.exec(["test", "-e", "/run/tiermem/m5.sock"]).status == 1

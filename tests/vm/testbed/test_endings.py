@@ -48,15 +48,15 @@ def first_of(look: Callable[[], list[int]]) -> int:
 
 
 def wait_until_none(look: Callable[[], list[int]]) -> None:
-    """Fails if `look` still finds processes after ten seconds."""
-    deadline = time.monotonic() + 10
+    """Fails if `look` still finds processes after a minute."""
+    deadline = time.monotonic() + 60
     while found := look():
         assert time.monotonic() < deadline, f"they still run: {found}"
         time.sleep(0.1)
 
 
 def wait_until_gone(run_dir: Path) -> None:
-    """Fails if a QEMU of the pod is there after ten seconds."""
+    """Fails if a QEMU of the pod is there after a minute."""
     wait_until_none(lambda: qemus_of(run_dir))
 
 
@@ -143,7 +143,7 @@ def typed_into_a_shell(pod: str, text: str, awaited: str) -> str:
             if select.select([ours], [], [], 1)[0]:
                 shown += os.read(ours, 65536).decode(errors="replace")
         os.write(ours, b"\x1d")
-        assert shell.wait(10) == 0, shown
+        assert shell.wait(60) == 0, shown
     os.close(ours)
     return shown
 

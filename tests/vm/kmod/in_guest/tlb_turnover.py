@@ -51,6 +51,8 @@ class Pages:
         self.read()
         while time.monotonic() < end:
             self.read()
+        # However late that was, all are read after the time is over.
+        self.read()
         return self.seen_accessed()
 
 

@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ START_S = 300.0
 STEADY_S = 3.0
 DRY_S = 6.0
 AGAIN_S = 1.0
-UNSEEN_S = 1.5  # longer than the longest pause between rounds
+ROUNDS_S = 60.0
 MOST = 0.95
 PROBE_PERIOD_S = "0.5"
 PROBE_COUNTS_S = 30.0
@@ -235,15 +236,32 @@ def nodes_of(explained: dict[str, Any]) -> list[int]:
     return nodes
 
 
+def rounds_made(client: LocalClient, more: int) -> Iterator[None]:
+    """Goes on until so many rounds have begun and ended, and at least once."""
+
+    def rounds() -> int:
+        return int(client.get("/v1/status")["totals"]["rounds"])
+
+    # One may be under way.
+    last, end = rounds() + more + 1, time.monotonic() + ROUNDS_S
+    yield
+    while rounds() < last:
+        if time.monotonic() > end:
+            raise SystemExit(f"not {more} rounds within {ROUNDS_S:g} s")
+        yield
+
+
 def explanations(client: LocalClient, memory: Memory) -> dict[str, Any]:
     """Now, and again when some hot pages have gone back."""
     first = explain(client)
     # Out of its sight, for the first write to a page reads it, too.
     client.post("/v1/set", {"key": "scope.pids", "value": "[1]"})
     memory.fill_what_was_left()
-    time.sleep(UNSEEN_S)
+    for _ in rounds_made(client, 2):
+        time.sleep(0.05)
     client.post("/v1/set", {"key": "scope.pids", "value": "[]"})
-    read_for(memory, AGAIN_S)
+    for _ in rounds_made(client, 2):
+        read_for(memory, AGAIN_S)
     again = explain(client)
     return {"explained": first, "explained_again": again, "explained_on": nodes_of(again)}
 

@@ -158,7 +158,7 @@ def test_a_device_in_use_is_not_taken_away(pod: StoragePod, number: int) -> None
 
 
 def test_requests_fail_in_their_time_where_no_backend_answers(pod: StoragePod) -> None:
-    number = pod.attach(OFFSET, SIZE, timeout_s=0.5)
+    number = pod.attach(OFFSET, SIZE, timeout_s=4)
     with Direct(node(number)) as device:
         device.write(0, b"b" * BLOCK)
         pod.kill_back()
@@ -166,7 +166,7 @@ def test_requests_fail_in_their_time_where_no_backend_answers(pod: StoragePod) -
         with pytest.raises(OSError, match="Input/output") as caught:
             device.read(0, BLOCK)
         assert caught.value.errno == errno.EIO
-        assert time.monotonic() - begin_s >= 0.5
+        assert time.monotonic() - begin_s >= 4
         # The backend may still run it: the next one is not even sent.
         with pytest.raises(OSError, match="Input/output"):
             device.write(0, b"c" * BLOCK)

@@ -28,8 +28,9 @@ def is_ready() -> bool:
 
 
 def ping() -> bool:
-    command = ["ip", "netns", "exec", "web", "ping", "-c", "3", "-W", "5", OUTSIDE]
-    return " 0% packet loss" in subprocess.run(command, capture_output=True, text=True).stdout
+    command = ["ip", "netns", "exec", "web", "ping", "-c", "3", "-w", "30", OUTSIDE]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    return all(f"icmp_seq={number} " in said for number in range(1, 4))
 
 
 def has_disk() -> bool:
