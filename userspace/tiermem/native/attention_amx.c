@@ -13,7 +13,7 @@
 #define WRITTEN() __asm__ volatile("" ::: "memory")
 
 enum {
-	ROWS = ATTENTION_AMX_ROWS,
+	ROWS = 32,
 	HALF_ROWS = 16,
 	/* Of numbers in the products' sums, and of fp32 in a row of one. */
 	DEPTH = 32,
@@ -27,6 +27,7 @@ enum {
 	XFEATURE_XTILEDATA = 18,
 };
 
+_Static_assert(TILE_ROWS % ROWS == 0, "a tile is whole pieces");
 _Static_assert((int)ATTENTION_BLOCK_TOKENS == DEPTH, "a block's values are one product deep");
 _Static_assert((int)ATTENTION_LANES == COLUMNS, "keys lie side by side as products take them");
 
@@ -128,24 +129,25 @@ INLINE_AMX void add_values(const uint16_t *shares, const uint16_t *const *values
 	_tile_stored(3, low + COLUMNS, output_bytes);
 }
 
-/* ROWS rows look at up to KEYS keys from `begin` on. */
-INLINE_AMX void look_at(const struct attention_look *look, struct attention_tile *tile,
-			struct look_space *space, uint32_t row, uint32_t kv_head, uint32_t begin,
-			uint32_t head_dim)
+/* head_dim: a constant where it is a common one. */
+INLINE_AMX void look_as(const struct attention_look *look, struct attention_tile *tile,
+			uint32_t kv_head, uint32_t row, uint32_t begin, uint32_t head_dim)
 {
 	const uint32_t ahead = tile->seen[row + ROWS - 1] - begin;
 	const uint32_t all = (ahead + ATTENTION_BLOCK_TOKENS - 1) / ATTENTION_BLOCK_TOKENS;
 	const uint32_t blocks = all < KEYS_BLOCKS ? all : KEYS_BLOCKS;
 	const uint16_t *keys[KEYS_BLOCKS];
 	float *const outputs = tile->outputs + row * head_dim;
+	struct look_space space;
 
+	WRITTEN();
 	for (uint32_t block = 0; block < blocks; block++) {
 		keys[block] = block_keys(look, begin, block, kv_head);
 		score_block(tile->queries + row * head_dim, keys[block], head_dim,
-			    space->scores + block * ATTENTION_BLOCK_TOKENS);
+			    space.scores + block * ATTENTION_BLOCK_TOKENS);
 	}
 	for (uint32_t at = 0; at < ROWS; at++)
-		share_row(tile, row + at, space->scores + at * KEYS, space->shares + at * KEYS,
+		share_row(tile, row + at, space.scores + at * KEYS, space.shares + at * KEYS,
 			  begin, blocks * ATTENTION_BLOCK_TOKENS, KEYS, head_dim, look->scale);
 	WRITTEN();
 	for (uint32_t number = 0; number < head_dim; number += 2 * COLUMNS) {
@@ -154,32 +156,21 @@ INLINE_AMX void look_at(const struct attention_look *look, struct attention_tile
 
 		for (uint32_t block = 0; block < blocks; block++)
 			values[block] = keys[block] + behind_keys + 2 * number;
-		add_values(space->shares, values, blocks, head_dim, outputs + number);
+		add_values(space.shares, values, blocks, head_dim, outputs + number);
 	}
 }
 
-INLINE_AMX void look_at_all(const struct attention_look *look, struct attention_tile *tile,
-			    uint32_t kv_head, uint32_t head_dim)
-{
-	const uint32_t last_seen = tile->seen[tile->rows - 1];
-	struct look_space space;
-
-	WRITTEN();
-	for (uint32_t begin = 0; begin < last_seen; begin += KEYS)
-		for (uint32_t row = 0; row < tile->rows; row += ROWS)
-			if (begin < tile->seen[row + ROWS - 1])
-				look_at(look, tile, &space, row, kv_head, begin, head_dim);
-}
-
-FOR_AMX void attention_amx(const struct attention_look *look, struct attention_tile *tile,
-			   uint32_t kv_head)
+FOR_AMX static void look_at(const struct attention_look *look, struct attention_tile *tile,
+			    uint32_t kv_head, uint32_t row, uint32_t begin)
 {
 	if (look->of->head_dim == 64)
-		look_at_all(look, tile, kv_head, 64);
+		look_as(look, tile, kv_head, row, begin, 64);
 	else if (look->of->head_dim == 128)
-		look_at_all(look, tile, kv_head, 128);
+		look_as(look, tile, kv_head, row, begin, 128);
 	else
-		look_at_all(look, tile, kv_head, look->of->head_dim);
+		look_as(look, tile, kv_head, row, begin, look->of->head_dim);
 }
+
+const struct attention_products attention_amx = { ROWS, KEYS, look_at };
 
 #endif

@@ -9,7 +9,7 @@
 enum {
 	/* So many rows times two vectors of keys, or half of them times four vectors of values,
 	 * fill the registers. */
-	ROWS = ATTENTION_AVX512_ROWS,
+	ROWS = 12,
 	HALF_ROWS = ROWS / 2,
 	/* Keys that rows look at before the next: keys and values stay in the first cache, a tile's
 	 * outputs in the second. */
@@ -17,6 +17,8 @@ enum {
 	KEYS = KEYS_BLOCKS * ATTENTION_BLOCK_TOKENS,
 	STEP_VECTORS = ATTENTION_HEAD_DIM_STEP / LANES,
 };
+
+_Static_assert(TILE_ROWS % ROWS == 0, "a tile is whole pieces");
 
 struct look_space {
 	float scores[ROWS * KEYS] __attribute__((aligned(64)));
@@ -97,21 +99,21 @@ INLINE void add_values(const uint16_t *shares, const uint16_t *values, uint32_t 
 					sums[row][part]);
 }
 
-/* ROWS rows look at up to KEYS keys from `begin` on. */
-INLINE void look_at(const struct attention_look *look, struct attention_tile *tile,
-		    struct look_space *space, uint32_t row, uint32_t kv_head, uint32_t begin,
-		    uint32_t head_dim)
+/* head_dim: a constant where it is a common one. */
+INLINE void look_as(const struct attention_look *look, struct attention_tile *tile,
+		    uint32_t kv_head, uint32_t row, uint32_t begin, uint32_t head_dim)
 {
 	const uint32_t ahead = tile->seen[row + ROWS - 1] - begin;
 	const uint32_t all = (ahead + ATTENTION_BLOCK_TOKENS - 1) / ATTENTION_BLOCK_TOKENS;
 	const uint32_t blocks = all < KEYS_BLOCKS ? all : KEYS_BLOCKS;
+	struct look_space space;
 
 	for (uint32_t block = 0; block < blocks; block++)
 		score_block(tile->queries + row * head_dim,
 			    block_keys(look, begin, block, kv_head), head_dim,
-			    space->scores + block * ATTENTION_BLOCK_TOKENS);
+			    space.scores + block * ATTENTION_BLOCK_TOKENS);
 	for (uint32_t at = 0; at < ROWS; at++)
-		share_row(tile, row + at, space->scores + at * KEYS, space->shares + at * KEYS,
+		share_row(tile, row + at, space.scores + at * KEYS, space.shares + at * KEYS,
 			  begin, blocks * ATTENTION_BLOCK_TOKENS, KEYS, head_dim, look->scale);
 	for (uint32_t block = 0; block < blocks; block++) {
 		const uint16_t *const values =
@@ -119,34 +121,24 @@ INLINE void look_at(const struct attention_look *look, struct attention_tile *ti
 
 		for (uint32_t half = 0; half < ROWS; half += HALF_ROWS)
 			for (uint32_t step = 0; step < head_dim; step += ATTENTION_HEAD_DIM_STEP)
-				add_values(space->shares + half * KEYS +
+				add_values(space.shares + half * KEYS +
 						   block * ATTENTION_BLOCK_TOKENS,
 					   values + 2 * step, head_dim,
 					   tile->outputs + (row + half) * head_dim + step);
 	}
 }
 
-INLINE void look_at_all(const struct attention_look *look, struct attention_tile *tile,
-			uint32_t kv_head, uint32_t head_dim)
-{
-	const uint32_t last_seen = tile->seen[tile->rows - 1];
-	struct look_space space;
-
-	for (uint32_t begin = 0; begin < last_seen; begin += KEYS)
-		for (uint32_t row = 0; row < tile->rows; row += ROWS)
-			if (begin < tile->seen[row + ROWS - 1])
-				look_at(look, tile, &space, row, kv_head, begin, head_dim);
-}
-
-FOR_AVX512 void attention_avx512(const struct attention_look *look, struct attention_tile *tile,
-				 uint32_t kv_head)
+FOR_AVX512 static void look_at(const struct attention_look *look, struct attention_tile *tile,
+			       uint32_t kv_head, uint32_t row, uint32_t begin)
 {
 	if (look->of->head_dim == 64)
-		look_at_all(look, tile, kv_head, 64);
+		look_as(look, tile, kv_head, row, begin, 64);
 	else if (look->of->head_dim == 128)
-		look_at_all(look, tile, kv_head, 128);
+		look_as(look, tile, kv_head, row, begin, 128);
 	else
-		look_at_all(look, tile, kv_head, look->of->head_dim);
+		look_as(look, tile, kv_head, row, begin, look->of->head_dim);
 }
+
+const struct attention_products attention_avx512 = { ROWS, KEYS, look_at };
 
 #endif

@@ -45,22 +45,25 @@ struct attention_look {
 	float scale;
 };
 
-/* Rows of a tile are a multiple of this. */
-enum { ATTENTION_AVX512_ROWS = 12, ATTENTION_AMX_ROWS = 32 };
+/*
+ * A kernel. look_at: as many rows of the tile, from `row` on, look at as many tokens, from `begin`
+ * on, of which the last row sees one at least.
+ */
+struct attention_products {
+	/* Divide TILE_ROWS. */
+	uint32_t rows;
+	/* Divided by ATTENTION_BLOCK_TOKENS. */
+	uint32_t keys;
+	void (*look_at)(const struct attention_look *look, struct attention_tile *tile,
+			uint32_t kv_head, uint32_t row, uint32_t begin);
+};
 
-_Static_assert(TILE_ROWS % ATTENTION_AVX512_ROWS == 0 && TILE_ROWS % ATTENTION_AMX_ROWS == 0,
-	       "a tile is whole pieces of both kernels");
-
-/* All rows of the tile look at all tokens that they see. */
-void attention_avx512(const struct attention_look *look, struct attention_tile *tile,
-		      uint32_t kv_head);
-void attention_amx(const struct attention_look *look, struct attention_tile *tile,
-		   uint32_t kv_head);
+extern const struct attention_products attention_avx512, attention_amx;
 
 /* 1: the processor has it, and the kernel lets this process use it. */
 int attention_has_amx(void);
 
-/* Around calls of attention_amx: how this thread's tile registers were configured before. */
+/* Around uses of attention_amx: how this thread's tile registers were configured before. */
 struct attention_amx_state {
 	uint8_t config[64] __attribute__((aligned(64)));
 };

@@ -74,6 +74,18 @@ FOR_AVX512 static void empty_tile(const struct attention_heads *of,
 	}
 }
 
+/* All rows of the tile look at all tokens that they see. */
+static void look_at_all(const struct attention_products *by, const struct attention_look *look,
+			struct attention_tile *tile, uint32_t kv_head)
+{
+	const uint32_t last_seen = tile->seen[tile->rows - 1];
+
+	for (uint32_t begin = 0; begin < last_seen; begin += by->keys)
+		for (uint32_t row = 0; row < tile->rows; row += by->rows)
+			if (begin < tile->seen[row + by->rows - 1])
+				by->look_at(look, tile, kv_head, row, begin);
+}
+
 uint32_t attention_tiles(const struct attention_heads *of, uint32_t new_tokens)
 {
 	return of->kv_heads * ((new_tokens + tile_tokens(of) - 1) / tile_tokens(of));
@@ -87,6 +99,7 @@ void attention_attend(enum attention_kernel kernel, const struct attention_heads
 	static const float log2_of_e = 1.4426950409f;
 	const struct attention_look look = { of, blocks, table, scale * log2_of_e };
 	const int is_amx = kernel == ATTENTION_AMX;
+	const struct attention_products *const by = is_amx ? &attention_amx : &attention_avx512;
 	const uint32_t group = of->heads / of->kv_heads;
 	const uint32_t control = _mm_getcsr();
 	struct attention_amx_state before;
@@ -104,12 +117,8 @@ void attention_attend(enum attention_kernel kernel, const struct attention_heads
 		const uint32_t here = left < tile_tokens(of) ? left : tile_tokens(of);
 		uint16_t *const of_head = queries + (uint64_t)kv_head * group * of->head_dim;
 
-		fill_tile(of, &tile, is_amx ? ATTENTION_AMX_ROWS : ATTENTION_AVX512_ROWS, of_head,
-			  begin, here, tokens - new_tokens + begin);
-		if (is_amx)
-			attention_amx(&look, &tile, kv_head);
-		else
-			attention_avx512(&look, &tile, kv_head);
+		fill_tile(of, &tile, by->rows, of_head, begin, here, tokens - new_tokens + begin);
+		look_at_all(by, &look, &tile, kv_head);
 		empty_tile(of, &tile, of_head, begin, here);
 	}
 	if (is_amx)
