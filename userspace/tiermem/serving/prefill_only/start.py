@@ -19,6 +19,7 @@ from tiermem.serving.prefill_only.decoder import Decoder, make_decoder
 from tiermem.serving.prefill_only.dimensions import Dimensions
 from tiermem.serving.prefill_only.executor import Executor, kernels_of
 from tiermem.serving.prefill_only.families import DTypeName, dimensions_of, load_model
+from tiermem.serving.prefill_only.freed_memory import give_back_when_freed
 from tiermem.serving.prefill_only.peak_memory import peak_growth_bytes
 
 _WARM_UP_TOKENS = 64
@@ -54,6 +55,7 @@ def start(
     name: str, options: StartOptions, progress: Callable[[str], None] = lambda _: None
 ) -> Started:
     """ConfigError where the longest input does not fit; MissingError, NoSpaceError."""
+    give_back_when_freed()
     progress(f"loading {name}")
     model = load_model(name, options.dtype)
     threads = _set_threads(options.threads)
