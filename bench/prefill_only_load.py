@@ -28,6 +28,9 @@ from bench.prefill_only_workloads import (
 
 MULTIPLES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.4, 2.8, 3.4, 4.0)
 QUICK_MULTIPLES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+# So often each rate is measured of each engine, and the least mean counts: where requests are few
+# and another workload runs beside, a busy moment is a large part of a run.
+TURNS, QUICK_TURNS = 1, 2
 # λ: the default and others.
 FAIRNESSES = (0.05, 0.2, 0.5)
 Serve = Callable[[Sequence[list[int]], Sequence[float], Answered], BusyClock]
@@ -64,10 +67,15 @@ def compare(workload: Workload, quick: bool) -> Compared:
     if is_swept:
         run(ONE_AT_A_TIME, partial(engines.ours.serve, is_together=False), None)
     ours(None)
-    best = run(better.engine, engines.vllm[better.engine].serve, LOAD * capacity_per_s)
+    turns = QUICK_TURNS if quick else TURNS
+
+    def quietest(name: str, serve: Serve, per_s: float) -> Served:
+        return min((run(name, serve, per_s) for _ in range(turns)), key=lambda one: one.mean_s)
+
+    best = quietest(better.engine, engines.vllm[better.engine].serve, LOAD * capacity_per_s)
 
     def is_no_worse(multiple: float) -> bool:
-        found = ours(multiple * LOAD * capacity_per_s)
+        found = quietest(OURS, engines.ours.serve, multiple * LOAD * capacity_per_s)
         return found.mean_s <= best.mean_s and found.p99_s <= best.p99_s
 
     ratio = highest(QUICK_MULTIPLES if quick else MULTIPLES, is_no_worse)

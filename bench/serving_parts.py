@@ -32,9 +32,8 @@ class Amount:
     configurations; swept: those that are measured at all loads, the others at `other_load`, or
     not at all. Each load is for `warm_turns` and then `window_turns`, as long as so many turns
     take that are computed again, and users think for `think_turns` in the mean: so a machine
-    that is twice as fast is given the same sessions in half the time. speed_sessions: whose answers
-    say how fast a machine is. rounds: where all fits, of `fitting_sessions`. wrong_sessions: whose
-    tokens are compared, of wrong_names.
+    that is twice as fast is given the same sessions in half the time. rounds: where all fits, of
+    `fitting_sessions`. wrong_sessions: whose tokens are compared, of wrong_names.
     """
 
     is_quick: bool
@@ -44,7 +43,6 @@ class Amount:
     other_load: float | None
     warm_turns: float
     window_turns: float
-    speed_sessions: int
     rounds: int
     fitting_sessions: int
     wrong_sessions: int
@@ -70,14 +68,18 @@ class Setting:
     ssd: Path
 
 
+# Whose answers say how fast a machine is.
+_SPEED_SESSIONS = 6
+
+
 def sessions(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The sweep over rates, at which each configuration has its turn."""
-    size = sizes()
+    size = sizes(is_quick=amount.is_quick)
     population = Population(setting.source, size.scale, amount.seed)
     mean_turns = population.mean_turns
     running = _running(setting, size.overflowing, amount.played_names, advance)
     advance("sessions: how fast is this machine")
-    answers_per_s = _answers_per_s(running[RECOMPUTE], population, amount.speed_sessions)
+    answers_per_s = _answers_per_s(running[RECOMPUTE], population)
     turn_s = 1 / answers_per_s
     warm_s = amount.warm_turns * turn_s
     loads = Population(setting.source, size.scale, amount.seed).steady(
@@ -138,15 +140,15 @@ def _figures(points: Sequence[Point]) -> tuple[dict[str, float], list[str]]:
     return figures, failures
 
 
-def _answers_per_s(playing: Playing, population: Population, sessions: int) -> float:
+def _answers_per_s(playing: Playing, population: Population) -> float:
     """Of an engine that is never idle."""
-    played = playing.play(population.at_once_alike(sessions))
+    played = playing.play(population.at_once_alike(_SPEED_SESSIONS))
     return len(played.requests) / played.wall_s
 
 
 def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The same work where vLLM's own cache holds all of it, in turns."""
-    pairs, size = [], sizes()
+    pairs, size = [], sizes(is_quick=amount.is_quick)
     running = _running(setting, size.fitting, (VLLM, ALL), advance)
     for number in range(amount.rounds):
         advance(f"fits: round {number + 1} of {amount.rounds}")

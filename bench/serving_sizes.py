@@ -2,6 +2,7 @@
 
 Where the processor multiplies no bfloat16, engines compute in float32 and ten times as slowly:
 there all lengths are an eighth, so that a context takes about as long to compute as elsewhere.
+With QUICK they are half of that, but for those that are short already.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ class Sizes:
     fitting: Size
 
 
-def sizes() -> Sizes:
+def sizes(*, is_quick: bool) -> Sizes:
     """For this machine's processor."""
-    return SIZES[fast_dtype()]
+    return SIZES[fast_dtype(), is_quick]
 
 
 def _sizes(dtype: DTypeName, scale: Scale) -> Sizes:
@@ -40,14 +41,16 @@ def _sizes(dtype: DTypeName, scale: Scale) -> Sizes:
     return Sizes(scale, overflowing=size(4, in_cxl=8), fitting=size(6, in_cxl=6))
 
 
-SIZES: dict[DTypeName, Sizes] = {
-    "bfloat16": _sizes(
-        "bfloat16", Scale(4096, tokens=1 / 4, turn_tokens_max=384, answer_tokens_max=64)
-    ),
-    "float32": _sizes(
-        "float32", Scale(512, tokens=1 / 32, turn_tokens_max=48, answer_tokens_max=16)
-    ),
+_FULL = Scale(4096, tokens=1 / 4, turn_tokens_max=384, answer_tokens_max=64)
+_HALF = Scale(2048, tokens=1 / 8, turn_tokens_max=192, answer_tokens_max=32)
+_SHORT = Scale(512, tokens=1 / 32, turn_tokens_max=48, answer_tokens_max=16)
+SIZES: dict[tuple[DTypeName, bool], Sizes] = {
+    ("bfloat16", False): _sizes("bfloat16", _FULL),
+    ("bfloat16", True): _sizes("bfloat16", _HALF),
+    ("float32", False): _sizes("float32", _SHORT),
+    ("float32", True): _sizes("float32", _SHORT),
 }
+"""By what is computed fastest, and whether it is QUICK."""
 # In fp32, in which equal engines say equal things. Small, so that all of it is exercised.
 COMPARED = Size("float32", 512, kv_tokens=576, dram_tokens=768, cxl_tokens=1152, ssd_tokens=1 << 17)
 COMPARED_SCALE = Scale(512, tokens=0.1, turn_tokens_max=120, answer_tokens_max=16)
