@@ -148,7 +148,8 @@ def _answers_per_s(playing: Playing, population: Population) -> float:
 
 def fits(amount: Amount, setting: Setting, advance: Advance) -> Found:
     """The same work where vLLM's own cache holds all of it, in turns."""
-    pairs, size = [], sizes(is_quick=amount.is_quick)
+    # What a step costs besides weighs more in shorter ones.
+    pairs, size = [], sizes(is_quick=False)
     running = _running(setting, size.fitting, (VLLM, ALL), advance)
     for number in range(amount.rounds):
         advance(f"fits: round {number + 1} of {amount.rounds}")

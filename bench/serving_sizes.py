@@ -2,7 +2,7 @@
 
 Where the processor multiplies no bfloat16, engines compute in float32 and ten times as slowly:
 there all lengths are an eighth, so that a context takes about as long to compute as elsewhere.
-With QUICK they are half of that, but for those that are short already.
+With QUICK those of the loads are half of that, but where they are short already.
 """
 
 from __future__ import annotations
