@@ -18,7 +18,6 @@ from typing import NoReturn
 
 from tiermem.errors import LeaseLostError, NoSpaceError, TiermemError
 from tiermem.layer.pool import open_pool
-from tiermem.layer.pool.leases import LEASE_S
 from tiermem.oasis.allocator.encoding import INSTANCES_MAX, Report
 from tiermem.oasis.allocator.leadership import Table
 from tiermem.oasis.allocator.member import Member
@@ -64,11 +63,7 @@ class OasisDaemon:
         # Later than the last one, whatever became of the clock.
         self.life = max(time.time_ns(), saved.life + 1)
         with contextlib.ExitStack() as undo:
-            # Whoever waits longer for a host than pools do is as patient with what it holds there.
-            patience_s = max(LEASE_S, settings.lease_s)
-            self.pool = undo.enter_context(
-                open_pool(settings.pool, settings.host, lease_s=patience_s)
-            )
+            self.pool = undo.enter_context(open_pool(settings.pool, settings.host))
             self.state = open_state(settings, self.pool)
             undo.callback(self.state.close)
             self.member = Member(self.state, lease_s=settings.lease_s)
