@@ -19,7 +19,7 @@ SHARED_GUESTS = (
     *("three_hosts", "two_hosts", "icount_guest"),
 )
 """Those whose tests take longest first, so that two processes end at about the same time."""
-BOOT_AND_TEST_S = 900
+BOOT_AND_TEST_S = 1200
 DAX_AND_NVME = {"cxl_use": "devdax", "nvme": "256M"}
 
 running: dict[str, ExitStack] = {}
