@@ -15,7 +15,7 @@ from tests.vm.m5.loaded_modules import load_missing, unload_present
 SCENARIO = "tests/vm/m5/in_guest/hot_and_cold.py"
 HOT = 6_000
 FAST, SLOW = "0", "1"
-MOST_S, DAMON_MOST_S = "100", "200"
+MOST_S = "300"
 # An emulated CPU does far fewer reads a second of wall time than a real one.
 PATIENT = ("elector.payback_s=3600", "elector.first_payback_s=3600")
 
@@ -121,7 +121,7 @@ def damon_run(tracked: Guest) -> Iterator[Any]:
     # DAMON sees regions: hot pages strewn among cold ones are beyond it.
     how = ("--together", "--kill", "--until", "0.3", "tracker.kind=damon")
     try:
-        yield run(tracked, DAMON_MOST_S, *PATIENT, *how)
+        yield run(tracked, MOST_S, *PATIENT, *how)
     finally:
         load_missing(tracked)
 
