@@ -69,13 +69,14 @@ def compare(workload: Workload, quick: bool) -> Compared:
     ours(None)
     turns = QUICK_TURNS if quick else TURNS
 
-    def quietest(name: str, serve: Serve, per_s: float) -> Served:
-        return min((run(name, serve, per_s) for _ in range(turns)), key=lambda one: one.mean_s)
+    def quietest(run_at: Callable[[float], Served], per_s: float) -> Served:
+        return min((run_at(per_s) for _ in range(turns)), key=lambda one: one.mean_s)
 
-    best = quietest(better.engine, engines.vllm[better.engine].serve, LOAD * capacity_per_s)
+    theirs = partial(run, better.engine, engines.vllm[better.engine].serve)
+    best = quietest(theirs, LOAD * capacity_per_s)
 
     def is_no_worse(multiple: float) -> bool:
-        found = quietest(OURS, engines.ours.serve, multiple * LOAD * capacity_per_s)
+        found = quietest(ours, multiple * LOAD * capacity_per_s)
         return found.mean_s <= best.mean_s and found.p99_s <= best.p99_s
 
     ratio = highest(QUICK_MULTIPLES if quick else MULTIPLES, is_no_worse)

@@ -25,6 +25,7 @@ from tests.serving.kv.engines import (
     tiers,
     words,
 )
+from tests.unit.serving.kv.own_mounts import run_mounted
 from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
 
 CHATTER = """
@@ -95,16 +96,7 @@ with engine(tiers(Path(sys.argv[1]) / "kv", memory_blocks=10)) as llm:
 
 def said_by(mounts: str, program: str, folder: Path) -> list[str]:
     """What the program, in a mount namespace of its own, says that its model said."""
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        pytest.skip("mounting needs a mount namespace of one's own")
-    script = f'set -e; {mounts}; exec "$0" -c "$1" "$2"'
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, sys.executable, program, str(folder)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = done.stdout.splitlines()
+    lines = run_mounted(mounts, program, folder).splitlines()
     return [line.removeprefix("SAID ") for line in lines if line.startswith("SAID ")]
 
 

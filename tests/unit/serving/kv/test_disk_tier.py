@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from errno import ENOSPC
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiermem.serving.kv.transfers import Outcome, Transfer, Transfers
 
+from tests.unit.serving.kv.own_mounts import run_mounted
 from tests.unit.serving.kv.read_only import can_become_read_only, mount_of_its_own
 from tests.unit.serving.kv.tiers import (
     SHAPE,
@@ -124,19 +123,6 @@ put(store, [5])
 assert store.counters.get("ssd", "refused") == 1
 store.close()
 """
-
-
-def run_mounted(mounts: str, program: str, folder: Path) -> None:
-    """In a mount namespace of its own."""
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        pytest.skip("mounting needs a mount namespace of one's own")
-    script = f'set -e; {mounts}; exec "$0" -c "$1" "$2"'
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, sys.executable, program, str(folder)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_full_disk_keeps_what_fits(tmp_path: Path) -> None:

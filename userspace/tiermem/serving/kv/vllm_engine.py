@@ -10,7 +10,7 @@ import dataclasses
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from tiermem.errors import ConfigError, MissingError
@@ -126,21 +126,24 @@ class Engine:
 
     def fills(self) -> Fills:
         """How full the tiers are, and where each is."""
-        kinds = {tier: arena.description for tier, arena in self._arenas.items()}
-        places = {tier: kind.where for tier, kind in kinds.items()}
-        if self.settings.pool is not None:
-            places["pool"] = str(self.settings.pool.path)
-        if self.settings.ssd is not None:
-            places["ssd"] = str(self.settings.ssd.path)
-        emulated = {tier: str(kind.emulated) for tier, kind in kinds.items() if kind.emulated}
         return {
-            tier: {
-                **dataclasses.asdict(fill),
-                "where": places[tier],
-                "emulated": emulated.get(tier, ""),
-            }
+            tier: {**dataclasses.asdict(fill), **self._places[tier]}
             for tier, fill in self.store.fills().items()
         }
+
+    @cached_property
+    def _places(self) -> dict[TierName, dict[str, str]]:
+        """Of tiers that are there: asked after every step, and never another."""
+        places: dict[TierName, dict[str, str]] = {}
+        for tier, arena in self._arenas.items():
+            kind = arena.description
+            emulated = str(kind.emulated) if kind.emulated else ""
+            places[tier] = {"where": kind.where, "emulated": emulated}
+        if self.settings.pool is not None:
+            places["pool"] = {"where": str(self.settings.pool.path), "emulated": ""}
+        if self.settings.ssd is not None:
+            places["ssd"] = {"where": str(self.settings.ssd.path), "emulated": ""}
+        return places
 
     def close(self) -> None:
         """SSD gets some time for what memory has. As often as one likes."""
