@@ -24,7 +24,7 @@ POOL = "/dev/dax0.0"
 SPEC_TIMEOUT_S = 3600.0
 # The daemon looks at the pool, and makes ghosts, so seldom that it does so while nothing
 # is measured: `bench.guest.fork_ways` waits for it to have looked just now.
-DAEMON_SETTINGS = ("ghosts=1", "scan_s=10", "lease_s=60")
+DAEMON_SETTINGS = ("ghosts=1", "scan_s=10")
 # Cgroups for ghosts, as its unit has it; and, since there is one CPU, what the daemon notes
 # after a restore waits until the restored process does.
 UNIT = ("Delegate=yes", "DelegateSubgroup=daemon", "CPUSchedulingPolicy=batch")
@@ -58,7 +58,7 @@ cp -r --parents bench/*.py bench/guest bench/functions {COPY}/
 cp -r /opt/tiermem/artifacts/native {COPY}/native
 mount -t tmpfs -o mpol=bind:0,size=900M tmpfs /run/files-in-dram
 mount -t tmpfs -o mpol=bind:1,size=900M tmpfs /run/files-in-cxl
-tiermem pool create {POOL} --hosts 1 --entries 32 --force
+tiermem pool create {POOL} --hosts 1 --entries 32 --lease 60 --force
 """
 
 

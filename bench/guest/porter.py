@@ -119,13 +119,12 @@ def listens(family: socket.AddressFamily, address: str | tuple[str, int]) -> boo
 @contextmanager
 def fork_daemon(ghosts: int) -> Iterator[None]:
     """cxlforkd over an empty pool, with so many ghosts kept ready."""
-    create_pool(POOL, hosts=1, force=True)
+    create_pool(POOL, hosts=1, lease_s=600, force=True)
     settings = ForkSettings(
         socket=SOCKET,
         state_file=FOLDER / "fork.jsonl",
         pool=POOL,
         ghosts=ghosts,
-        lease_s=600,
         scan_s=0.25,
         end_clones_at_exit=True,
     )

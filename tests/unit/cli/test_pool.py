@@ -80,6 +80,16 @@ def test_stat_shows_hosts_and_shares(tiermem: Typed, pool: Path, tmp_path: Path)
     assert "share MiB" in tiermem("stat", pool)[1]
 
 
+def test_the_lease_is_the_pools(tiermem: Typed, tmp_path: Path) -> None:
+    pool = tmp_path / "short"
+    assert tiermem("create", pool, "--size", "8M", "--hosts", 2, "--lease", 0.5)[0] == 0
+    assert json.loads(tiermem("stat", pool, "--json")[1])["lease_s"] == 0.5
+    assert "lease 0.5 s" in tiermem("stat", pool)[1]
+    (tmp_path / "source").write_bytes(b"1")
+    tiermem("put", pool, "x", tmp_path / "source", "--host", 1)
+    assert tiermem("gc", pool)[1] == "0 extents given back; dead hosts: 1\n"
+
+
 def test_areas_are_called_so_and_are_never_damaged(
     tiermem: Typed, pool: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +119,7 @@ def test_areas_are_called_so_and_are_never_damaged(
         (("create", "NEW"), (3, "give a size")),
         (("create", "NEW", "--size", "many"), (2, "size 'many': must be a number")),
         (("ls", "NEW"), (3, "is not there")),
+        (("create", "NEW", "--size", "8M", "--lease", 0), (1, "0.5 to 600 is allowed")),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(

@@ -43,7 +43,7 @@ Starter = Callable[..., tuple[Daemon, LocalClient]]
 @pytest.fixture
 def pool(tmp_path: Path) -> Path:
     path = tmp_path / "pool"
-    create_pool(path, hosts=2, entries=8, size=128 * MIB)
+    create_pool(path, hosts=2, entries=8, size=128 * MIB, lease_s=LEASE_S)
     return path
 
 
@@ -73,21 +73,21 @@ def test_a_host_that_was_taken_for_dead_ends_what_it_lost_and_goes_on(
     start: Starter, counter: tuple[int, Path], pool: Path
 ) -> None:
     """While it stands still another host removes one of two images, and their memory."""
-    daemon, client = start(lease_s=LEASE_S)
+    daemon, client = start()
     kept, lost = [], []
     for name, clones in (("kept", kept), ("lost", lost)):
         client.post("/v1/checkpoint", {"pid": counter[0], "name": name})
         clones += [one["pid"] for one in client.post("/v1/restore", {"name": name})]
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
-        with open_pool(pool, 1, lease_s=LEASE_S) as other:
+        with open_pool(pool, 1) as other:
             other.remove(image_name("lost"))
             until(lambda: other.collect() > 0)
     finally:
         os.kill(daemon.pid, signal.SIGCONT)
     assert daemon.wait(20) == 1
     assert not any(map(is_gone, kept + lost))
-    _, client = start(lease_s=LEASE_S)
+    _, client = start()
     assert [one["pid"] for one in client.get("/v1/clones")] == kept
     assert all(map(is_gone, lost))
     client.post("/v1/restore", {"name": "kept"})
@@ -157,12 +157,12 @@ def test_it_gets_the_descriptors_of_whoever_asks_and_its_exit_status_is_told(
 def test_a_daemon_that_is_killed_leaves_its_clones_to_the_next(
     start: Starter, counter: tuple[int, Path], pool: Path, tmp_path: Path
 ) -> None:
-    daemon, client = start(lease_s=LEASE_S)
+    daemon, client = start()
     client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
     (clone,) = client.post("/v1/restore", {"name": "count"})
     stop(daemon, signal.SIGKILL)
     assert process_identity(clone["pid"]) is not None
-    _, client = start(lease_s=LEASE_S)
+    _, client = start()
     assert [one["pid"] for one in client.get("/v1/clones")] == [clone["pid"]]
     client.post("/v1/remove", {"name": "count"})
     time.sleep(1.25 * LEASE_S)
@@ -180,7 +180,7 @@ def test_each_clone_has_a_cgroup_that_outlives_the_daemon_and_ends_with_the_clon
     base = Cgroups.find().base
     if base is None:
         pytest.skip("no cgroups here")
-    daemon, client = start(lease_s=LEASE_S, ghosts=3)
+    daemon, client = start(ghosts=3)
     client.post("/v1/checkpoint", {"pid": counter[0], "name": "count"})
     clones = client.post("/v1/restore", {"name": "count", "count": 2})
 
@@ -198,7 +198,7 @@ def test_each_clone_has_a_cgroup_that_outlives_the_daemon_and_ends_with_the_clon
     made = list(base.glob(f"tiermem-{groups[clones[0]['pid']].name.split('-')[1]}-*"))
     assert len(made) == 5
     stop(daemon, signal.SIGKILL)
-    _, client = start(lease_s=LEASE_S)
+    _, client = start()
     until(
         lambda: (
             [one for one in made if one.exists()] == [one for one in made if one in groups.values()]

@@ -27,9 +27,7 @@ def opened(path: Path, tmp_path: Path) -> Iterator[Opener]:
     """Opens it as a host; closed at the end."""
     with ExitStack() as stack:
 
-        def open_it(host: int | None = 0, **options: float) -> Pool:
-            return stack.enter_context(
-                open_pool(path, host, run_dir=tmp_path / f"run{host}", **options)  # type: ignore[arg-type]
-            )
+        def open_it(host: int | None = 0) -> Pool:
+            return stack.enter_context(open_pool(path, host, run_dir=tmp_path / f"run{host}"))
 
         yield open_it

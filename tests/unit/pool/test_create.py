@@ -33,11 +33,14 @@ def test_a_pool_that_is_there_is_not_overwritten_by_mistake(path: Path, opened: 
         ({"hosts": 65, "size": SIZE}, "1 to 64"),
         ({"entries": 0, "size": SIZE}, "1 to 65536"),
         ({"hosts": 4, "size": 4 * MIB}, "too few for 4 hosts"),
+        ({"size": SIZE, "lease_s": 0.4}, "0.5 to 600"),
+        ({"size": SIZE, "lease_s": 601}, "0.5 to 600"),
+        ({"size": SIZE, "lease_s": float("nan")}, "0.5 to 600"),
         ({}, "give a size"),
     ],
 )
 def test_a_pool_that_cannot_be_is_refused_and_leaves_nothing(
-    tmp_path: Path, options: dict[str, int], said: str
+    tmp_path: Path, options: dict[str, float], said: str
 ) -> None:
     with pytest.raises(TiermemError, match=said):
         create_pool(tmp_path / "pool", **options)  # type: ignore[arg-type]
@@ -69,6 +72,17 @@ def test_what_is_no_pool_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pool").write_bytes(content)
     with pytest.raises(TiermemError, match=r"holds no pool|is empty"):
         open_pool(tmp_path / "pool")
+
+
+def test_a_pool_of_another_version_is_named_and_not_overwritten(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[8] += 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match="a pool of version 3, where this tiermem knows 2"):
+        open_pool(path)
+    with pytest.raises(TiermemError, match="--force makes it anew"):
+        create_pool(path)
+    assert path.read_bytes() == content
 
 
 def test_a_pool_that_was_cut_short_is_refused(path: Path) -> None:

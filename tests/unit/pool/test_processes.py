@@ -11,25 +11,34 @@ from pathlib import Path
 
 import pytest
 from tiermem.errors import ProcessGoneError
+from tiermem.layer.pool import create_pool
 from tiermem.layer.pool.directory import State
 
-from tests.unit.pool.conftest import Opener
+from tests.unit.pool.conftest import SIZE, Opener
 
 CHILD = """
 import os, sys
 from pathlib import Path
 from tiermem.layer.pool import open_pool
-path, host, run_dir, lease_s = sys.argv[1:]
-pool = open_pool(Path(path), int(host), run_dir=Path(run_dir), lease_s=float(lease_s))
+path, host, run_dir = sys.argv[1:]
+pool = open_pool(Path(path), int(host), run_dir=Path(run_dir))
 """
 LEASE_S, SHORT_LEASE_S = 2.0, 0.5
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A pool for two hosts, whose lease is short."""
+    made = tmp_path / "pool"
+    create_pool(made, hosts=2, entries=8, size=SIZE, lease_s=LEASE_S)
+    return made
 
 
 def child(path: Path, host: int, run_dir: Path, script: str) -> subprocess.Popen[str]:
     """A process of its own that says "ready" when it has done the script, and waits."""
     script = CHILD + script + "\nprint('ready', flush=True); sys.stdin.read()\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(path), str(host), str(run_dir), str(LEASE_S)],
+        [sys.executable, "-c", script, str(path), str(host), str(run_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -69,7 +78,7 @@ def test_a_hosts_first_process_begins_anew(opened: Opener, path: Path, tmp_path:
 def test_a_dead_hosts_holds_do_not_count_and_a_living_ones_do(
     opened: Opener, path: Path, tmp_path: Path
 ) -> None:
-    pool = opened(0, lease_s=LEASE_S)
+    pool = opened(0)
     pool.publish("x", b"1")
     process = child(path, 1, tmp_path / "run1", "held = pool.open('x'); draft = pool.reserve(9)")
     pool.remove("x")
@@ -85,13 +94,15 @@ def test_a_dead_hosts_holds_do_not_count_and_a_living_ones_do(
         assert time.monotonic() < deadline_s
 
 
-def test_a_host_that_was_stopped_too_long_is_told(path: Path, tmp_path: Path) -> None:
+def test_a_host_that_was_stopped_too_long_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "short"
+    create_pool(path, hosts=2, entries=8, size=SIZE, lease_s=SHORT_LEASE_S)
     script = CHILD + (
         "import signal, time\npool.reserve(1)\nos.kill(os.getpid(), signal.SIGSTOP)\n"
         "time.sleep(0.3)\ntry:\n    pool.reserve(1)\nexcept Exception as error:\n    print(error)\n"
     )
     silent = subprocess.Popen(
-        [sys.executable, "-c", script, str(path), "1", str(tmp_path / "run1"), str(SHORT_LEASE_S)],
+        [sys.executable, "-c", script, str(path), "1", str(tmp_path / "run1")],
         stdout=subprocess.PIPE,
         text=True,
     )

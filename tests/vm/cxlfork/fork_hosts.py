@@ -6,6 +6,7 @@ from tiermem.testbed import Guest, Pod
 
 from tests.vm.cxlfork.services import (
     DEVICE,
+    create_pool,
     start,
     start_fork_daemon,
     tiermem,
@@ -43,10 +44,7 @@ def expected(lines: int) -> list[str]:
 
 def start_daemons(pod: Pod) -> None:
     """The module and cxlforkd on each host, over a new pool."""
-    pod["a"].check(
-        ["tiermem", "pool", "create", DEVICE, "--hosts", "2", "--entries", "32", "--force"],
-        timeout_s=120,
-    )
+    create_pool(pod["a"], 2, "--entries", "32")
     for name, guest in pod.items():
         load(guest, "tiermem_image")
         start_fork_daemon(guest, f"pool={DEVICE}", f"host={NUMBERS[name]}")

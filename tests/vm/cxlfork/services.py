@@ -12,6 +12,9 @@ from tiermem.testbed.guest_python import SOURCE
 from tests.vm.guest_python import ENVIRONMENT
 
 DEVICE = "/dev/dax0.0"
+LEASE_S = 60
+"""Of pools: an emulated guest on a busy host does not get to run for longer than real hosts are
+silent, and its daemons would end."""
 FUNCTIONS = f"{SOURCE}/bench/functions"
 PORTER_CONFIG = "/run/porter.toml"
 PATIENCE_S = 300
@@ -49,10 +52,15 @@ def wait_for_service(guest: Guest, unit: str, test: str) -> None:
 
 
 def start_fork_daemon(guest: Guest, *settings: str) -> None:
-    """cxlforkd; `wait_for_fork_daemon` waits until it answers. It would end where an emulated
-    guest does not get to run for the usual lease."""
-    given = [f"--set={one}" for one in ("lease_s=60", *settings)]
+    """cxlforkd; `wait_for_fork_daemon` waits until it answers."""
+    given = [f"--set={one}" for one in settings]
     start(guest, "fork", "tiermem", "fork", "run", *given)
+
+
+def create_pool(guest: Guest, hosts: int, *options: str) -> None:
+    """Of all that `DEVICE` has."""
+    create = ["tiermem", "pool", "create", DEVICE, "--hosts", str(hosts), "--lease", str(LEASE_S)]
+    guest.check([*create, "--force", *options], timeout_s=PATIENCE_S)
 
 
 def wait_for_fork_daemon(guest: Guest) -> None:

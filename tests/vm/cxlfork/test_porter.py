@@ -13,7 +13,7 @@ import pytest
 from tiermem.testbed import Guest
 
 from tests.vm.cxlfork.services import (
-    DEVICE,
+    create_pool,
     start_fork_daemon,
     start_porter,
     wait_for_fork_daemon,
@@ -33,7 +33,7 @@ def porter_guest(dax_guest: Guest) -> Iterator[Guest]:
     """A host with the module, a pool in its CXL memory, cxlforkd and the porter."""
     guest = dax_guest
     load(guest, "tiermem_image")
-    guest.check(["tiermem", "pool", "create", DEVICE, "--hosts", "1", "--force"], timeout_s=120)
+    create_pool(guest, 1)
     start_fork_daemon(guest, "end_clones_at_exit=true")
     wait_for_fork_daemon(guest)
     start_porter(guest, FUNCTIONS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest, Pod
 
-from tests.vm.cxlfork.services import DEVICE
+from tests.vm.cxlfork.services import DEVICE, create_pool
 from tests.vm.guest_python import ENVIRONMENT, run_json
 
 SCRIPT = "tests/vm/oasis/in_guest/ssd_of_the_other_host.py"
@@ -60,7 +60,7 @@ def oasis(two_hosts: Pod) -> Iterator[Pod]:
     """With oasisd on both, and b's drive in the pod."""
     a, b = two_hosts["a"], two_hosts["b"]
     a.check(["modprobe", "-a", "ublk_drv", "ext4"])
-    a.check(["tiermem", "pool", "create", DEVICE, "--hosts", "2", "--force"], timeout_s=120)
+    create_pool(a, 2)
     begin(b, 1, more=LEND)
     begin(a, 0, restart="on-failure")
     try:

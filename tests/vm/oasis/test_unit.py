@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tiermem.testbed import Guest
 
-from tests.vm.cxlfork.services import DEVICE
+from tests.vm.cxlfork.services import DEVICE, LEASE_S
 from tests.vm.guest_python import run_json
 from tests.vm.oasis.unit import UNIT, install, remove
 
@@ -24,7 +24,7 @@ iops = 1000
 PREPARE = f"""
 modprobe -a nvme ublk_drv
 tiermem oasis format-ssd /dev/nvme0n1 --force
-tiermem pool create {DEVICE} --hosts 1 --force
+tiermem pool create {DEVICE} --hosts 1 --lease {LEASE_S} --force
 """
 REMOVE = """
 ip link del nic0

@@ -17,7 +17,7 @@ from typing import Any
 from tiermem.testbed import Guest, Pod
 from tiermem.testbed.guest_python import SOURCE
 
-from tests.vm.cxlfork.services import DEVICE, PATIENCE_S, start, wait_until
+from tests.vm.cxlfork.services import PATIENCE_S, create_pool, start, wait_until
 from tests.vm.oasis.unit import install
 from tests.vm.testbed.qemu_processes import qemus_of
 
@@ -102,11 +102,10 @@ class ThreeHosts:
 
     def set_up(self) -> None:
         """Daemons that see each other's NICs, an instance by b's, and servers outside."""
-        create = ["tiermem", "pool", "create", DEVICE, "--hosts", "3", "--force"]
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", CLIENT_KEY]
         self.a.check(key)
         with ThreadPoolExecutor() as threads:
-            made = threads.submit(self.a.check, create, timeout_s=PATIENCE_S)
+            made = threads.submit(create_pool, self.a, 3)
             outside = threads.submit(self._make_outside)
             list(threads.map(self._install, range(3)))
             made.result()
@@ -153,11 +152,13 @@ class ThreeHosts:
         return self.a.check(words, stdin=stdin, timeout_s=PATIENCE_S).stdout
 
     def ask(self, path: str, body: object = None) -> Any:
-        """What the daemon of the instance's host answers. (`tiermem oasis` would ask it more
-        nicely, and start Python each time.)"""
+        """What the daemon of the instance's host answers; what the daemons said where it does not.
+        (`tiermem oasis` would ask it more nicely, and start Python each time.)"""
         words = ["curl", "--silent", "--fail-with-body", "--unix-socket", "/run/tiermem/oasis.sock"]
         words += [] if body is None else ["--json", json.dumps(body)]
-        return json.loads(self.a.check([*words, f"http://tiermem{path}"]).stdout)
+        answer = self.a.exec([*words, f"http://tiermem{path}"])
+        assert answer.status == 0, f"{answer.stdout}{self.said()}"
+        return json.loads(answer.stdout)
 
     def use_b(self) -> None:
         """Have b's NIC carry the instance, and whenever it can."""

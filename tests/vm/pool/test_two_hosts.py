@@ -31,7 +31,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from tiermem.layer.pool import open_pool
-pool = open_pool(Path("/dev/dax0.0"), int(sys.argv[1]), lease_s=2.0)
+pool = open_pool(Path("/dev/dax0.0"), int(sys.argv[1]))
 held = pool.open("held")
 draft = pool.reserve(8 << 20)
 Path("/run/holding").touch()

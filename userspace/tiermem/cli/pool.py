@@ -41,6 +41,7 @@ def parse_size(text: str) -> int:
 @app.command()
 def create(
     pool: PoolPath,
+    *,
     size: Annotated[
         str | None, typer.Option(help="Of the file to be made: 512M, 8G. Not for a device.")
     ] = None,
@@ -50,13 +51,16 @@ def create(
     entries: Annotated[
         int, typer.Option(help="Extents that each host may publish at a time.")
     ] = DEFAULT_ENTRIES,
+    lease: Annotated[
+        float, typer.Option(help="Seconds of silence after which a host is dead for the others.")
+    ] = LEASE_S,
     force: Annotated[
         bool, typer.Option("--force", help="Even over a pool that is there: all in it is lost.")
     ] = False,
 ) -> None:
     """Make a pool. Once, on one host, before any opens it."""
     wanted = None if size is None else parse_size(size)
-    uuid = create_pool(pool, hosts=hosts, entries=entries, size=wanted, force=force)
+    uuid = create_pool(pool, hosts=hosts, entries=entries, size=wanted, lease_s=lease, force=force)
     print(f"{pool}: pool {uuid} for {hosts} hosts")
 
 
@@ -126,10 +130,11 @@ def stat(pool: PoolPath, as_json: AsJson = False) -> None:
             for state in states
         ]
         if as_json:
-            print(json.dumps({"uuid": str(shape.uuid), "bytes": shape.bytes, "hosts": rows}))
+            found = {"uuid": str(shape.uuid), "bytes": shape.bytes, "lease_s": shape.lease_s}
+            print(json.dumps({**found, "hosts": rows}))
             return
         columns = ("host", "name", "state", "used MiB", "of that areas", "share MiB")
-        table = new_table(*columns, title=f"pool {shape.uuid}")
+        table = new_table(*columns, title=f"pool {shape.uuid}, lease {shape.lease_s:g} s")
         for row, one_used, one_areas in zip(rows, used, in_areas, strict=True):
             sizes = (one_used / 2**20, one_areas / 2**20, shape.share_bytes / 2**20)
             words = (str(row["host"]), str(row["name"]), str(row["state"]))
@@ -177,17 +182,25 @@ def gc(
     pool: PoolPath,
     host: HostNumber = 0,
     lease: Annotated[
-        float, typer.Option(help="Seconds of silence after which a host is dead.")
-    ] = LEASE_S,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds of silence after which a host is dead; without it, the pool's own. With "
+            "less, what a living host that was late holds is given away: know who is down.",
+        ),
+    ] = None,
 ) -> None:
     """Give back what nobody needs: removed extents, and what dead processes and hosts held.
 
     Watches the other hosts for the length of a lease first.
     """
-    with open_pool(pool, host, lease_s=lease) as opened:
+    with open_pool(pool, host) as opened:
+        if lease is not None:
+            opened.watch.lease_s = lease
+        silence_s = opened.watch.lease_s
         opened.watch.look()
-        with new_console(stderr=True).status(f"watching the other hosts for {lease:g} s"):
-            time.sleep(lease)
+        with new_console(stderr=True).status(f"watching the other hosts for {silence_s:g} s"):
+            time.sleep(silence_s)
         dead = sorted(opened.watch.dead())
         freed = opened.collect()
     silent = f"; dead hosts: {', '.join(map(str, dead))}" if dead else ""

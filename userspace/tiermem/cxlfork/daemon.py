@@ -53,9 +53,7 @@ class ForkDaemon:
 
     def __init__(self, settings: ForkSettings) -> None:
         self.settings = settings
-        self.host = ForkHost(
-            settings.pool, settings.host, lease_s=settings.lease_s, ghosts=settings.ghosts
-        )
+        self.host = ForkHost(settings.pool, settings.host, ghosts=settings.ghosts)
         self._journal = CloneJournal(settings.state_file)
         self.clones = Clones(settings.clones_max, self.host.cgroups, self._journal.load())
         self._end_bereaved()

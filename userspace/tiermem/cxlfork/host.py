@@ -24,9 +24,9 @@ from tiermem.layer.pool import open_pool
 class ForkHost:
     """See the module."""
 
-    def __init__(self, pool: Path, host: int, *, lease_s: float, ghosts: int) -> None:
+    def __init__(self, pool: Path, host: int, *, ghosts: int) -> None:
         """Open the pool as that host. Everything that can be wrong with it is a TiermemError."""
-        self.pool = open_pool(pool, host, lease_s=lease_s)
+        self.pool = open_pool(pool, host)
         self.store = ImageStore(self.pool)
         self.cgroups = Cgroups.find()
         self.cgroups.sweep()

@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from tiermem.layer.pool.leases import LEASE_S
 from tiermem.service.config import Settings
 from tiermem.service.state import STATE_DIR
 
@@ -25,7 +24,6 @@ class ForkSettings(Settings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pool: Path = Path("/dev/dax0.0")
     host: int = Field(default=0, ge=0, le=63)
-    lease_s: float = Field(default=LEASE_S, ge=0.5, le=600)
     policy: PolicyName = "mow"
     ghosts: int = Field(default=2, ge=0, le=1024)
     clones_max: int = Field(default=1024, ge=1, le=32768)

@@ -64,8 +64,10 @@ int pool_attach(struct pool *pool, struct pool_memory *memory, uint32_t host)
 	pool_invalidate(memory, 0, sizeof(*super));
 	pool_fence(memory);
 	pool_read(memory, 0, super, sizeof(*super));
-	if (super->magic != POOL_MAGIC || super->version != POOL_VERSION)
+	if (super->magic != POOL_MAGIC)
 		return POOL_NOT_A_POOL;
+	if (super->version != POOL_VERSION)
+		return POOL_OTHER_VERSION;
 	return super->checksum == super_sum(super) ? POOL_OK : POOL_DAMAGED;
 }
 

@@ -26,7 +26,7 @@ struct pool_memory;
 
 enum pool_result {
 	POOL_OK = 0,
-	POOL_NOT_A_POOL = 1,	/* no superblock, or one of another version */
+	POOL_NOT_A_POOL = 1,	/* no superblock */
 	POOL_DAMAGED = 2,	/* a checksum or a bound is wrong */
 	POOL_NO_SPACE = 3,	/* this host's share has no gap that large */
 	POOL_NO_ENTRY = 4,	/* this host's directory is full */
@@ -35,7 +35,8 @@ enum pool_result {
 	POOL_ABSENT = 7,	/* not, or no longer, there */
 	POOL_HELD = 8,		/* the host's area is being cleaned up by another */
 	POOL_NO_MEMORY = 9,	/* of this process */
-	POOL_KILLED = 10,	/* tests only: the host stopped in the middle */
+	POOL_OTHER_VERSION = 10, /* of what lies in memory */
+	POOL_KILLED = 11,	/* tests only: the host stopped in the middle */
 };
 
 /* An extent as one host sees it: where its entry is, and which of the entry's lives. */
@@ -52,7 +53,7 @@ struct pool {
 	uint64_t dead_hosts;	/* bit h: host h's references and claims do not count */
 };
 
-/* Lays a pool out: fills in where everything is. hosts, entries, bytes and uuid are given.
+/* Lays a pool out: fills in where everything is. hosts, entries, bytes, uuid and lease_ms are given.
  * POOL_NO_SPACE where a share would be empty. */
 int pool_plan(struct pool_super *super);
 

@@ -25,7 +25,7 @@
 #endif
 
 enum pool_limits {
-	POOL_VERSION = 1,
+	POOL_VERSION = 2,
 	POOL_LINE_BYTES = 64,
 	POOL_PAGE_BYTES = 4096,
 	POOL_LARGE_BYTES = 2097152,	/* extents of this size and more are aligned to it */
@@ -51,6 +51,8 @@ struct pool_super {
 	uint64_t data_at;	/* of host 0's share */
 	uint64_t share_bytes;	/* of each share, a multiple of 2 MiB */
 	uint8_t uuid[16];
+	uint32_t lease_ms;	/* a host that is silent for so long is dead */
+	uint32_t reserved;
 };
 
 /* An area's first two lines. */
@@ -103,7 +105,7 @@ enum pool_reference {
 #ifndef TIERMEM_CDEF
 #include <stddef.h>
 
-_Static_assert(sizeof(struct pool_super) == 80, "superblock");
+_Static_assert(sizeof(struct pool_super) == 88, "superblock");
 _Static_assert(sizeof(struct pool_host) == 128, "a host is two lines");
 _Static_assert(offsetof(struct pool_host, name) == 64, "its name is the second");
 _Static_assert(sizeof(struct pool_entry) == 256, "an entry is four lines");

@@ -268,14 +268,14 @@ def test_a_pool_that_cannot_be_opened_anew_is_tried_again(
 
 def test_a_host_that_was_taken_for_dead_goes_on_with_what_is_left(tmp_path: Path) -> None:
     """While its engine stands still, another host removes one of its two blocks."""
-    create_pool(tmp_path / "pool", hosts=2, entries=64, size=16 << 20)
-    command = [sys.executable, "-c", ENGINE, tmp_path, str(LEASE_S)]
+    create_pool(tmp_path / "pool", hosts=2, entries=64, size=16 << 20, lease_s=2.0)
+    command = [sys.executable, "-c", ENGINE, tmp_path]
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as engine:
         assert engine.stdin is not None
         assert engine.stdout is not None
         assert engine.stdout.readline() == "two stored\n"
         os.kill(engine.pid, signal.SIGSTOP)
-        with open_pool(tmp_path / "pool", 1, lease_s=LEASE_S, run_dir=tmp_path / "run1") as other:
+        with open_pool(tmp_path / "pool", 1, run_dir=tmp_path / "run1") as other:
             other.remove(f"kv-{key(1).hex()}")
             until = time.monotonic() + 20
             while not other.collect():
@@ -289,7 +289,6 @@ def test_a_host_that_was_taken_for_dead_goes_on_with_what_is_left(tmp_path: Path
     assert there == {f"kv-{key(number).hex()}" for number in (2, 3)}
 
 
-LEASE_S = 2.0
 ENGINE = """
 import sys
 from functools import partial
@@ -299,9 +298,7 @@ from tiermem.serving.kv.store import KvStore
 from tests.unit.serving.kv.tiers import IDENTITY, SHAPE, content, key, put, read_block, region
 
 folder = Path(sys.argv[1])
-open_it = partial(
-    open_pool, folder / "pool", 0, lease_s=float(sys.argv[2]), run_dir=folder / "run0"
-)
+open_it = partial(open_pool, folder / "pool", 0, run_dir=folder / "run0")
 store = KvStore(region(1), SHAPE, 32, IDENTITY, pool=(open_it, 2 * SHAPE.bytes))
 for number in (1, 2):
     put(store, [number])

@@ -16,7 +16,7 @@ from pathlib import Path
 from block_files import make_file_system, mounted, node, run
 from commits import check
 from committer import Committer
-from storage_host import LEASE_S, SIZE
+from storage_host import SIZE
 from tiermem.errors import MissingError
 from tiermem.layer.pool import open_pool
 from tiermem.oasis.storage.backend import Backend, BackendSettings
@@ -32,7 +32,7 @@ COMMITS = 10
 
 def lend(link: str) -> None:
     with (
-        open_pool(POOL, 1, lease_s=LEASE_S) as pool,
+        open_pool(POOL, 1) as pool,
         Backend(BackendSettings(path=DRIVE, is_write_through=True)) as backend,
     ):
         while True:
@@ -47,7 +47,7 @@ def lend(link: str) -> None:
 def use(folder: Path) -> None:
     settings = BlockDeviceSettings(bytes=BYTES, answer_timeout_s=300, is_write_through=True)
     with (
-        open_pool(POOL, 0, lease_s=LEASE_S) as pool,
+        open_pool(POOL, 0) as pool,
         pool.create_area(LINKS[0], SIZE.bytes) as first,
         pool.create_area(LINKS[1], SIZE.bytes) as second,
     ):

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from block_files import make_file_system, mounted, run
-from storage_host import LEASE_S, SIZE
+from storage_host import SIZE
 from tiermem.errors import MissingError
 from tiermem.layer.pool import Pool, open_pool
 from tiermem.oasis.storage.backend import Backend, BackendSettings
@@ -29,7 +29,7 @@ FILES = 20
 
 def lend() -> None:
     with (
-        open_pool(POOL, 1, lease_s=LEASE_S) as pool,
+        open_pool(POOL, 1) as pool,
         Backend(BackendSettings(path=DRIVE)) as backend,
     ):
         serve_when_made(pool, backend)
@@ -47,7 +47,7 @@ def serve_when_made(pool: Pool, backend: Backend) -> None:
 
 
 def use() -> None:
-    with open_pool(POOL, 0, lease_s=LEASE_S) as pool, pool.create_area(AREA, SIZE.bytes) as area:
+    with open_pool(POOL, 0) as pool, pool.create_area(AREA, SIZE.bytes) as area:
         make_link(area, SIZE)
         with BlockDevice(area, BlockDeviceSettings(bytes=BYTES, answer_timeout_s=120)) as device:
             make_file_system(device.number)

@@ -14,8 +14,6 @@ from tiermem.oasis.storage.block_device import BlockDevice, BlockDeviceSettings,
 from tiermem.oasis.storage.link import LinkSize, make_link
 from tiermem.oasis.storage.slices import Slice
 
-LEASE_S = 600
-"""An emulated guest on a busy host stands still for longer than hosts are silent."""
 SIZE = LinkSize(tags=64, block_bytes=4096, buffer_bytes=64 << 10)
 
 
@@ -86,7 +84,7 @@ def run_host(orders: Connection, path: Path, number: int) -> None:
     """Each order is the name of one of StorageHost's methods and its arguments; the answer is
     what it returns, or a TiermemError."""
     run_dir = Path(f"/run/storage-{number}")
-    with open_pool(path, number, lease_s=LEASE_S, run_dir=run_dir) as pool:
+    with open_pool(path, number, run_dir=run_dir) as pool:
         host = StorageHost(pool)
         while True:
             try:

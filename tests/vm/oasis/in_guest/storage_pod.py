@@ -17,6 +17,8 @@ DRIVE = Path("/dev/nvme0n1")
 POOL = Path("/dev/shm/oasis-pool")
 MIB = 1 << 20
 SLICE_BYTES = 96 * MIB
+LEASE_S = 600
+"""An emulated guest on a busy host stands still for longer than hosts are silent."""
 BACK, FRONT = 1, 0
 
 
@@ -28,7 +30,7 @@ _PROCESSES.set_forkserver_preload(["storage_host"])
 def _create_pool() -> None:
     from tiermem.layer.pool import create_pool
 
-    create_pool(POOL, hosts=2, entries=16, size=64 * MIB)
+    create_pool(POOL, hosts=2, entries=16, size=64 * MIB, lease_s=LEASE_S)
 
 
 def _run_host(orders: Connection, number: int) -> None:

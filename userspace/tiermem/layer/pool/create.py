@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from tiermem.errors import DamagedError, MissingError, TiermemError
 from tiermem.layer.pool.directory import Directory, format_pool
+from tiermem.layer.pool.leases import LEASE_MAX_S, LEASE_MIN_S, LEASE_S
 from tiermem.layer.pool.mapping import Mapping, is_device, make_file
 
 DEFAULT_HOSTS = 4
@@ -19,13 +20,18 @@ def create_pool(
     hosts: int = DEFAULT_HOSTS,
     entries: int = DEFAULT_ENTRIES,
     size: int | None = None,
+    lease_s: float = LEASE_S,
     force: bool = False,
 ) -> UUID:
     """Make a pool of a devdax device, or of a file of `size` bytes that need not exist.
 
+    lease_s: a host that is silent for so long is dead for all others.
+
     TiermemError where there is a pool already, unless `force`; NoSpaceError where it is
     too small; KernelError where the disk is full.
     """
+    if not LEASE_MIN_S <= lease_s <= LEASE_MAX_S:
+        raise TiermemError(f"lease = {lease_s:g} s: {LEASE_MIN_S:g} to {LEASE_MAX_S:g} is allowed")
     is_new = not path.exists()
     if is_new:
         if size is None:
@@ -39,7 +45,7 @@ def create_pool(
             if not force and not is_new and _holds_pool(mapping):
                 raise TiermemError(f"{path}: holds a pool already; --force makes it anew")
             uuid = uuid4()
-            format_pool(mapping, hosts, entries, uuid)
+            format_pool(mapping, hosts, entries, uuid, lease_s)
         finally:
             mapping.close()
     except TiermemError:

@@ -71,7 +71,7 @@ class HostWord:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the pool is laid out; sizes in bytes."""
+    """How the pool was made; sizes in bytes. lease_s: see `leases`."""
 
     uuid: UUID
     bytes: int
@@ -79,6 +79,7 @@ class Shape:
     entries: int
     data_at: int
     share_bytes: int
+    lease_s: float
 
 
 def check_name(name: str) -> bytes:
@@ -91,7 +92,7 @@ def check_name(name: str) -> bytes:
     return stored
 
 
-def format_pool(mapping: Mapping, hosts: int, entries: int, uuid: UUID) -> None:
+def format_pool(mapping: Mapping, hosts: int, entries: int, uuid: UUID, lease_s: float) -> None:
     """Make a pool of the mapping; what was there is gone. NoSpaceError where it is too small."""
     if not 1 <= hosts <= HOSTS_MAX:
         raise TiermemError(f"hosts = {hosts}: 1 to {HOSTS_MAX} is allowed")
@@ -99,6 +100,7 @@ def format_pool(mapping: Mapping, hosts: int, entries: int, uuid: UUID) -> None:
         raise TiermemError(f"entries = {entries}: 1 to {ENTRIES_MAX} is allowed")
     plan = ffi.new("struct pool_super *")
     plan.bytes, plan.hosts, plan.entries = mapping.bytes, hosts, entries
+    plan.lease_ms = round(lease_s * 1000)
     ffi.memmove(plan.uuid, uuid.bytes, 16)
     if lib.pool_plan(plan) != lib.POOL_OK:
         raise NoSpaceError(
@@ -125,10 +127,15 @@ class Directory:
         self._pool = ffi.new("struct pool *")
         number = HOSTS_MAX if host is None else host
         result = lib.pool_attach(self._pool, self._memory, number)
+        if result == lib.POOL_OTHER_VERSION:
+            raise DamagedError(
+                f"{self._path}: a pool of version {self._pool.super.version}, where this tiermem "
+                f"knows {int(lib.POOL_VERSION)} alone; `tiermem pool create --force` makes it anew"
+            )
         if result == lib.POOL_DAMAGED:
             raise DamagedError(f"{self._path}: the pool's superblock is damaged")
         if result != lib.POOL_OK:
-            raise MissingError(f"{self._path}: holds no pool of this version")
+            raise MissingError(f"{self._path}: holds no pool")
         found = self._pool.super
         self.shape = Shape(
             UUID(bytes=bytes(ffi.buffer(found.uuid))),
@@ -137,6 +144,7 @@ class Directory:
             found.entries,
             found.data_at,
             found.share_bytes,
+            found.lease_ms / 1000,
         )
         if found.bytes > mapping.bytes:
             raise DamagedError(

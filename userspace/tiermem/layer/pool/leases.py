@@ -1,7 +1,9 @@
 """Which hosts of a pool live: a heartbeat each, judged by who looks, on the looker's clock.
 
 Hosts' clocks are not compared. A host is taken for dead when its heartbeat has not
-changed for `lease_s` under the eyes of one that looked at both ends of that time.
+changed for a lease under the eyes of one that looked at both ends of that time. The
+lease is the pool's, given when it is made: a host that allowed itself more silence than
+others allow it would use what they have taken.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from dataclasses import dataclass
 from tiermem.layer.pool.directory import Directory, HostWord
 
 LEASE_S = 5.0
-BEATS_A_LEASE = 5
+"""Of a pool that is made without saying."""
+LEASE_MIN_S, LEASE_MAX_S = 0.5, 600.0
+_BEATS_A_LEASE = 5
+_BEAT_MAX_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,11 @@ class HostState:
 
 
 class HostWatch:
-    """Looks at heartbeats, as often as `look` is called."""
+    """Looks at heartbeats, as often as `look` is called. `lease_s` is the pool's, unless whoever
+    knows which hosts are down sets a shorter one."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        lease_s: float = LEASE_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.lease_s = lease_s
+    def __init__(self, directory: Directory, clock: Callable[[], float] = time.monotonic) -> None:
+        self.lease_s = directory.shape.lease_s
         self._directory = directory
         self._clock = clock
         self._changed: dict[int, tuple[tuple[int, int], float]] = {}
@@ -78,9 +79,9 @@ class Heart:
     `directory` is the thread's alone.
     """
 
-    def __init__(self, directory: Directory, lease_s: float = LEASE_S) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._lease_s = lease_s
+        self._lease_s = directory.shape.lease_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._last_s = 0.0
@@ -95,7 +96,7 @@ class Heart:
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._lease_s / BEATS_A_LEASE):
+        while not self._stop.wait(min(self._lease_s / _BEATS_A_LEASE, _BEAT_MAX_S)):
             self._directory.beat(time.time_ns())
             now_s = _running_s()
             self._lost_s = max(self._lost_s, self._silent_s(now_s))

@@ -27,7 +27,7 @@ from tiermem.errors import (
 from tiermem.layer.pool.area import Area
 from tiermem.layer.pool.directory import Directory, Entry, State
 from tiermem.layer.pool.extent import Draft, Extent
-from tiermem.layer.pool.leases import LEASE_S, Heart, HostWatch
+from tiermem.layer.pool.leases import Heart, HostWatch
 from tiermem.layer.pool.local import ExtentId, LocalState, is_running, process_identity
 from tiermem.layer.pool.mapping import Mapping
 
@@ -39,7 +39,6 @@ def open_pool(
     host: int | None = None,
     *,
     name: str | None = None,
-    lease_s: float = LEASE_S,
     run_dir: Path | None = None,
 ) -> Pool:
     """Open the pool as host number `host`; None only looks.
@@ -48,7 +47,7 @@ def open_pool(
     """
     mapping = Mapping(path)
     try:
-        return Pool(mapping, host, name or socket.gethostname(), lease_s, run_dir)
+        return Pool(mapping, host, name or socket.gethostname(), run_dir)
     except BaseException:
         mapping.close()
         raise
@@ -57,18 +56,16 @@ def open_pool(
 class Pool:
     """An open pool; see the module. Threads and processes of one host may share it."""
 
-    def __init__(
-        self, mapping: Mapping, host: int | None, name: str, lease_s: float, run_dir: Path | None
-    ) -> None:
+    def __init__(self, mapping: Mapping, host: int | None, name: str, run_dir: Path | None) -> None:
         self._mapping = mapping
         self.path = mapping.path
         self.directory = Directory(mapping, host)
-        self.watch = HostWatch(self.directory, lease_s)
+        self.watch = HostWatch(self.directory)
         self._local: LocalState | None = None
         self._heart: Heart | None = None
         if host is not None:
             self._local = LocalState(self.directory.shape.uuid, host, run_dir)
-            self._heart = Heart(Directory(mapping, host), lease_s)
+            self._heart = Heart(Directory(mapping, host))
             self._begin(name)
 
     def _begin(self, name: str) -> None:
