@@ -57,15 +57,18 @@ class ExtentId:
 def process_identity(pid: int, proc: Path = Path("/proc")) -> int | None:
     """A number for a process that no other will have until the next boot; None: it is gone.
 
-    pid << 40 | its start in clock ticks since boot, modulo 2^40.
+    pid << 40 | its start in clock ticks since boot, modulo 2^40. A process whose first thread
+    has ended is there until its others have: until then they use its memory and its files.
     """
     try:
         fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    if fields[0] == "Z":
+    # proc_pid_stat(5): state, num_threads and starttime; the first two fields are left out.
+    state, threads, start_ticks = fields[0], int(fields[17]), int(fields[19])
+    if state in "ZX" and threads <= 1:
         return None
-    return pid << 40 | int(fields[19]) & (1 << 40) - 1
+    return pid << 40 | start_ticks & (1 << 40) - 1
 
 
 def is_running(identity: int) -> bool:
