@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench.prefill_only_contenders import CONTEXT_TOKENS
 
 _TRIES = 14
+_NEAR_TOKENS, _NEAR_SHARE = 8, 0.05
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def search(engine: str, peak: Callable[[int], int], limit_bytes: int) -> Longest
     context."""
     peaks: dict[int, int] = {}
     fits, too_long, guess = 0, CONTEXT_TOKENS + 1, 256
-    while too_long - fits > max(8, fits * 0.05) and len(peaks) < _TRIES:
+    while too_long - fits > _near(fits) and len(peaks) < _TRIES:
         peaks[guess] = peak(guess)
         if peaks[guess] <= limit_bytes:
             fits = guess
@@ -43,5 +44,13 @@ def _next_guess(peaks: dict[int, int], limit_bytes: int, fits: int, too_long: in
         (x, y), (u, v) = ((tokens, peaks[tokens]) for tokens in near)
         # A little below the line, so that the next one is likely to fit.
         guess = int(0.985 * (x + (limit_bytes - y) * (u - x) / (v - y))) if v != y else 2 * x
+    if 0 < guess <= fits:
+        # What fits is nearly the longest: where the next does not, it is known.
+        return fits + _near(fits)
     middle = (fits + too_long) // 2
     return guess if fits < guess < too_long else min(middle, 4 * max(fits, 64))
+
+
+def _near(tokens: int) -> int:
+    """How much longer an input may be for it not to matter."""
+    return max(_NEAR_TOKENS, int(tokens * _NEAR_SHARE))

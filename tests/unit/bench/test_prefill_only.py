@@ -100,6 +100,12 @@ def test_the_search_finds_the_longest(fixed: int, per_token: int, bend: float) -
     assert not found.tokens or found.peaks[found.tokens] <= limit
 
 
+def test_the_search_ends_soon_where_the_line_is_straight() -> None:
+    found = search("engine", lambda tokens: (7 << 20) + 7000 * tokens, 16 << 20)
+    assert 0.95 * 1348 <= found.tokens <= 1348
+    assert len(found.peaks) <= 5
+
+
 @pytest.mark.parametrize(
     ("fine_to", "found"), [(0.4, 0.0), (0.7, 0.5), (1.0, 1.0), (1.9, 1.4), (9.0, 2.0)]
 )
