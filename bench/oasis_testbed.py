@@ -84,18 +84,8 @@ def measure(advance: Callable[[str], None]) -> list[GuestTrips]:
 
 def _set_up(pod: Pod) -> None:
     a, b, c = (pod[name] for name in "abc")
-    create = [
-        "tiermem",
-        "pool",
-        "create",
-        "/dev/dax0.0",
-        "--hosts",
-        "2",
-        "--lease",
-        "60",
-        "--force",
-    ]
-    a.check(create, timeout_s=300)
+    create = "tiermem pool create /dev/dax0.0 --hosts 2 --lease 60 --force"
+    a.check(create.split(), timeout_s=300)
     _into_namespace(a, "eth0", "direct", "10.79.0.10")
     for guest, interface, address in zip((b, c), ("eth1", "eth0"), OUTSIDES.values(), strict=True):
         _into_namespace(guest, interface, "outside", address)

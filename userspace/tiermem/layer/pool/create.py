@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from tiermem.errors import DamagedError, MissingError, TiermemError
 from tiermem.layer.pool.directory import Directory, format_pool
-from tiermem.layer.pool.leases import LEASE_MAX_S, LEASE_MIN_S, LEASE_S
+from tiermem.layer.pool.leases import LEASE_S
 from tiermem.layer.pool.mapping import Mapping, is_device, make_file
 
 DEFAULT_HOSTS = 4
@@ -30,8 +30,6 @@ def create_pool(
     TiermemError where there is a pool already, unless `force`; NoSpaceError where it is
     too small; KernelError where the disk is full.
     """
-    if not LEASE_MIN_S <= lease_s <= LEASE_MAX_S:
-        raise TiermemError(f"lease = {lease_s:g} s: {LEASE_MIN_S:g} to {LEASE_MAX_S:g} is allowed")
     is_new = not path.exists()
     if is_new:
         if size is None:

@@ -25,6 +25,7 @@ from tiermem.native._pool import ffi, lib
 NAME_BYTES = int(lib.POOL_NAME_BYTES) - 1
 HOSTS_MAX = int(lib.POOL_HOSTS_MAX)
 ENTRIES_MAX = int(lib.POOL_ENTRIES_MAX)
+LEASE_MIN_S, LEASE_MAX_S = 0.5, 600.0
 AREA_KIND = int(lib.POOL_KIND_AREA)
 
 
@@ -98,6 +99,8 @@ def format_pool(mapping: Mapping, hosts: int, entries: int, uuid: UUID, lease_s:
         raise TiermemError(f"hosts = {hosts}: 1 to {HOSTS_MAX} is allowed")
     if not 1 <= entries <= ENTRIES_MAX:
         raise TiermemError(f"entries = {entries}: 1 to {ENTRIES_MAX} is allowed")
+    if not LEASE_MIN_S <= lease_s <= LEASE_MAX_S:
+        raise TiermemError(f"lease = {lease_s:g} s: {LEASE_MIN_S:g} to {LEASE_MAX_S:g} is allowed")
     plan = ffi.new("struct pool_super *")
     plan.bytes, plan.hosts, plan.entries = mapping.bytes, hosts, entries
     plan.lease_ms = round(lease_s * 1000)

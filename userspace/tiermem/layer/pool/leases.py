@@ -17,7 +17,6 @@ from tiermem.layer.pool.directory import Directory, HostWord
 
 LEASE_S = 5.0
 """Of a pool that is made without saying."""
-LEASE_MIN_S, LEASE_MAX_S = 0.5, 600.0
 _BEATS_A_LEASE = 5
 _BEAT_MAX_S = 1.0
 
